@@ -1,0 +1,4 @@
+//! libkv: an embeddable key-value store. This file is the map of the crate and nothing else.
+
+pub mod error;
+pub mod options;
