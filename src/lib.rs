@@ -1,4 +1,5 @@
 //! libkv: an embeddable key-value store. This file is the map of the crate and nothing else.
 
 pub mod error;
+pub mod format;
 pub mod options;

@@ -1,0 +1,37 @@
+//! The bytes on disk: how each is laid out, and nothing of where it is kept. No I/O, no locks, no `unsafe`.
+//!
+//! `docs/FORMAT.md` describes the same in words and pictures; the two change together.
+
+pub mod bytes;
+pub mod manifest;
+pub mod name;
+pub mod record;
+pub mod segment;
+
+/// The format version this code writes. It reads no other.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The longest key, in bytes. A key has at least one byte.
+pub const MAX_KEY_LEN: usize = u16::MAX as usize;
+
+/// The longest value, in bytes.
+pub const MAX_VALUE_LEN: usize = u32::MAX as usize;
+
+/// Records begin at multiples of this.
+pub const ALIGNMENT: usize = 8;
+
+/// `len` rounded up to the alignment of records.
+pub const fn align_up(len: usize) -> usize {
+    (len + ALIGNMENT - 1) & !(ALIGNMENT - 1)
+}
+
+/// What a database is born with and keeps: written once, in the manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Tells files of this database from those of any other.
+    pub uuid: [u8; 16],
+    /// The secret that makes the index's hash unpredictable.
+    pub hash_seed: [u8; 16],
+    /// When the database was created, in milliseconds since 1970 (UTC).
+    pub created_ms: u64,
+}

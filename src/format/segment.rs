@@ -1,0 +1,200 @@
+//! The first page of a segment: who it is, and how far it is known to be on the medium.
+//!
+//! ```text
+//! 0     magic "kvlog\r\n\0"        40   salt (u32), kind (u32)
+//! 8     format version (u32)       48   base sequence
+//! 12    zero                       56   horizon
+//! 16    database uuid              64   CRC-32 of bytes 0..64
+//! 32    segment id                 2048 and 3072: two sync marks, written in turn
+//! ```
+
+use super::bytes::{array, get_u32, get_u64, put_u32, put_u64};
+use super::record::SEAL_LEN;
+use super::FORMAT_VERSION;
+
+/// Bytes before the first record: one page.
+pub const HEADER_PAGE: usize = 4096;
+/// Bytes of a segment that no record of the usual kind may use.
+pub const OVERHEAD: usize = HEADER_PAGE + SEAL_LEN;
+
+const MAGIC: [u8; 8] = *b"kvlog\r\n\0";
+/// Bytes of the header, with its checksum.
+const HEADER_LEN: usize = 68;
+const CHECKSUM_AT: usize = 64;
+
+/// Where a segment's records come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentKind {
+    /// Writers: sequences follow one another without a gap.
+    Log,
+    /// Compaction: what was live in other segments, with the sequences it had there.
+    Compacted,
+}
+
+impl SegmentKind {
+    /// The number on disk.
+    pub const fn number(self) -> u32 {
+        match self {
+            SegmentKind::Log => 1,
+            SegmentKind::Compacted => 2,
+        }
+    }
+
+    /// The kind with this number on disk.
+    pub const fn from_number(number: u32) -> Option<SegmentKind> {
+        match number {
+            1 => Some(SegmentKind::Log),
+            2 => Some(SegmentKind::Compacted),
+            _ => None,
+        }
+    }
+}
+
+/// What a segment is from its creation on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// Never used twice in a database.
+    pub id: u64,
+    /// Random; part of every record's checksum.
+    pub salt: u32,
+    /// Where the records come from.
+    pub kind: SegmentKind,
+    /// No record has a lower sequence.
+    pub base_sequence: u64,
+    /// Every record was its key's newest when all writes below this sequence had been applied.
+    /// 0 for a log segment.
+    pub horizon: u64,
+}
+
+impl SegmentHeader {
+    /// The header page.
+    pub fn encode(&self, uuid: &[u8; 16]) -> Vec<u8> {
+        let mut page = vec![0; HEADER_PAGE];
+        page[..8].copy_from_slice(&MAGIC);
+        put_u32(&mut page, 8, FORMAT_VERSION);
+        page[16..32].copy_from_slice(uuid);
+        put_u64(&mut page, 32, self.id);
+        put_u32(&mut page, 40, self.salt);
+        put_u32(&mut page, 44, self.kind.number());
+        put_u64(&mut page, 48, self.base_sequence);
+        put_u64(&mut page, 56, self.horizon);
+        let crc = crc32fast::hash(&page[..CHECKSUM_AT]);
+        put_u32(&mut page, CHECKSUM_AT, crc);
+        page
+    }
+
+    /// Decodes a header page of the database `uuid`; says what is wrong with a bad one.
+    pub fn decode(page: &[u8], uuid: &[u8; 16]) -> Result<SegmentHeader, &'static str> {
+        if page.len() < HEADER_LEN {
+            return Err("the file is shorter than a segment header");
+        }
+        if page[..8] != MAGIC {
+            return Err("this is not a segment");
+        }
+        if crc32fast::hash(&page[..CHECKSUM_AT]) != get_u32(page, CHECKSUM_AT) {
+            return Err("the checksum of the segment header does not match");
+        }
+        if get_u32(page, 8) != FORMAT_VERSION {
+            return Err("the segment has another format version than the manifest");
+        }
+        if array::<16>(page, 16) != *uuid {
+            return Err("the segment belongs to another database");
+        }
+        let kind = SegmentKind::from_number(get_u32(page, 44)).ok_or("unknown segment kind")?;
+        Ok(SegmentHeader {
+            id: get_u64(page, 32),
+            salt: get_u32(page, 40),
+            kind,
+            base_sequence: get_u64(page, 48),
+            horizon: get_u64(page, 56),
+        })
+    }
+}
+
+/// "Everything before `offset` is on the medium": written to the header page after each sync.
+///
+/// A mark is always true, whenever it reaches the medium itself. So damage below it is damage, and
+/// a record that does not verify above it may be one whose write a crash interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncMark {
+    /// Bytes of the segment known to be on the medium.
+    pub offset: u64,
+}
+
+/// Where the two marks lie: in sectors of their own, so that a torn write harms one at most.
+const MARK_AT: [usize; 2] = [2048, 3072];
+/// Bytes of a mark on disk.
+pub const MARK_LEN: usize = 16;
+
+impl SyncMark {
+    /// The mark, and where in the file the `turn`-th one goes.
+    pub fn encode(&self, salt: u32, turn: u64) -> (u64, [u8; MARK_LEN]) {
+        let mut out = [0; MARK_LEN];
+        put_u64(&mut out, 0, self.offset);
+        let sum = crc32fast::hash(&out[..8]) ^ salt;
+        put_u32(&mut out, 8, sum);
+        (MARK_AT[(turn % 2) as usize] as u64, out)
+    }
+
+    /// The higher of the marks in a header page; 0 when there is none.
+    pub fn decode(page: &[u8], salt: u32) -> SyncMark {
+        let mark = |at: usize| {
+            let bytes = page.get(at..at + MARK_LEN)?;
+            let valid = crc32fast::hash(&bytes[..8]) ^ salt == get_u32(bytes, 8);
+            valid.then(|| get_u64(bytes, 0))
+        };
+        let offset = MARK_AT.into_iter().filter_map(mark).max().unwrap_or(0);
+        SyncMark { offset }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    const UUID: [u8; 16] = [7; 16];
+
+    fn header() -> SegmentHeader {
+        SegmentHeader {
+            id: 12,
+            salt: 0x1234_5678,
+            kind: SegmentKind::Compacted,
+            base_sequence: 1 << 40,
+            horizon: 1 << 41,
+        }
+    }
+
+    #[test]
+    fn a_header_comes_back() {
+        let page = header().encode(&UUID);
+        assert_eq!(page.len(), HEADER_PAGE);
+        assert_eq!(SegmentHeader::decode(&page, &UUID), Ok(header()));
+        assert!(SegmentHeader::decode(&page, &[8; 16]).is_err(), "another database");
+        assert!(SegmentHeader::decode(&page[..40], &UUID).is_err());
+    }
+
+    #[test]
+    fn every_flipped_bit_of_the_header_is_noticed() {
+        let page = header().encode(&UUID);
+        for bit in 0..HEADER_LEN * 8 {
+            let mut damaged = page.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(SegmentHeader::decode(&damaged, &UUID).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn the_higher_mark_counts_and_a_torn_one_does_not() {
+        let mut page = vec![0; HEADER_PAGE];
+        assert_eq!(SyncMark::decode(&page, 5).offset, 0);
+        for (turn, offset) in [(0, 5000), (1, 6000), (2, 7000)] {
+            let (at, bytes) = SyncMark { offset }.encode(5, turn);
+            page[at as usize..at as usize + MARK_LEN].copy_from_slice(&bytes);
+            assert_eq!(SyncMark::decode(&page, 5).offset, offset);
+        }
+        page[2048] ^= 1;
+        assert_eq!(SyncMark::decode(&page, 5).offset, 6000);
+        assert_eq!(SyncMark::decode(&page, 6).offset, 0, "the mark of another segment");
+    }
+}
