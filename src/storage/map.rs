@@ -1,0 +1,208 @@
+//! Memory shared with a file: read-only maps, and maps that are appended to. One of the rooms of `unsafe`.
+//!
+//! A map has a watermark: bytes below it are published and never change again; bytes above it are
+//! touched by the one [`AppendMap`] alone. That is what makes reading beside a writer sound.
+
+#![allow(unsafe_code, reason = "a map is raw memory; this room gives it out as checked slices")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+/// Memory that a map may stand on.
+///
+/// # Safety
+/// `base` points to `len` bytes that stay valid, at the same address, while the value lives, may be
+/// shared between threads, and are changed by nobody but through [`AppendMap`].
+pub unsafe trait Memory: Send + Sync {
+    /// Where the memory begins.
+    fn base(&self) -> *mut u8;
+    /// Bytes of memory.
+    fn len(&self) -> usize;
+    /// Whether there is no byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+// SAFETY: a MmapRaw owns its mapping until it is dropped and never moves it. That the file behind
+// it is not cut below what is read, or written past this map, is what the database's lock and the
+// order of operations in the engine are for; media errors under a page are documented to raise SIGBUS.
+unsafe impl Memory for memmap2::MmapRaw {
+    fn base(&self) -> *mut u8 {
+        self.as_mut_ptr()
+    }
+    fn len(&self) -> usize {
+        memmap2::MmapRaw::len(self)
+    }
+}
+
+struct Region {
+    memory: Box<dyn Memory>,
+    /// The memory's base, kept here to spare a call.
+    base: *mut u8,
+    /// Bytes below this are published.
+    published: AtomicUsize,
+}
+
+// SAFETY: `base` points into `memory`, which is Send + Sync; what is read through it is published
+// and immutable, what is written is above the watermark, by the one AppendMap.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+/// A shared, read-only view of a file's published bytes. Cloning it is cheap; the memory goes with the last clone.
+#[derive(Clone)]
+pub struct Map {
+    region: Arc<Region>,
+}
+
+impl Map {
+    /// A map of memory whose bytes are all published.
+    pub fn new(memory: Box<dyn Memory>) -> Map {
+        let len = memory.len();
+        Map { region: Arc::new(Region::new(memory, len)) }
+    }
+
+    /// The published bytes from `offset` on, `len` of them; `None` if they are not all published.
+    #[inline]
+    pub fn bytes(&self, offset: usize, len: usize) -> Option<&[u8]> {
+        let end = offset.checked_add(len)?;
+        if end > self.published() {
+            return None;
+        }
+        // SAFETY: offset..end lies below the watermark, hence inside the memory; those bytes are
+        // written no more, and the slice borrows self, which keeps the memory.
+        Some(unsafe { std::slice::from_raw_parts(self.region.base.add(offset), len) })
+    }
+
+    /// How many bytes are published.
+    #[inline]
+    pub fn published(&self) -> usize {
+        self.region.published.load(Ordering::Acquire)
+    }
+}
+
+impl Region {
+    fn new(memory: Box<dyn Memory>, published: usize) -> Region {
+        let base = memory.base();
+        Region { memory, base, published: AtomicUsize::new(published) }
+    }
+}
+
+/// The one writer of a map: appends above the watermark, then publishes.
+pub struct AppendMap {
+    map: Map,
+    /// Bytes of the file that have blocks: nothing is written past them.
+    limit: usize,
+}
+
+impl AppendMap {
+    /// A writer of `memory`, whose bytes below `start` are published. Nothing can be written until [`AppendMap::grow`].
+    pub fn new(memory: Box<dyn Memory>, start: usize) -> AppendMap {
+        debug_assert!(start <= memory.len());
+        AppendMap { map: Map { region: Arc::new(Region::new(memory, start)) }, limit: start }
+    }
+
+    /// The readers' side.
+    pub fn map(&self) -> &Map {
+        &self.map
+    }
+
+    /// Bytes that can be appended before the map is full, whatever is allocated.
+    pub fn capacity(&self) -> usize {
+        self.map.region.memory.len()
+    }
+
+    /// Bytes of the file that may be written.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Says that the file has blocks for its first `limit` bytes.
+    pub fn grow(&mut self, limit: usize) {
+        assert!(limit <= self.capacity(), "a map cannot grow past its memory");
+        self.limit = self.limit.max(limit);
+    }
+
+    /// Appends `parts` one after the other, fills up with zeros to `len` bytes, and publishes them.
+    ///
+    /// # Panics
+    /// If there is no room below the limit, or `parts` are longer than `len`.
+    #[inline]
+    pub fn append(&mut self, parts: &[&[u8]], len: usize) {
+        let start = self.map.region.published.load(Ordering::Relaxed);
+        let end = start + len;
+        assert!(end <= self.limit, "an append past the allocated blocks");
+        let mut at = start;
+        for part in parts {
+            assert!(part.len() <= end - at, "the parts are longer than announced");
+            // SAFETY: at..at+part.len() lies between the watermark and the limit, hence inside the
+            // memory; no reader looks there, no other writer exists (&mut self), and `part` cannot
+            // overlap it, since slices of this map end at the watermark.
+            unsafe {
+                std::ptr::copy_nonoverlapping(
+                    part.as_ptr(),
+                    self.map.region.base.add(at),
+                    part.len(),
+                );
+            }
+            at += part.len();
+        }
+        // SAFETY: at..end lies between the watermark and the limit, as above.
+        unsafe { std::ptr::write_bytes(self.map.region.base.add(at), 0, end - at) };
+        self.map.region.published.store(end, Ordering::Release);
+    }
+
+    /// Touches the pages of `from..to`, so that appending there takes no page faults. A hint: failures are ignored.
+    pub fn populate(&self, from: usize, to: usize) {
+        let to = to.min(self.limit);
+        if from >= to {
+            return;
+        }
+        let page = 4096;
+        let start = from & !(page - 1);
+        // SAFETY: the range lies inside the memory, and below the limit, where the file has blocks.
+        // Populating for writing changes no byte. Memory that is not a map of a file answers EINVAL or succeeds.
+        unsafe {
+            libc::madvise(
+                self.map.region.base.add(start).cast(),
+                to - start,
+                libc::MADV_POPULATE_WRITE,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    fn anonymous(len: usize) -> Box<dyn Memory> {
+        let map = memmap2::MmapOptions::new().len(len).map_anon().unwrap();
+        Box::new(memmap2::MmapRaw::from(map))
+    }
+
+    #[test]
+    fn only_published_bytes_are_seen() {
+        let mut writer = AppendMap::new(anonymous(8192), 100);
+        let reader = writer.map().clone();
+        assert!(reader.bytes(0, 100).is_some());
+        assert!(reader.bytes(0, 101).is_none());
+        assert!(reader.bytes(usize::MAX, 2).is_none());
+        writer.grow(4096);
+        writer.append(&[b"ab", b"", b"cde"], 8);
+        assert_eq!(reader.bytes(100, 8).unwrap(), b"abcde\0\0\0");
+        assert!(reader.bytes(100, 9).is_none());
+        drop(writer);
+        assert_eq!(reader.bytes(100, 5).unwrap(), b"abcde", "the memory outlives its writer");
+    }
+
+    #[test]
+    #[should_panic(expected = "past the allocated blocks")]
+    fn nothing_is_written_where_no_blocks_are() {
+        let mut writer = AppendMap::new(anonymous(8192), 0);
+        writer.grow(16);
+        writer.append(&[&[1; 17]], 17);
+    }
+}

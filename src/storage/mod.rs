@@ -1,0 +1,90 @@
+//! The only door to the operating system: what the engine needs of a disk, and the real one.
+//!
+//! [`Storage`] is one database directory, [`File`] one file in it, and maps are memory that a file
+//! shares ([`map`]). A simulated disk implements the two traits and hands out maps of its own
+//! memory; nothing above this room can tell the difference.
+//!
+//! Contracts that the engine relies on, and that a simulated disk may exploit to the full:
+//! * What was written, to a file or to a map, is seen by every later read, at once.
+//! * It survives the death of the process at once, a power cut only after [`File::sync`].
+//! * A name that was created, renamed or removed survives a power cut only after [`Storage::sync_directory`].
+//! * After a failed sync nothing is known of the file's unsynced bytes.
+
+pub mod map;
+pub mod posix;
+pub mod process;
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use map::{AppendMap, Map};
+
+/// One database directory. Names are plain file names; nothing outside the directory is reached.
+pub trait Storage: Send + Sync + 'static {
+    /// The directory as people know it, for messages.
+    fn path(&self) -> &str;
+
+    /// The names of all entries of the directory.
+    fn list(&self) -> Result<Vec<String>>;
+
+    /// Creates a file that must not exist yet.
+    fn create(&self, name: &str) -> Result<Arc<dyn File>>;
+
+    /// Opens an existing file for reading, and for writing too if `writable`.
+    fn open(&self, name: &str, writable: bool) -> Result<Arc<dyn File>>;
+
+    /// Gives the file `from` the name `to`, in one step, replacing what had it.
+    fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Removes a file's name. Maps and open files of it stay valid.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// Puts all creations, renames and removals before this call on the medium.
+    fn sync_directory(&self) -> Result<()>;
+
+    /// Takes the lock that keeps every other opener out, in this process and in others. It is released when
+    /// the result is dropped, and when the process dies.
+    fn lock(&self, name: &str) -> Result<Box<dyn Lock>>;
+
+    /// A number that nobody can predict.
+    fn random(&self) -> Result<[u8; 16]>;
+
+    /// Milliseconds since 1970 (UTC).
+    fn now_ms(&self) -> u64;
+}
+
+/// The lock on a database directory.
+pub trait Lock: Send + Sync {}
+
+/// One open file.
+pub trait File: Send + Sync {
+    /// Bytes in the file.
+    fn len(&self) -> Result<u64>;
+
+    /// Fills `out` from `offset` on. It is an error if the file ends before.
+    fn read_at(&self, out: &mut [u8], offset: u64) -> Result<()>;
+
+    /// Writes all of `bytes` at `offset`, growing the file if need be.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()>;
+
+    /// Makes the file `len` bytes long, with blocks for all of them, so that no later write below
+    /// `len` can fail for lack of space. New bytes are zero. Never shrinks.
+    fn allocate(&self, len: u64) -> Result<()>;
+
+    /// Cuts the file to `len` bytes and gives back the blocks behind.
+    fn truncate(&self, len: u64) -> Result<()>;
+
+    /// Puts the file's bytes and length on the medium.
+    fn sync(&self) -> Result<()>;
+
+    /// Makes later reads come from the medium as far as that can be had: after a failed sync, the
+    /// cache may show bytes that the medium does not have.
+    fn drop_cache(&self) -> Result<()>;
+
+    /// Maps the first `len` bytes for reading. The file has them, and is not cut below them while the map lives.
+    fn map(&self, len: u64) -> Result<Map>;
+
+    /// Maps `capacity` bytes for appending from `start` on. The file may be shorter: the map reaches
+    /// only as far as [`AppendMap::grow`] was told that blocks were allocated.
+    fn map_append(&self, start: u64, capacity: u64) -> Result<AppendMap>;
+}

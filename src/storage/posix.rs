@@ -1,0 +1,351 @@
+//! The real disk: files and directories through their descriptors. A room of `unsafe`.
+//!
+//! The directory is opened once; every name is then resolved against that descriptor, without following
+//! symbolic links, so neither a renamed directory nor a planted link leads anywhere else.
+
+#![allow(unsafe_code, reason = "openat, renameat, fallocate and flock have no safe interface")]
+
+use std::ffi::CString;
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use parking_lot::Mutex;
+
+use super::map::{AppendMap, Map};
+use super::{process, File, Lock, Storage};
+use crate::error::{Error, Kind, Result};
+
+/// A database directory on a real file system.
+pub struct PosixStorage {
+    path: String,
+    directory: fs::File,
+}
+
+impl PosixStorage {
+    /// Opens the directory at `path`, or creates it (mode 0700) if `create`.
+    pub fn open(path: &Path, create: bool) -> Result<PosixStorage> {
+        let shown = path.display().to_string();
+        if create {
+            create_directory(path)?;
+        }
+        let directory = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
+            .open(path)
+            .map_err(|e| Error::io(format_args!("open the directory {shown}"), &e))?;
+        Ok(PosixStorage { path: shown, directory })
+    }
+
+    fn shown(&self, name: &str) -> String {
+        format!("{}/{name}", self.path)
+    }
+
+    fn open_at(&self, name: &str, flags: libc::c_int) -> io::Result<fs::File> {
+        let c_name = CString::new(name)?;
+        let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let mode: libc::c_uint = 0o600;
+        // SAFETY: the descriptor is open and the name is NUL-terminated for the whole call.
+        let fd = retry(|| unsafe {
+            libc::openat(self.directory.as_raw_fd(), c_name.as_ptr(), flags, mode)
+        })?;
+        // SAFETY: openat gave us this descriptor, and nobody else has it.
+        let file = unsafe { fs::File::from_raw_fd(fd) };
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        Ok(file)
+    }
+
+    fn wrap(&self, name: &str, file: fs::File) -> Arc<dyn File> {
+        Arc::new(PosixFile { path: self.shown(name), file })
+    }
+}
+
+/// Creates the directory and makes its name durable, unless it is there already.
+fn create_directory(path: &Path) -> Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {
+            let parent = match path.parent() {
+                Some(parent) if parent != Path::new("") => parent,
+                _ => Path::new("."),
+            };
+            fs::File::open(parent)
+                .and_then(|directory| directory.sync_all())
+                .map_err(|e| Error::io(format_args!("sync the directory {}", parent.display()), &e))
+        }
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(Error::io(format_args!("create the directory {}", path.display()), &e)),
+    }
+}
+
+/// Repeats a system call that a signal interrupted, and turns -1 into the error it stands for.
+fn retry(mut call: impl FnMut() -> libc::c_int) -> io::Result<libc::c_int> {
+    loop {
+        let result = call();
+        if result >= 0 {
+            return Ok(result);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+impl Storage for PosixStorage {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        // Through the descriptor, so that it is this very directory, wherever the path leads by now.
+        let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", self.directory.as_raw_fd()));
+        let entries = fs::read_dir(&by_descriptor).or_else(|_| fs::read_dir(&self.path));
+        let names = entries.and_then(|entries| {
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        });
+        names.map_err(|e| Error::io(format_args!("list the directory {}", self.path), &e))
+    }
+
+    fn create(&self, name: &str) -> Result<Arc<dyn File>> {
+        self.open_at(name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)
+            .map(|file| self.wrap(name, file))
+            .map_err(|e| Error::io(format_args!("create {}", self.shown(name)), &e))
+    }
+
+    fn open(&self, name: &str, writable: bool) -> Result<Arc<dyn File>> {
+        self.open_at(name, if writable { libc::O_RDWR } else { libc::O_RDONLY })
+            .map(|file| self.wrap(name, file))
+            .map_err(|e| Error::io(format_args!("open {}", self.shown(name)), &e))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let directory = self.directory.as_raw_fd();
+        let renamed = CString::new(from).and_then(|f| Ok((f, CString::new(to)?))).map(|(f, t)| {
+            // SAFETY: the descriptor is open and both names are NUL-terminated for the whole call.
+            retry(|| unsafe { libc::renameat(directory, f.as_ptr(), directory, t.as_ptr()) })
+        });
+        renamed
+            .map_err(io::Error::from)
+            .and_then(|result| result)
+            .map(|_| ())
+            .map_err(|e| Error::io(format_args!("rename {} to {to}", self.shown(from)), &e))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let directory = self.directory.as_raw_fd();
+        let removed = CString::new(name).map_err(io::Error::from).and_then(|n| {
+            // SAFETY: the descriptor is open and the name is NUL-terminated for the whole call.
+            retry(|| unsafe { libc::unlinkat(directory, n.as_ptr(), 0) })
+        });
+        removed.map(|_| ()).map_err(|e| Error::io(format_args!("remove {}", self.shown(name)), &e))
+    }
+
+    fn sync_directory(&self) -> Result<()> {
+        self.directory
+            .sync_all()
+            .map_err(|e| Error::io(format_args!("sync the directory {}", self.path), &e))
+    }
+
+    fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
+        let file = self
+            .open_at(name, libc::O_RDWR | libc::O_CREAT)
+            .map_err(|e| Error::io(format_args!("open {}", self.shown(name)), &e))?;
+        let held = DirectoryLock::register(&self.path, &file)?;
+        if let Err(error) = retry(|| flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)) {
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Err(Error::io(format_args!("lock {}", self.shown(name)), &error));
+            }
+            return Err(Error::new(
+                Kind::Locked,
+                format!("{} is open in {}", self.path, holder_of(&file)),
+            ));
+        }
+        // For messages only; that it cannot be written is no reason not to go on.
+        let note = format!("pid {}\nboot {}\n", std::process::id(), process::boot_id());
+        let _ = file.set_len(0).and_then(|()| (&file).write_all(note.as_bytes()));
+        Ok(Box::new(PosixLock { file, _held: held }))
+    }
+
+    fn random(&self) -> Result<[u8; 16]> {
+        let mut out = [0; 16];
+        // SAFETY: `out` has 16 bytes; requests of up to 256 bytes are not cut short.
+        let got = retry(|| unsafe { libc::getrandom(out.as_mut_ptr().cast(), 16, 0) as i32 });
+        match got {
+            Ok(16) => Ok(out),
+            Ok(_) => Err(Error::new(Kind::Io, "cannot get random bytes: too few came")),
+            Err(e) => Err(Error::io("get random bytes", &e)),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |time| time.as_millis() as u64)
+    }
+}
+
+fn flock(fd: RawFd, operation: libc::c_int) -> libc::c_int {
+    // SAFETY: flock takes two integers; a bad descriptor is answered with an error.
+    unsafe { libc::flock(fd, operation) }
+}
+
+/// Who wrote the lock file, in words.
+fn holder_of(file: &fs::File) -> String {
+    let mut text = [0; 128];
+    let len = file.read_at(&mut text, 0).unwrap_or(0);
+    let text = String::from_utf8_lossy(&text[..len]);
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+    match field("pid ") {
+        Some(pid) if field("boot ") == Some(&process::boot_id()) => format!("process {pid}"),
+        _ => "another process".to_owned(),
+    }
+}
+
+/// Directories that this process has open, by lock file: `flock` alone cannot tell this process from others.
+static HELD: Mutex<Vec<(u64, u64, u32)>> = Mutex::new(Vec::new());
+
+/// An entry of [`HELD`].
+struct DirectoryLock {
+    entry: (u64, u64, u32),
+}
+
+impl DirectoryLock {
+    fn register(path: &str, file: &fs::File) -> Result<DirectoryLock> {
+        let data = file.metadata().map_err(|e| Error::io(format_args!("examine {path}"), &e))?;
+        // The pid: what a child of fork inherits of this list is its parent's.
+        let entry = (data.dev(), data.ino(), std::process::id());
+        let mut held = HELD.lock();
+        if held.contains(&entry) {
+            return Err(Error::new(
+                Kind::AlreadyOpen,
+                format!("{path} is already open in this process"),
+            ));
+        }
+        held.push(entry);
+        Ok(DirectoryLock { entry })
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        HELD.lock().retain(|entry| *entry != self.entry);
+    }
+}
+
+struct PosixLock {
+    file: fs::File,
+    _held: DirectoryLock,
+}
+
+impl Lock for PosixLock {}
+
+impl Drop for PosixLock {
+    fn drop(&mut self) {
+        // Explicitly: a forked child has the same lock, and would hold it for as long as it lives.
+        flock(self.file.as_raw_fd(), libc::LOCK_UN);
+    }
+}
+
+struct PosixFile {
+    path: String,
+    file: fs::File,
+}
+
+impl PosixFile {
+    fn failed(&self, action: &str) -> impl FnOnce(io::Error) -> Error + '_ {
+        let action = format!("{action} {}", self.path);
+        move |cause| Error::io(action, &cause)
+    }
+}
+
+impl File for PosixFile {
+    fn len(&self) -> Result<u64> {
+        self.file.metadata().map(|data| data.len()).map_err(self.failed("examine"))
+    }
+
+    fn read_at(&self, out: &mut [u8], offset: u64) -> Result<()> {
+        self.file.read_exact_at(out, offset).map_err(self.failed("read"))
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file.write_all_at(bytes, offset).map_err(self.failed("write"))
+    }
+
+    fn allocate(&self, len: u64) -> Result<()> {
+        let fd = self.file.as_raw_fd();
+        let old = self.len()?;
+        if len <= old {
+            return Ok(());
+        }
+        let (at, more) = (old as libc::off_t, (len - old) as libc::off_t);
+        // SAFETY: fallocate takes integers; a bad descriptor is answered with an error.
+        match retry(|| unsafe { libc::fallocate(fd, 0, at, more) }) {
+            Ok(_) => Ok(()),
+            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+                write_zeros(&self.file, old, len).map_err(self.failed("allocate space for"))
+            }
+            Err(e) => {
+                // What a partial allocation added is given back, so that the length says what is allocated.
+                let _ = self.file.set_len(old);
+                Err(self.failed("allocate space for")(e))
+            }
+        }
+    }
+
+    fn truncate(&self, len: u64) -> Result<()> {
+        self.file.set_len(len).map_err(self.failed("cut"))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(self.failed("sync"))
+    }
+
+    fn drop_cache(&self) -> Result<()> {
+        // SAFETY: posix_fadvise takes integers; a bad descriptor is answered with an error.
+        let errno =
+            unsafe { libc::posix_fadvise(self.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+        match errno {
+            0 => Ok(()),
+            _ => Err(self.failed("reread")(io::Error::from_raw_os_error(errno))),
+        }
+    }
+
+    fn map(&self, len: u64) -> Result<Map> {
+        let map = MmapOptions::new().len(len as usize).map_raw_read_only(&self.file);
+        let map = map.map_err(self.failed("map"))?;
+        advise_random(&map);
+        Ok(Map::new(Box::new(map)))
+    }
+
+    fn map_append(&self, start: u64, capacity: u64) -> Result<AppendMap> {
+        let map = MmapOptions::new().len(capacity as usize).map_raw(&self.file);
+        let map = map.map_err(self.failed("map"))?;
+        advise_random(&map);
+        Ok(AppendMap::new(Box::new(map), start as usize))
+    }
+}
+
+/// Reads come in no order: read-ahead would fetch what nobody asked for. Only advice, so errors do not matter.
+fn advise_random(map: &MmapRaw) {
+    let _ = map.advise(Advice::Random);
+}
+
+/// Allocates by writing, where the file system has no other way.
+fn write_zeros(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
+    let zeros = [0; 64 << 10];
+    let mut at = from;
+    while at < to {
+        let len = (to - at).min(zeros.len() as u64);
+        if let Err(e) = file.write_all_at(&zeros[..len as usize], at) {
+            let _ = file.set_len(from);
+            return Err(e);
+        }
+        at += len;
+    }
+    Ok(())
+}
