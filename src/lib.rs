@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod format;
+pub mod index;
 pub mod options;
 pub mod storage;
