@@ -1,7 +1,11 @@
 //! libkv: an embeddable key-value store. This file is the map of the crate and nothing else.
 
+pub mod db;
+pub mod engine;
 pub mod error;
 pub mod format;
 pub mod index;
+pub mod manifest;
 pub mod options;
+pub mod segment;
 pub mod storage;

@@ -1,0 +1,145 @@
+//! The safe Rust API: one database, open.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::engine::maintenance::Maintenance;
+pub use crate::engine::read::View;
+use crate::engine::{recover, Engine};
+use crate::error::{Error, Kind, Result};
+use crate::format::name;
+use crate::options::Options;
+use crate::storage::posix::PosixStorage;
+use crate::storage::{process, Storage};
+
+/// An open database. Any number of threads may use it at once.
+pub struct Db {
+    engine: Arc<Engine>,
+    maintenance: Option<Maintenance>,
+}
+
+impl Db {
+    /// Opens the database in the directory `path`.
+    pub fn open(path: &Path, options: &Options) -> Result<Db> {
+        refuse_urls(path)?;
+        process::watch_for_forks();
+        let storage = PosixStorage::open(path, options.create_if_missing)?;
+        Db::open_in(Arc::new(storage), options)
+    }
+
+    /// Opens the database in `storage`.
+    pub fn open_in(storage: Arc<dyn Storage>, options: &Options) -> Result<Db> {
+        let engine = Arc::new(recover::open(storage, options.clone())?);
+        let maintenance = Maintenance::start(Arc::clone(&engine))?;
+        Ok(Db { engine, maintenance: Some(maintenance) })
+    }
+
+    /// Puts everything on the medium and closes the database. It is closed even if this fails.
+    pub fn close(mut self) -> Result<()> {
+        self.shut_down()
+    }
+
+    fn shut_down(&mut self) -> Result<()> {
+        match self.maintenance.take() {
+            Some(maintenance) => {
+                drop(maintenance);
+                self.engine.shut_down()
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Sets the value of `key`.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.engine.put(key, value)
+    }
+
+    /// Hands the value of `key` to `read`, in place, and answers what it returns. `read` must not call the database.
+    pub fn get<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        self.engine.get(key, read)
+    }
+
+    /// The value of `key`, readable for as long as the view lives: also after it was overwritten, and after `close`.
+    pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
+        self.engine.view(key)
+    }
+
+    /// The length of the value of `key`.
+    pub fn value_len(&self, key: &[u8]) -> Result<Option<usize>> {
+        self.engine.value_len(key)
+    }
+
+    /// Removes `key`. Answers whether it was there; if not, nothing is written.
+    pub fn delete(&self, key: &[u8]) -> Result<bool> {
+        self.engine.delete(key)
+    }
+
+    /// Returns when everything acknowledged before the call is on the medium.
+    pub fn sync(&self) -> Result<()> {
+        self.engine.sync()
+    }
+
+    /// Rewrites segments until no garbage is left.
+    pub fn compact(&self) -> Result<()> {
+        self.engine.compact()
+    }
+
+    /// Refuses all writes from now on, for this reason.
+    pub fn refuse_writes(&self, cause: Error) {
+        self.engine.latch().close(&cause);
+    }
+
+    /// The engine, for tests and benchmarks.
+    #[doc(hidden)]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        // Whoever wants to know calls close().
+        let _ = self.shut_down();
+    }
+}
+
+/// Removes the database in the directory `path`, and the directory if nothing else is in it.
+pub fn destroy(path: &Path) -> Result<()> {
+    refuse_urls(path)?;
+    let storage = PosixStorage::open(path, false)?;
+    let names = storage.list()?;
+    let shown = path.display();
+    if !names.iter().any(|name| name == name::MANIFEST || name::parse_segment(name).is_some()) {
+        return Err(Error::new(Kind::NotADatabase, format!("{shown} is not a libkv database")));
+    }
+    let lock = storage.lock(name::LOCK)?;
+    // The manifest last: until then, what is left is known as a database.
+    let segments = names.iter().filter(|name| name::parse_segment(name).is_some());
+    for name in segments.map(String::as_str).chain([name::MANIFEST_NEW, name::MANIFEST]) {
+        match storage.remove(name) {
+            Err(error) if error.kind() != Kind::DoesNotExist => return Err(error),
+            _ => {}
+        }
+    }
+    storage.remove(name::LOCK)?;
+    drop(lock);
+    // Fails if there is anything else in it, which is then left alone.
+    let _ = std::fs::remove_dir(path);
+    Ok(())
+}
+
+/// `scheme://…` is kept for engines behind a network.
+fn refuse_urls(path: &Path) -> Result<()> {
+    let text = path.to_string_lossy();
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    match text.split_once("://") {
+        Some((scheme, _)) if is_scheme(scheme) => Err(Error::new(
+            Kind::Unsupported,
+            format!("{text} is a URL; this libkv opens directories only"),
+        )),
+        _ => Ok(()),
+    }
+}

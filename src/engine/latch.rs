@@ -1,0 +1,68 @@
+//! The latch: after a failure that leaves the disk's state unknown, the database refuses writes.
+//!
+//! A failed fsync may have dropped the pages it could not write, while later syncs succeed (Rebello et al.,
+//! "Can Applications Recover from fsync Failures?", 2020): trying again would hide a hole in the log.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Kind, Result};
+
+/// Closed once, it stays closed until the database is opened again.
+#[derive(Default)]
+pub struct Latch {
+    closed: AtomicBool,
+    cause: Mutex<Option<Error>>,
+}
+
+impl Latch {
+    /// Refuses writes from now on. The first cause is kept.
+    pub fn close(&self, cause: &Error) {
+        self.cause.lock().get_or_insert_with(|| cause.clone());
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Closes the latch if `error` leaves the disk's state unknown, and passes the error on.
+    pub fn watch(&self, error: Error) -> Error {
+        if !is_harmless(error.kind()) {
+            self.close(&error);
+        }
+        error
+    }
+
+    /// An error if writes are refused.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(self.refusal())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Why writes are refused, if they are.
+    pub fn cause(&self) -> Option<Error> {
+        self.cause.lock().clone()
+    }
+
+    #[cold]
+    fn refusal(&self) -> Error {
+        match self.cause() {
+            Some(cause) => cause.with_kind(Kind::ReadOnly).context("the database is read-only"),
+            None => Error::new(Kind::ReadOnly, "the database is read-only"),
+        }
+    }
+}
+
+/// Whether a failure with this answer changed nothing on disk that matters.
+fn is_harmless(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::NoSpace
+            | Kind::TooManyOpen
+            | Kind::OutOfMemory
+            | Kind::PermissionDenied
+            | Kind::ReadOnly
+    )
+}

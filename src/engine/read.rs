@@ -1,0 +1,131 @@
+//! The read path: find the key's newest record, check it, hand its value out.
+
+use std::sync::Arc;
+
+use super::write::check_key;
+use super::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::format::record::Record;
+use crate::segment::Segment;
+use crate::storage::map::Map;
+
+/// Records longer than this are read outside all locks.
+const LARGE: usize = 64 << 10;
+
+/// A value that stays readable whatever happens to its key, its segment and its database.
+pub struct View {
+    bytes: ViewBytes,
+}
+
+enum ViewBytes {
+    /// Part of a map, which keeps the segment's memory.
+    Mapped { map: Map, offset: usize, len: usize },
+    /// A copy.
+    Owned(Vec<u8>),
+}
+
+impl View {
+    /// The value.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            ViewBytes::Mapped { map, offset, len } => map.bytes(*offset, *len).unwrap_or_default(),
+            ViewBytes::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// What looking a key up under the locks leads to.
+enum Answer<R> {
+    /// The result itself.
+    Done(R),
+    /// The record is long: here it is, to be read when the locks are gone.
+    Large(Arc<Segment>, u64),
+}
+
+impl Engine {
+    /// Hands the value of `key` to `read`, in place. `read` must not call the database.
+    pub fn get<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
+        let mut read = Some(read);
+        let answer = self.find(key, |segment, record, offset| {
+            if record.header.record_len() > LARGE {
+                return Ok(Answer::Large(Arc::clone(segment), offset));
+            }
+            self.check(segment, record, offset)?;
+            read.take().map(|read| Answer::Done(read(record.value()))).ok_or_else(found_twice)
+        })?;
+        match answer {
+            None => Ok(None),
+            Some(Answer::Done(result)) => Ok(Some(result)),
+            Some(Answer::Large(segment, offset)) => {
+                let mut scratch = Vec::new();
+                let record = segment.record(offset, &mut scratch)?;
+                self.check(&segment, &record, offset)?;
+                Ok(read.take().map(|read| read(record.value())))
+            }
+        }
+    }
+
+    /// The value of `key`, kept readable until the view is dropped.
+    pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
+        let found = self.find(key, |segment, _, offset| Ok((Arc::clone(segment), offset)))?;
+        let Some((segment, offset)) = found else { return Ok(None) };
+        let mut scratch = Vec::new();
+        let record = segment.record(offset, &mut scratch)?;
+        self.check(&segment, &record, offset)?;
+        let (start, len) = (record.header.key_at() + record.header.key_len, record.value().len());
+        let bytes = match segment.map() {
+            Some(map) => {
+                ViewBytes::Mapped { map: map.clone(), offset: offset as usize + start, len }
+            }
+            None => ViewBytes::Owned(scratch.drain(start..start + len).collect()),
+        };
+        Ok(Some(View { bytes }))
+    }
+
+    /// The length of the value of `key`.
+    pub fn value_len(&self, key: &[u8]) -> Result<Option<usize>> {
+        self.find(key, |segment, record, offset| {
+            self.check(segment, record, offset)?;
+            Ok(record.value().len())
+        })
+    }
+
+    /// Verifies the record's checksum, unless the options say not to.
+    #[inline]
+    fn check(&self, segment: &Segment, record: &Record, offset: u64) -> Result<()> {
+        if self.options.verify_checksums {
+            segment.verify(record, offset)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Hands the newest record of `key` to `visit`, unverified, with the locks held.
+    #[inline]
+    pub(super) fn find<R>(
+        &self,
+        key: &[u8],
+        mut visit: impl FnMut(&Arc<Segment>, &Record, u64) -> Result<R>,
+    ) -> Result<Option<R>> {
+        check_key(key)?;
+        let hash = self.hasher.hash(key);
+        let segments = self.table.read();
+        let mut scratch = Vec::new();
+        self.index.find(hash, |location| {
+            let segment = segments.of(location)?;
+            let offset = segment.offset(location);
+            let record = segment.record(offset, &mut scratch)?;
+            if record.key() != key {
+                // Another key with the same tag, or this key's bytes damaged: only the checksum tells.
+                segment.verify(&record, offset)?;
+                return Ok(None);
+            }
+            visit(segment, &record, offset).map(Some)
+        })
+    }
+}
+
+#[cold]
+fn found_twice() -> Error {
+    Error::new(Kind::Internal, "a key was found twice in one lookup")
+}

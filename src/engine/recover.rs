@@ -1,0 +1,473 @@
+//! Opening: from files to an engine. First everything is examined and nothing changed; then what a
+//! crash left is put in order.
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::latch::Latch;
+use super::write::Writer;
+use super::{Engine, Lookup};
+use crate::error::{Error, Kind, Result};
+use crate::format::manifest::{Edit, SealedSegment};
+use crate::format::name;
+use crate::format::record::{RecordKind, SEAL_LEN};
+use crate::format::segment::{SegmentHeader, SegmentKind, SyncMark, HEADER_PAGE};
+use crate::index::hash::KeyHasher;
+use crate::index::{Index, Location};
+use crate::manifest::{LiveSegment, Manifest};
+use crate::options::{OnDamage, Options, ReadMode};
+use crate::segment::active::{self, ActiveSegment};
+use crate::segment::scan::{Found, Item, Scan};
+use crate::segment::table::SegmentTable;
+use crate::segment::{Body, Segment};
+use crate::storage::{File, Lock, Storage};
+
+/// Opens the database in `storage`, or creates it there.
+pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
+    // Before the lock file is created: a directory with other things in it is left alone.
+    examine_names(&*storage, &options)?;
+    let lock = storage.lock(name::LOCK)?;
+    let exists = examine_names(&*storage, &options)?;
+    let manifest = if exists { Manifest::open(&*storage)? } else { Manifest::create(&*storage)? };
+    let mut recovery = Recovery::new(storage, options, manifest);
+    recovery.examine()?;
+    if recovery.damage.is_none() {
+        recovery.put_in_order()?;
+    }
+    recovery.into_engine(lock)
+}
+
+/// Whether there is a database; an error if there must not be one, or cannot be one.
+fn examine_names(storage: &dyn Storage, options: &Options) -> Result<bool> {
+    let names = storage.list()?;
+    let path = storage.path();
+    if names.iter().any(|name| name == name::MANIFEST) {
+        if options.error_if_exists {
+            return Err(Error::new(
+                Kind::AlreadyExists,
+                format!("{path} holds a database already"),
+            ));
+        }
+        return Ok(true);
+    }
+    if let Some(other) = names.iter().find(|name| !name::is_ours(name)) {
+        let message = format!("{path} is not a libkv database: it holds {other} and no MANIFEST");
+        return Err(Error::new(Kind::NotADatabase, message));
+    }
+    if let Some(segment) = names.iter().find(|name| name::parse_segment(name).is_some()) {
+        let manifest = format!("{path}/{}", name::MANIFEST);
+        return Err(Error::corrupt(&manifest, 0, format!("it is missing, but {segment} is there")));
+    }
+    if !options.create_if_missing {
+        return Err(Error::new(Kind::DoesNotExist, format!("{path} holds no database")));
+    }
+    Ok(false)
+}
+
+/// Where the log ends, as found.
+struct FoundTail {
+    segment: Arc<Segment>,
+    file: Arc<dyn File>,
+    len: u64,
+    records: u64,
+}
+
+/// A segment that was full when the process died, but not yet noted as sealed.
+struct FoundFull {
+    segment: Arc<Segment>,
+    file: Arc<dyn File>,
+    sealed: SealedSegment,
+}
+
+/// What is found out while opening.
+struct Recovery {
+    storage: Arc<dyn Storage>,
+    options: Options,
+    manifest: Manifest,
+    hasher: KeyHasher,
+    index: Index,
+    table: SegmentTable,
+    /// Tombstones that are their keys' newest records: in the index until all is read.
+    tombstones: Vec<(u64, Location)>,
+    next_sequence: u64,
+    tail: Option<FoundTail>,
+    full: Vec<FoundFull>,
+    /// Segments behind the end of the log.
+    discarded: Vec<u64>,
+    /// Files that belong to no live segment.
+    leftovers: Vec<String>,
+    /// The first damage, if the options say to open what is left.
+    damage: Option<Error>,
+}
+
+impl Recovery {
+    fn new(storage: Arc<dyn Storage>, options: Options, manifest: Manifest) -> Recovery {
+        let hasher = KeyHasher::new(manifest.identity().hash_seed);
+        let next_sequence = manifest.state().next_sequence;
+        Recovery {
+            storage,
+            options,
+            manifest,
+            hasher,
+            index: Index::new(),
+            table: SegmentTable::default(),
+            tombstones: Vec::new(),
+            next_sequence,
+            tail: None,
+            full: Vec::new(),
+            discarded: Vec::new(),
+            leftovers: Vec::new(),
+            damage: None,
+        }
+    }
+
+    /// Reads everything, changes nothing.
+    fn examine(&mut self) -> Result<()> {
+        let result = self.find_leftovers();
+        self.tolerate(result)?;
+        let live: Vec<LiveSegment> = self.manifest.state().segments.values().copied().collect();
+        for segment in &live {
+            if let Some(sealed) = segment.sealed {
+                let result = self.read_sealed(segment.header, sealed);
+                self.tolerate(result)?;
+            }
+        }
+        let unsealed = live.iter().filter(|segment| segment.sealed.is_none());
+        let unsealed: Vec<SegmentHeader> = unsealed.map(|segment| segment.header).collect();
+        let result = self.read_log_end(&unsealed);
+        self.tolerate(result)?;
+        self.forget_tombstones()
+    }
+
+    /// Keeps damage for later if the options say so; passes every other error on.
+    fn tolerate(&mut self, result: Result<()>) -> Result<()> {
+        match result {
+            Err(error)
+                if error.kind() == Kind::Corrupt
+                    && self.options.on_damage == OnDamage::ReadOnly =>
+            {
+                self.damage.get_or_insert(error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn find_leftovers(&mut self) -> Result<()> {
+        let state = self.manifest.state();
+        for name in self.storage.list()? {
+            let is_leftover = match name::parse_segment(&name) {
+                Some(id) if state.segments.contains_key(&id) => false,
+                Some(id) => {
+                    if id >= state.next_id && self.holds_log_records(&name)? {
+                        let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);
+                        let what = format!("its end is missing: it does not know {name}");
+                        return Err(Error::corrupt(&manifest, 0, what));
+                    }
+                    true
+                }
+                None => name == name::MANIFEST_NEW,
+            };
+            if is_leftover {
+                self.leftovers.push(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a segment that the manifest does not know was written to, which is only done once it is known.
+    fn holds_log_records(&self, name: &str) -> Result<bool> {
+        let file = self.storage.open(name, false)?;
+        let Ok(header) = self.read_header(&*file) else { return Ok(false) };
+        let mut scan = Scan::new(Arc::clone(&file), header.0, file.len()?);
+        Ok(header.0.kind == SegmentKind::Log && matches!(scan.next_item()?, Item::Record(_)))
+    }
+
+    /// The header of a segment's file, and its sync mark; what is wrong with it if it is damaged.
+    fn read_header(
+        &self,
+        file: &dyn File,
+    ) -> std::result::Result<(SegmentHeader, SyncMark), &'static str> {
+        let mut page = vec![0; HEADER_PAGE];
+        file.read_at(&mut page, 0).map_err(|_| "the header page cannot be read")?;
+        let header = SegmentHeader::decode(&page, &self.manifest.identity().uuid)?;
+        Ok((header, SyncMark::decode(&page, header.salt)))
+    }
+
+    /// Opens the file of a segment that the manifest knows; `len` is what it must have at least.
+    fn open_segment(
+        &self,
+        header: SegmentHeader,
+        writable: bool,
+    ) -> Result<(Arc<dyn File>, SyncMark, String)> {
+        let name = name::segment(header.id);
+        let path = format!("{}/{name}", self.storage.path());
+        let file = self.storage.open(&name, writable).map_err(|error| match error.kind() {
+            Kind::DoesNotExist => Error::corrupt(&path, 0, "the file is missing"),
+            _ => error,
+        })?;
+        if writable {
+            // What a failed sync left in the cache alone must not be believed, nor lost later on.
+            file.sync()?;
+            file.drop_cache()?;
+        }
+        let (found, mark) =
+            self.read_header(&*file).map_err(|what| Error::corrupt(&path, 0, what))?;
+        if found != header {
+            return Err(Error::corrupt(&path, 0, "the header is not the one in the manifest"));
+        }
+        Ok((file, mark, path))
+    }
+
+    fn body(&self, file: &Arc<dyn File>, len: u64) -> Result<Body> {
+        Ok(match self.options.read_mode {
+            ReadMode::Mmap => Body::Mapped(file.map(len)?),
+            ReadMode::Pread => Body::File(Arc::clone(file), len),
+        })
+    }
+
+    fn read_sealed(&mut self, header: SegmentHeader, sealed: SealedSegment) -> Result<()> {
+        let (file, _, path) = self.open_segment(header, false)?;
+        let len = file.len()?;
+        if len != sealed.len {
+            let what = format!("the file has {len} bytes, not {}", sealed.len);
+            return Err(Error::corrupt(&path, len.min(sealed.len), what));
+        }
+        // Where records begin: a single one begins in the first page, however long it is.
+        let span = if sealed.records == 1 { HEADER_PAGE as u64 + 8 } else { len };
+        let body = self.body(&file, len)?;
+        let storage = Arc::clone(&self.storage);
+        let segment = self.table.add(span, |base| Segment::new(header, &*storage, body, base))?;
+        let mut scan = Scan::new(file, header, len);
+        let what = loop {
+            match scan.next_item()? {
+                Item::Record(found) => self.take(&segment, &found)?,
+                Item::Seal(_) => {
+                    if scan.offset() == len && scan.records() == sealed.records {
+                        self.next_sequence = self.next_sequence.max(scan.next_sequence());
+                        return Ok(());
+                    }
+                    break "the seal is not the one in the manifest";
+                }
+                Item::End => break "the records end before the seal",
+                Item::Damage(what) => break what,
+            }
+        };
+        Err(Error::corrupt(&path, scan.offset(), what))
+    }
+
+    /// Reads the segments that are not sealed, and finds where the log ends.
+    fn read_log_end(&mut self, unsealed: &[SegmentHeader]) -> Result<()> {
+        let closed = self.manifest.state().closed;
+        if let Some(tail) = closed {
+            let ids: Vec<u64> = unsealed.iter().map(|header| header.id).collect();
+            if ids != (if tail.id == 0 { vec![] } else { vec![tail.id] }) {
+                let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);
+                return Err(Error::corrupt(&manifest, 0, "it was closed with another log"));
+            }
+        }
+        let mut expected = None;
+        let mut ended: Option<Error> = None;
+        for header in unsealed {
+            let (file, mark, path) = self.open_segment(*header, true)?;
+            let len = file.len()?;
+            if let Some(end) = &ended {
+                // A sync reaches a segment only after the ones before it.
+                if mark.offset > HEADER_PAGE as u64 {
+                    return Err(end.clone());
+                }
+                self.discarded.push(header.id);
+                continue;
+            }
+            let synced = match closed {
+                Some(tail) if len != tail.len => {
+                    let what = format!("the file has {len} bytes, not {}", tail.len);
+                    return Err(Error::corrupt(&path, len.min(tail.len), what));
+                }
+                Some(tail) => tail.len,
+                None => mark.offset,
+            };
+            ended = self.read_unsealed(*header, file, (len, synced), &mut expected)?;
+        }
+        self.check_log_is_whole()
+    }
+
+    /// Reads one segment of the end of the log. Answers where and why the log ends in it, if it does.
+    fn read_unsealed(
+        &mut self,
+        header: SegmentHeader,
+        file: Arc<dyn File>,
+        (len, synced): (u64, u64),
+        expected: &mut Option<u64>,
+    ) -> Result<Option<Error>> {
+        let span = len.max(self.options.segment_size);
+        let body = self.body(&file, len)?;
+        let storage = Arc::clone(&self.storage);
+        let segment = self.table.add(span, |base| Segment::new(header, &*storage, body, base))?;
+        let mut scan = Scan::new(Arc::clone(&file), header, len);
+        if let Some(expected) = *expected {
+            scan.expect(expected);
+        }
+        let what = loop {
+            match scan.next_item()? {
+                Item::Record(found) => self.take(&segment, &found)?,
+                Item::Seal(seal) => {
+                    let sealed = SealedSegment {
+                        id: header.id,
+                        len: scan.offset(),
+                        records: seal.records,
+                        next_sequence: seal.next_sequence,
+                    };
+                    self.full.push(FoundFull { segment, file, sealed });
+                    *expected = Some(seal.next_sequence);
+                    self.next_sequence = self.next_sequence.max(seal.next_sequence);
+                    return Ok(None);
+                }
+                Item::End => break "the log ends before what was synced",
+                Item::Damage(what) => break what,
+            }
+        };
+        let end = segment.damaged(scan.offset(), what);
+        let (records, offset, next) = (scan.records(), scan.offset(), scan.next_sequence());
+        self.tail = Some(FoundTail { segment, file, len: offset, records });
+        if records > 0 {
+            // The log goes on without a gap, whatever was begun after this point and is discarded.
+            self.next_sequence = next;
+        }
+        if offset < synced {
+            return Err(end);
+        }
+        Ok(Some(end))
+    }
+
+    /// Everything sealed was on the medium after all that came before it: the log cannot end earlier.
+    fn check_log_is_whole(&self) -> Result<()> {
+        let sealed = self.manifest.state().segments.values().filter_map(|s| s.sealed);
+        let reached = sealed.map(|sealed| sealed.next_sequence).max().unwrap_or(0);
+        match &self.tail {
+            Some(tail) if self.next_sequence < reached => {
+                Err(tail.segment.damaged(tail.len, "the log ends before what was compacted"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one record into the index, if no newer one of its key is there.
+    fn take(&mut self, segment: &Segment, found: &Found) -> Result<()> {
+        let record = &found.record;
+        let len = record.header.record_len();
+        let hash = self.hasher.hash(record.key());
+        let is_tombstone = record.header.kind == RecordKind::Tombstone;
+        let segments = self.table.read();
+        let mut lookup = Lookup::new(&segments, &self.hasher);
+        let mut old_len = 0;
+        let mut entry = self.index.entry(hash, |location| {
+            let len = lookup.record_of(location, record.key())?;
+            old_len = len.unwrap_or(0);
+            Ok(len.is_some())
+        })?;
+        entry.reserve(&mut |location| lookup.hash_at(location))?;
+        let location = segment.location(found.offset);
+        if let Some(old) = entry.location() {
+            let holder = segments.of(old)?;
+            let mut scratch = Vec::new();
+            let old_record = holder.record(holder.offset(old), &mut scratch)?;
+            if holder.sequence(&old_record) >= found.sequence {
+                segment.add_dead(len);
+                return Ok(());
+            }
+            // A tombstone was counted when it was met.
+            if old_record.header.kind != RecordKind::Tombstone {
+                holder.add_dead(old_len);
+            }
+        }
+        if is_tombstone {
+            segment.add_dead(len);
+            self.tombstones.push((hash, location));
+        }
+        entry.set(location);
+        Ok(())
+    }
+
+    /// Takes the tombstones out of the index: all older records of their keys have been met.
+    fn forget_tombstones(&mut self) -> Result<()> {
+        for (hash, tombstone) in std::mem::take(&mut self.tombstones) {
+            self.index.entry(hash, |location| Ok(location == tombstone))?.remove();
+        }
+        Ok(())
+    }
+
+    /// Removes what a crash left, and ends the log where its whole part ends.
+    fn put_in_order(&mut self) -> Result<()> {
+        self.manifest.tidy(&*self.storage)?;
+        for name in &self.leftovers {
+            self.storage.remove(name)?;
+        }
+        let mut edits = Vec::new();
+        for full in &self.full {
+            full.file.truncate(full.sealed.len)?;
+            full.file.sync()?;
+            edits.push(Edit::Seal(full.sealed));
+        }
+        if let Some(tail) = &self.tail {
+            if self.manifest.state().closed.is_none() {
+                // Bytes behind the cut are gone for good before anything is appended in their place.
+                tail.file.truncate(tail.len)?;
+                tail.file.sync()?;
+                active::write_mark(&*tail.file, tail.segment.header.salt, tail.len, 0)?;
+                active::write_mark(&*tail.file, tail.segment.header.salt, tail.len, 1)?;
+            }
+        }
+        edits.extend(self.discarded.iter().map(|&id| Edit::Remove { id }));
+        if !edits.is_empty() {
+            self.manifest.append(&edits)?;
+        }
+        for &id in &self.discarded {
+            self.storage.remove(&name::segment(id))?;
+        }
+        for full in &self.full {
+            let body = self.body(&full.file, full.sealed.len)?;
+            self.table.replace(&Arc::new(full.segment.with_body(body)));
+        }
+        Ok(())
+    }
+
+    fn into_engine(self, lock: Box<dyn Lock>) -> Result<Engine> {
+        let latch = Latch::default();
+        let mut active = None;
+        if let Some(damage) = &self.damage {
+            latch.close(damage);
+        } else if let Some(tail) = self.tail {
+            let capacity = self.options.segment_size.max(tail.len + SEAL_LEN as u64);
+            let written = (tail.len, tail.records);
+            let resumed =
+                ActiveSegment::resume(&self.table, &tail.segment, tail.file, written, capacity)?;
+            active = Some(resumed);
+        }
+        let state = self.manifest.state();
+        let opened = state.closed.is_none() && self.damage.is_none();
+        let next_id = AtomicU64::new(state.next_id);
+        let writer =
+            Writer { active, full: VecDeque::new(), next_sequence: self.next_sequence, opened };
+        Ok(Engine {
+            options: self.options,
+            storage: self.storage,
+            hasher: self.hasher,
+            uuid: self.manifest.identity().uuid,
+            index: self.index,
+            table: self.table,
+            compaction: Mutex::default(),
+            syncer: Mutex::default(),
+            writer: Mutex::new(writer),
+            manifest: Mutex::new(self.manifest),
+            latch,
+            next_id,
+            durable: AtomicU64::new(self.next_sequence),
+            bell: super::maintenance::Bell::default(),
+            _lock: lock,
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! Durability: putting the log on the medium, in order, and knowing how far it is there.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use super::Engine;
+use crate::error::Result;
+use crate::format::manifest::{Edit, SealedSegment, Tail};
+use crate::options::ReadMode;
+use crate::segment::active::{self, FullSegment};
+use crate::segment::Body;
+
+/// What the one who syncs needs; holding its lock is being the one who syncs.
+#[derive(Default)]
+pub struct Syncer {
+    /// Marks written, which decides where the next one goes.
+    turn: u64,
+    /// Where the last mark was written: segment id and offset.
+    marked: (u64, u64),
+}
+
+impl Engine {
+    /// Returns when everything written before the call is on the medium.
+    pub fn sync(&self) -> Result<()> {
+        let next = self.writer.lock().next_sequence;
+        self.sync_to(next)
+    }
+
+    /// Returns when all records below `sequence` are on the medium. Those who come while another syncs
+    /// wait, and find in most cases that it has been done for them.
+    pub(super) fn sync_to(&self, sequence: u64) -> Result<()> {
+        if self.durable.load(Ordering::Acquire) >= sequence {
+            return Ok(());
+        }
+        let mut syncer = self.syncer.lock();
+        if self.durable.load(Ordering::Acquire) >= sequence {
+            return Ok(());
+        }
+        self.latch.check()?;
+        self.sync_log(&mut syncer).inspect_err(|error| self.latch.close(error))
+    }
+
+    /// Puts the log on the medium, older segments before younger ones.
+    fn sync_log(&self, syncer: &mut Syncer) -> Result<()> {
+        // First what is to be synced, then the sync: what is appended meanwhile waits for the next one.
+        let (active, next_sequence) = {
+            let writer = self.writer.lock();
+            let active = writer.active.as_ref();
+            let active = active.map(|a| (Arc::clone(a.segment()), Arc::clone(a.file()), a.len()));
+            (active, writer.next_sequence)
+        };
+        self.seal_full_segments()?;
+        if let Some((segment, file, len)) = active {
+            file.sync()?;
+            if syncer.marked != (segment.header.id, len) {
+                active::write_mark(&*file, segment.header.salt, len, syncer.turn)?;
+                syncer.turn += 1;
+                syncer.marked = (segment.header.id, len);
+            }
+        }
+        self.durable.fetch_max(next_sequence, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Seals what the writer has left behind, unless someone is doing so. For the maintenance thread.
+    pub(super) fn seal_in_background(&self) {
+        let _syncer = self.syncer.lock();
+        if self.latch.check().is_ok() {
+            // The failure is kept by the latch; whoever writes or syncs next hears of it.
+            let _ = self.seal_full_segments().inspect_err(|error| self.latch.close(error));
+        }
+    }
+
+    /// Puts full segments on the medium, notes them as sealed, and from then on reads them as the
+    /// options say. The caller holds the syncer's lock.
+    fn seal_full_segments(&self) -> Result<()> {
+        loop {
+            let Some(full) = self.writer.lock().full.front().cloned() else { return Ok(()) };
+            full.sync()?;
+            self.manifest.lock().append(&[Edit::Seal(sealed(&full))])?;
+            let body = self.sealed_body(&full)?;
+            self.table.replace(&Arc::new(full.segment.with_body(body)));
+            self.writer.lock().full.pop_front();
+        }
+    }
+
+    pub(super) fn sealed_body(&self, full: &FullSegment) -> Result<Body> {
+        Ok(match self.options.read_mode {
+            ReadMode::Mmap => Body::Mapped(full.file.map(full.len)?),
+            ReadMode::Pread => Body::File(Arc::clone(&full.file), full.len),
+        })
+    }
+
+    /// Puts everything on the medium and notes that the database was closed. The engine is not used after it.
+    pub fn shut_down(&self) -> Result<()> {
+        if !self.writer.lock().opened {
+            return Ok(());
+        }
+        self.latch.check()?;
+        let next = {
+            let mut syncer = self.syncer.lock();
+            self.sync_log(&mut syncer).inspect_err(|error| self.latch.close(error))?;
+            self.writer.lock().next_sequence
+        };
+        let tail = match self.writer.lock().active.take() {
+            Some(active) => {
+                let (id, len) = (active.segment().header.id, active.len());
+                active.file().truncate(len)?;
+                active.file().sync()?;
+                Tail { id, len, next_sequence: next }
+            }
+            None => Tail { id: 0, len: 0, next_sequence: next },
+        };
+        self.manifest.lock().append(&[Edit::Closed(tail)])
+    }
+}
+
+/// What the manifest keeps of a full segment.
+pub(super) fn sealed(full: &FullSegment) -> SealedSegment {
+    SealedSegment {
+        id: full.segment.header.id,
+        len: full.len,
+        records: full.seal.records,
+        next_sequence: full.seal.next_sequence,
+    }
+}

@@ -1,0 +1,196 @@
+//! The write path: put, delete, and going on in a new segment when one is full.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use super::{Engine, Lookup};
+use crate::error::{Error, Kind, Result};
+use crate::format::manifest::Edit;
+use crate::format::record::{Prepared, RecordKind, HEADER_LEN};
+use crate::format::segment::{SegmentHeader, SegmentKind};
+use crate::format::{MAX_KEY_LEN, MAX_VALUE_LEN};
+use crate::index::Location;
+use crate::options::SyncLevel;
+use crate::segment::active::{self, ActiveSegment, FullSegment};
+
+/// The end of the log.
+pub struct Writer {
+    /// The segment that is being written. There is none before the first write.
+    pub active: Option<ActiveSegment>,
+    /// Full segments that are not yet on the medium, oldest first.
+    pub full: VecDeque<Arc<FullSegment>>,
+    /// The sequence of the next record.
+    pub next_sequence: u64,
+    /// Whether the manifest knows that the database is being written.
+    pub opened: bool,
+}
+
+/// Answers whether a key may be used, and why not.
+pub fn check_key(key: &[u8]) -> Result<()> {
+    match key.len() {
+        0 => Err(Error::new(Kind::EmptyKey, "the key is empty; a key has at least one byte")),
+        1..=MAX_KEY_LEN => Ok(()),
+        len => Err(Error::new(
+            Kind::KeyTooLong,
+            format!("the key has {len} bytes; the limit is {MAX_KEY_LEN}"),
+        )),
+    }
+}
+
+fn check_value(value: &[u8]) -> Result<()> {
+    if value.len() <= MAX_VALUE_LEN {
+        return Ok(());
+    }
+    let message = format!("the value has {} bytes; the limit is {MAX_VALUE_LEN}", value.len());
+    Err(Error::new(Kind::ValueTooLong, message))
+}
+
+impl Engine {
+    /// Sets the value of `key`.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        check_key(key)?;
+        check_value(value)?;
+        let hash = self.hasher.hash(key);
+        let record = Prepared::new(RecordKind::Put, key, value);
+        let sequence = {
+            let mut writer = self.writer.lock();
+            self.make_room(&mut writer, record.len)?;
+            let segments = self.table.read();
+            let mut lookup = Lookup::new(&segments, &self.hasher);
+            let mut old_len = 0;
+            let mut entry = self.index.entry(hash, |location| {
+                let len = lookup.record_of(location, key)?;
+                old_len = len.unwrap_or(0);
+                Ok(len.is_some())
+            })?;
+            entry.reserve(&mut |location| lookup.hash_at(location))?;
+            let old = entry.location();
+            let (location, sequence) = writer.append(&record, key, value);
+            entry.set(location);
+            if let Some(old) = old {
+                segments.of(old)?.add_dead(old_len);
+            }
+            sequence
+        };
+        self.acknowledge(sequence)
+    }
+
+    /// Removes `key`. Answers whether it was there; if not, nothing is written.
+    pub fn delete(&self, key: &[u8]) -> Result<bool> {
+        check_key(key)?;
+        let hash = self.hasher.hash(key);
+        let record = Prepared::new(RecordKind::Tombstone, key, &[]);
+        let sequence = {
+            let mut writer = self.writer.lock();
+            self.latch.check()?;
+            if !writer.has_room(record.len) {
+                // Room may cost a new segment, which a missing key must not.
+                if self.find(key, |_, _, _| Ok(()))?.is_none() {
+                    return Ok(false);
+                }
+                self.make_room(&mut writer, record.len)?;
+            }
+            let segments = self.table.read();
+            let mut lookup = Lookup::new(&segments, &self.hasher);
+            let mut old_len = 0;
+            let entry = self.index.entry(hash, |location| {
+                let len = lookup.record_of(location, key)?;
+                old_len = len.unwrap_or(0);
+                Ok(len.is_some())
+            })?;
+            let Some(old) = entry.location() else { return Ok(false) };
+            let (location, sequence) = writer.append(&record, key, &[]);
+            entry.remove();
+            segments.of(old)?.add_dead(old_len);
+            segments.of(location)?.add_dead(record.len);
+            sequence
+        };
+        self.acknowledge(sequence).map(|()| true)
+    }
+
+    /// Returns when the record of `sequence` is as durable as the database promises.
+    #[inline]
+    fn acknowledge(&self, sequence: u64) -> Result<()> {
+        if self.options.sync != SyncLevel::Always {
+            return Ok(());
+        }
+        self.sync_to(sequence + 1).map_err(|error| {
+            error.with_kind(Kind::UnknownOutcome).context("the write may or may not be durable")
+        })
+    }
+
+    /// Makes sure that a record of `len` bytes can be appended without a failure.
+    #[inline]
+    pub(super) fn make_room(&self, writer: &mut Writer, len: usize) -> Result<()> {
+        self.latch.check()?;
+        if writer.has_room(len) {
+            return Ok(());
+        }
+        self.make_room_slowly(writer, len).map_err(|error| self.latch.watch(error))
+    }
+
+    #[cold]
+    fn make_room_slowly(&self, writer: &mut Writer, len: usize) -> Result<()> {
+        if !writer.opened {
+            self.manifest.lock().append(&[Edit::Opened])?;
+            writer.opened = true;
+        }
+        if let Some(active) = &mut writer.active {
+            if active.make_room(len)? {
+                return Ok(());
+            }
+        }
+        self.roll(writer, len)?;
+        let fresh = writer.active.as_mut().map(|active| active.make_room(len)).transpose()?;
+        fresh.filter(|&fits| fits).map(|_| ()).ok_or_else(active::does_not_fit)
+    }
+
+    /// Goes on in a new segment, which has room for a record of `len` bytes.
+    pub(super) fn roll(&self, writer: &mut Writer, len: usize) -> Result<()> {
+        let header = self.new_header(SegmentKind::Log, writer.next_sequence, 0)?;
+        let file = active::create_file(&*self.storage, &header, &self.uuid)?;
+        self.storage.sync_directory()?;
+        // From here on the file is part of the database; before, it is removed at the next open.
+        self.manifest.lock().append(&[Edit::Add(header)])?;
+        let capacity = active::capacity_for(self.options.segment_size, len);
+        let fresh = ActiveSegment::begin(&*self.storage, &self.table, file, header, capacity)?;
+        if let Some(old) = writer.active.replace(fresh) {
+            let full = old.seal(writer.next_sequence);
+            writer.full.push_back(Arc::new(full));
+            self.bell.ring();
+        }
+        Ok(())
+    }
+
+    /// The header of a segment that does not exist yet.
+    pub(super) fn new_header(
+        &self,
+        kind: SegmentKind,
+        base_sequence: u64,
+        horizon: u64,
+    ) -> Result<SegmentHeader> {
+        let random = self.storage.random()?;
+        let salt = u32::from_le_bytes([random[0], random[1], random[2], random[3]]);
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        Ok(SegmentHeader { id, salt, kind, base_sequence, horizon })
+    }
+}
+
+impl Writer {
+    /// Whether a record of `len` bytes can be appended at once.
+    fn has_room(&self, len: usize) -> bool {
+        self.opened && self.active.as_ref().is_some_and(|active| active.has_room(len))
+    }
+
+    /// Appends a record for which room was made; answers where it is, and its sequence.
+    #[inline]
+    fn append(&mut self, record: &Prepared, key: &[u8], value: &[u8]) -> (Location, u64) {
+        debug_assert!(record.len >= HEADER_LEN);
+        let active = self.active.as_mut().expect("room was made in an active segment");
+        let sequence = self.next_sequence;
+        let offset = active.append(record, key, value, sequence);
+        self.next_sequence += 1;
+        (active.segment().location(offset), sequence)
+    }
+}

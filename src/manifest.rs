@@ -1,0 +1,238 @@
+//! The manifest as a file: read at open, appended to by every change to the set of segments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Kind, Result};
+use crate::format::manifest::{
+    decode_frame, decode_header, encode_frame, encode_header, BadHeader, Edit, Frame,
+    SealedSegment, Tail, HEADER_LEN,
+};
+use crate::format::segment::SegmentHeader;
+use crate::format::{name, Identity, FORMAT_VERSION};
+use crate::storage::{File, Storage};
+
+/// A manifest longer than this is written anew at open: some thousand edits.
+const REWRITE_AT: u64 = 256 << 10;
+/// The longest manifest that is read: far beyond what the location space can hold.
+const MAX_LEN: u64 = 4 << 30;
+
+/// A live segment, as the manifest has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveSegment {
+    /// Who it is.
+    pub header: SegmentHeader,
+    /// What is known since it was sealed.
+    pub sealed: Option<SealedSegment>,
+}
+
+/// What the edits add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The live segments by id.
+    pub segments: BTreeMap<u64, LiveSegment>,
+    /// No segment has had this id or a higher one.
+    pub next_id: u64,
+    /// No sequence below this is free. The log may have used more.
+    pub next_sequence: u64,
+    /// Where the log ended, if the database was closed and not opened for writing since.
+    pub closed: Option<Tail>,
+}
+
+impl State {
+    fn new() -> State {
+        State { next_id: 1, next_sequence: 1, ..State::default() }
+    }
+
+    fn apply(&mut self, edit: &Edit) -> std::result::Result<(), &'static str> {
+        self.closed = None;
+        match *edit {
+            Edit::Add(header) => {
+                self.next_id = self.next_id.max(header.id.saturating_add(1));
+                self.next_sequence = self.next_sequence.max(header.base_sequence);
+                let segment = LiveSegment { header, sealed: None };
+                if self.segments.insert(header.id, segment).is_some() {
+                    return Err("a segment is added twice");
+                }
+            }
+            Edit::Seal(sealed) => {
+                let segment = self.segments.get_mut(&sealed.id);
+                let segment = segment.ok_or("a segment is sealed that does not exist")?;
+                segment.sealed = Some(sealed);
+                self.next_sequence = self.next_sequence.max(sealed.next_sequence);
+            }
+            Edit::Remove { id } => {
+                let removed = self.segments.remove(&id);
+                removed.ok_or("a segment is removed that does not exist")?;
+            }
+            Edit::Closed(tail) => {
+                self.next_sequence = self.next_sequence.max(tail.next_sequence);
+                self.closed = Some(tail);
+            }
+            Edit::Opened => {}
+            Edit::NextId { id } => self.next_id = self.next_id.max(id),
+            Edit::NextSequence { sequence } => {
+                self.next_sequence = self.next_sequence.max(sequence);
+            }
+        }
+        Ok(())
+    }
+
+    /// Edits that lead from nothing to this state.
+    fn edits(&self) -> Vec<Edit> {
+        let mut edits = vec![
+            Edit::NextId { id: self.next_id },
+            Edit::NextSequence { sequence: self.next_sequence },
+        ];
+        for segment in self.segments.values() {
+            edits.push(Edit::Add(segment.header));
+            edits.extend(segment.sealed.map(Edit::Seal));
+        }
+        edits.extend(self.closed.map(Edit::Closed));
+        edits
+    }
+}
+
+/// The manifest of an open database.
+pub struct Manifest {
+    identity: Identity,
+    file: Arc<dyn File>,
+    /// Where the next frame goes.
+    end: u64,
+    state: State,
+}
+
+impl Manifest {
+    /// Creates the manifest of a new, empty database.
+    pub fn create(storage: &dyn Storage) -> Result<Manifest> {
+        let identity = Identity {
+            uuid: storage.random()?,
+            hash_seed: storage.random()?,
+            created_ms: storage.now_ms(),
+        };
+        Manifest::write_anew(storage, identity, State::new())
+    }
+
+    /// Reads the manifest, and changes nothing.
+    pub fn open(storage: &dyn Storage) -> Result<Manifest> {
+        let path = format!("{}/{}", storage.path(), name::MANIFEST);
+        let file = storage.open(name::MANIFEST, true)?;
+        // What a failed sync left in the cache alone must not be believed.
+        file.sync()?;
+        file.drop_cache()?;
+        let len = file.len()?;
+        if len > MAX_LEN {
+            return Err(Error::corrupt(
+                &path,
+                MAX_LEN,
+                "the file is longer than a manifest can be",
+            ));
+        }
+        let mut bytes = vec![0; len as usize];
+        file.read_at(&mut bytes, 0)?;
+        let identity = decode_header(&bytes).map_err(|bad| refuse(&path, bad))?;
+        let (state, end) = replay(&path, &bytes, &identity)?;
+        Ok(Manifest { identity, file, end, state })
+    }
+
+    /// Removes what an interrupted write left at the end, and shortens a long manifest.
+    pub fn tidy(&mut self, storage: &dyn Storage) -> Result<()> {
+        if self.end < self.file.len()? || self.end > REWRITE_AT {
+            *self = Manifest::write_anew(storage, self.identity, self.state.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Writes a manifest that holds `state` and nothing else, and puts it in the place of the old one.
+    fn write_anew(storage: &dyn Storage, identity: Identity, state: State) -> Result<Manifest> {
+        let mut bytes = encode_header(&identity).to_vec();
+        bytes.extend(encode_frame(&state.edits(), &identity.uuid, HEADER_LEN as u64));
+        match storage.remove(name::MANIFEST_NEW) {
+            Err(error) if error.kind() != Kind::DoesNotExist => return Err(error),
+            _ => {}
+        }
+        let file = storage.create(name::MANIFEST_NEW)?;
+        file.write_at(&bytes, 0)?;
+        file.sync()?;
+        storage.rename(name::MANIFEST_NEW, name::MANIFEST)?;
+        storage.sync_directory()?;
+        Ok(Manifest { identity, file, end: bytes.len() as u64, state })
+    }
+
+    /// Who the database is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What the edits so far add up to.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Adds `edits`, all or none of them, and returns when they are on the medium.
+    pub fn append(&mut self, edits: &[Edit]) -> Result<()> {
+        let frame = encode_frame(edits, &self.identity.uuid, self.end);
+        if let Err(error) = self.file.write_at(&frame, self.end) {
+            // Part of a frame at the end is harmless, but tidier gone.
+            let _ = self.file.truncate(self.end);
+            return Err(error);
+        }
+        self.file.sync()?;
+        self.end += frame.len() as u64;
+        for edit in edits {
+            let applied = self.state.apply(edit);
+            applied.map_err(|what| Error::new(Kind::Internal, format!("a bad edit: {what}")))?;
+        }
+        Ok(())
+    }
+}
+
+fn refuse(path: &str, bad: BadHeader) -> Error {
+    match bad {
+        BadHeader::NotAManifest => Error::new(
+            Kind::NotADatabase,
+            format!("{path} is not the manifest of a libkv database"),
+        ),
+        BadHeader::Newer(version) => Error::new(
+            Kind::NewerFormat,
+            format!(
+                "{path} has format version {version}; this libkv knows versions up to \
+                 {FORMAT_VERSION}: use a newer libkv"
+            ),
+        ),
+        BadHeader::Damaged(what, offset) => Error::corrupt(path, offset, what),
+    }
+}
+
+/// Applies all frames; answers the state, and where the whole part of the file ends.
+fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, u64)> {
+    let mut state = State::new();
+    let mut at = HEADER_LEN as u64;
+    loop {
+        match decode_frame(bytes, &identity.uuid, at) {
+            Frame::Edits(edits, next) => {
+                for edit in &edits {
+                    state.apply(edit).map_err(|what| Error::corrupt(path, at, what))?;
+                }
+                at = next;
+            }
+            Frame::End if at > HEADER_LEN as u64 => return Ok((state, at)),
+            // The first frame was synced before the file got its name.
+            Frame::End => return Err(Error::corrupt(path, at, "the first frame is missing")),
+            Frame::Bad(what) => {
+                // Every frame is on the medium before the next is begun: an interrupted one is the last.
+                let first = at == HEADER_LEN as u64;
+                if first || whole_frame_after(bytes, identity, at) {
+                    return Err(Error::corrupt(path, at, what));
+                }
+                return Ok((state, at));
+            }
+        }
+    }
+}
+
+fn whole_frame_after(bytes: &[u8], identity: &Identity, at: u64) -> bool {
+    (at + 8..bytes.len() as u64)
+        .step_by(8)
+        .any(|offset| matches!(decode_frame(bytes, &identity.uuid, offset), Frame::Edits(..)))
+}

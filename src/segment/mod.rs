@@ -1,0 +1,175 @@
+//! One file of the log: reading its records. Appending is in [`active`], walking through it in [`scan`],
+//! and [`table`] finds the segment that a location means.
+
+pub mod active;
+pub mod scan;
+pub mod table;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::format::name;
+use crate::format::record::{Header, Record, HEADER_LEN};
+use crate::format::segment::SegmentHeader;
+use crate::index::Location;
+use crate::storage::map::Map;
+use crate::storage::{File, Storage};
+
+/// What a segment's bytes are read through.
+pub enum Body {
+    /// A map: the only way for the segment that is being written.
+    Mapped(Map),
+    /// The file, up to this length.
+    File(Arc<dyn File>, u64),
+}
+
+/// One file of the log.
+pub struct Segment {
+    /// Who it is.
+    pub header: SegmentHeader,
+    /// Its path, for messages.
+    path: String,
+    body: Body,
+    /// The location of its byte 0.
+    base: u64,
+    /// Bytes in records that are nobody's newest, tombstones included. Shared by successive forms of one segment.
+    dead: Arc<AtomicU64>,
+}
+
+impl Segment {
+    /// A segment whose byte 0 has the location `base`.
+    pub fn new(header: SegmentHeader, storage: &dyn Storage, body: Body, base: u64) -> Segment {
+        let path = format!("{}/{}", storage.path(), name::segment(header.id));
+        Segment { header, path, body, base, dead: Arc::default() }
+    }
+
+    /// The same segment, read in another way.
+    pub fn with_body(&self, body: Body) -> Segment {
+        Segment {
+            header: self.header,
+            path: self.path.clone(),
+            body,
+            base: self.base,
+            dead: Arc::clone(&self.dead),
+        }
+    }
+
+    /// The path, for messages.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Bytes that can be read.
+    pub fn len(&self) -> u64 {
+        match &self.body {
+            Body::Mapped(map) => map.published() as u64,
+            Body::File(_, len) => *len,
+        }
+    }
+
+    /// Whether there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The location of the record at `offset`.
+    pub fn location(&self, offset: u64) -> Location {
+        Location(self.base + offset / 8)
+    }
+
+    /// The offset of the record at `location`, which is one of this segment's.
+    pub fn offset(&self, location: Location) -> u64 {
+        (location.0 - self.base) * 8
+    }
+
+    /// Where its locations begin.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Bytes in dead records.
+    pub fn dead(&self) -> u64 {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Counts a record of `len` bytes as dead.
+    pub fn add_dead(&self, len: usize) {
+        self.dead.fetch_add(len as u64, Ordering::Relaxed);
+    }
+
+    /// The record at `offset`, with all its bytes but unverified. `scratch` holds them where there is no map.
+    #[inline]
+    pub fn record<'a>(&'a self, offset: u64, scratch: &'a mut Vec<u8>) -> Result<Record<'a>> {
+        let record = match &self.body {
+            Body::Mapped(map) => {
+                let rest = map.published().saturating_sub(offset as usize);
+                map.bytes(offset as usize, rest).and_then(Record::decode)
+            }
+            Body::File(file, len) => read_record(&**file, *len, offset, scratch)?,
+        };
+        record.ok_or_else(|| self.damaged(offset, "no record can be made out"))
+    }
+
+    /// An error unless `record`, found at `offset`, is what was written there.
+    #[inline]
+    pub fn verify(&self, record: &Record, offset: u64) -> Result<()> {
+        if record.verifies(self.header.salt, offset) {
+            Ok(())
+        } else {
+            Err(self.damaged(offset, "the checksum of the record does not match"))
+        }
+    }
+
+    /// The sequence of one of this segment's records.
+    pub fn sequence(&self, record: &Record) -> u64 {
+        self.header.base_sequence.wrapping_add(record.sequence_delta())
+    }
+
+    /// The map, if the segment is read through one.
+    pub fn map(&self) -> Option<&Map> {
+        match &self.body {
+            Body::Mapped(map) => Some(map),
+            Body::File(..) => None,
+        }
+    }
+
+    /// Reports damage at `offset`.
+    #[cold]
+    pub fn damaged(&self, offset: u64, what: &str) -> Error {
+        Error::corrupt(&self.path, offset, what)
+    }
+}
+
+/// Bytes read at first: enough for most small records, so that they cost one system call.
+const FIRST_READ: usize = 1024;
+
+/// Reads the record at `offset` of a file of `len` bytes.
+fn read_record<'a>(
+    file: &dyn File,
+    len: u64,
+    offset: u64,
+    scratch: &'a mut Vec<u8>,
+) -> Result<Option<Record<'a>>> {
+    let rest = len.saturating_sub(offset).min(usize::MAX as u64) as usize;
+    if rest < HEADER_LEN {
+        return Ok(None);
+    }
+    scratch.clear();
+    scratch.resize(rest.min(FIRST_READ), 0);
+    file.read_at(scratch, offset)?;
+    let Some(header) = Header::decode(scratch) else { return Ok(None) };
+    let total = header.record_len();
+    if total > rest {
+        return Ok(None);
+    }
+    let have = scratch.len();
+    if total > have {
+        scratch.try_reserve_exact(total - have).map_err(|_| {
+            Error::new(crate::error::Kind::OutOfMemory, "there is no memory for the record")
+        })?;
+        scratch.resize(total, 0);
+        file.read_at(&mut scratch[have..], offset + have as u64)?;
+    }
+    Ok(Record::decode(scratch))
+}

@@ -1,0 +1,82 @@
+//! What several tests share: a small random generator, temporary directories, sizes of directories.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// SplitMix64: small, and the same on every machine, so that a seed repeats a failure.
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    /// `len` bytes.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(len + 8);
+        while out.len() < len {
+            out.extend_from_slice(&self.next().to_le_bytes());
+        }
+        out.truncate(len);
+        out
+    }
+}
+
+/// The seed of a test: from the environment (KV_TEST_SEED), or else fixed.
+pub fn seed() -> u64 {
+    std::env::var("KV_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_260_101)
+}
+
+/// A directory that is removed when the value goes.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    /// A new, empty directory whose name contains `name`.
+    pub fn new(name: &str) -> TempDir {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("kv-test-{name}-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).expect("the temporary directory can be written");
+        TempDir(path)
+    }
+
+    /// A path inside.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Bytes in all files of a directory.
+pub fn bytes_in(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).expect("the directory can be read");
+    entries.map(|entry| entry.and_then(|e| e.metadata()).map_or(0, |data| data.len())).sum()
+}
+
+/// The files of a directory whose names end in `.seg`, in order.
+pub fn segments_in(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("the directory can be read");
+    let paths = entries.map(|entry| entry.expect("the directory can be read").path());
+    let mut segments: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|suffix| suffix == "seg")).collect();
+    segments.sort();
+    segments
+}
