@@ -23,21 +23,34 @@ fn main() {
         let _ = std::fs::remove_dir_all(&dir);
         let db = Db::open(&dir, &options).unwrap();
         let t = Instant::now();
-        for i in 0..n { db.put(&key(i), &value).unwrap(); }
+        for i in 0..n {
+            db.put(&key(i), &value).unwrap();
+        }
         let put = t.elapsed().as_secs_f64();
         let mem = db.engine().index_memory();
         let mut out = vec![0u8; len];
         let t = Instant::now();
-        for i in 0..n { let j = i.wrapping_mul(7919) % n; db.get(&key(j), |v| out.copy_from_slice(v)).unwrap().unwrap(); }
+        for i in 0..n {
+            let j = i.wrapping_mul(7919) % n;
+            db.get(&key(j), |v| out.copy_from_slice(v)).unwrap().unwrap();
+        }
         let get = t.elapsed().as_secs_f64();
         let t = Instant::now();
-        for i in 0..n { assert!(db.get(&key(i + n), |v| v.len()).unwrap().is_none()); }
+        for i in 0..n {
+            assert!(db.get(&key(i + n), |v| v.len()).unwrap().is_none());
+        }
         let miss = t.elapsed().as_secs_f64();
         let t = Instant::now();
-        for i in 0..n { let j = i.wrapping_mul(7919) % n; db.put(&key(j), &value).unwrap(); }
+        for i in 0..n {
+            let j = i.wrapping_mul(7919) % n;
+            db.put(&key(j), &value).unwrap();
+        }
         let over = t.elapsed().as_secs_f64();
         let t = Instant::now();
-        for i in 0..n { let j = i.wrapping_mul(7919) % n; assert!(db.delete(&key(j)).unwrap()); }
+        for i in 0..n {
+            let j = i.wrapping_mul(7919) % n;
+            assert!(db.delete(&key(j)).unwrap());
+        }
         let del = t.elapsed().as_secs_f64();
         let t = Instant::now();
         db.close().unwrap();

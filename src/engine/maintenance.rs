@@ -1,4 +1,5 @@
-//! The maintenance thread: seals full segments, and syncs the log at the interval asked for.
+//! The background threads: one seals full segments and syncs the log at the interval asked for, one
+//! allocates blocks ahead of the writer.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,9 +10,10 @@ use parking_lot::{Condvar, Mutex};
 use super::Engine;
 use crate::error::Result;
 use crate::options::SyncLevel;
+use crate::storage::map::Map;
 use crate::storage::process;
 
-/// What the maintenance thread waits for.
+/// What a background thread waits for.
 #[derive(Default)]
 pub struct Bell {
     state: Mutex<Rung>,
@@ -25,7 +27,7 @@ struct Rung {
 }
 
 impl Bell {
-    /// Says that there is a segment to seal.
+    /// Says that there is work.
     pub fn ring(&self) {
         self.state.lock().work = true;
         self.changed.notify_one();
@@ -55,37 +57,45 @@ impl Bell {
     }
 }
 
-/// The thread that looks after one engine.
+/// The threads that look after one engine.
 pub struct Maintenance {
     engine: Arc<Engine>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
+/// A step that lasted the writer less than this is worth populating: page faults are a part of its
+/// time then. A slower writer would see its pages written to the medium twice, empty and filled.
+const FAST_STEP: Duration = Duration::from_millis(200);
+
 impl Maintenance {
-    /// Starts it.
+    /// Starts them.
     pub fn start(engine: Arc<Engine>) -> Result<Maintenance> {
-        let of_thread = Arc::clone(&engine);
-        let thread = process::spawn_quiet("libkv", move || of_thread.maintain())?;
-        Ok(Maintenance { engine, thread: Some(thread) })
+        let mut started = Maintenance { engine, threads: Vec::new() };
+        let engine = Arc::clone(&started.engine);
+        started.threads.push(process::spawn_quiet("libkv-sync", move || engine.seal_and_sync())?);
+        let engine = Arc::clone(&started.engine);
+        started.threads.push(process::spawn_quiet("libkv-ahead", move || engine.work_ahead())?);
+        Ok(started)
     }
 }
 
 impl Drop for Maintenance {
     fn drop(&mut self) {
-        self.engine.bell.stop();
-        if let Some(thread) = self.thread.take() {
-            // It cannot have panicked without the latch knowing; there is nobody to tell here.
+        self.engine.sync_bell.stop();
+        self.engine.ahead_bell.stop();
+        for thread in self.threads.drain(..) {
+            // There is nobody to tell here that it panicked.
             let _ = thread.join();
         }
     }
 }
 
 impl Engine {
-    fn maintain(&self) {
+    fn seal_and_sync(&self) {
         let interval = (self.options.sync == SyncLevel::Interval)
             .then(|| Duration::from_millis(self.options.sync_interval_ms));
         let mut next_sync = interval.map(|interval| Instant::now() + interval);
-        while self.bell.wait(next_sync) {
+        while self.sync_bell.wait(next_sync) {
             self.seal_in_background();
             if let (Some(interval), Some(due)) = (interval, next_sync) {
                 if Instant::now() >= due {
@@ -95,5 +105,26 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Keeps blocks allocated ahead of the writer, and pages ready if it is fast.
+    fn work_ahead(&self) {
+        let mut last_step = Instant::now();
+        while self.ahead_bell.wait(None) {
+            let is_fast = last_step.elapsed() < FAST_STEP;
+            last_step = Instant::now();
+            while let Some((map, from, to)) = self.allocate_ahead() {
+                if is_fast {
+                    map.populate(from, to);
+                }
+            }
+        }
+    }
+
+    /// One step. A failure is left to the writer, who meets it when it matters.
+    fn allocate_ahead(&self) -> Option<(Map, usize, usize)> {
+        let mut writer = self.writer.lock();
+        let active = writer.active.as_mut()?;
+        active.allocate_ahead().unwrap_or(None)
     }
 }

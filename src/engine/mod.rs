@@ -28,7 +28,7 @@ use maintenance::Bell;
 use sync::Syncer;
 use write::Writer;
 
-/// An open database, without the thread that looks after it.
+/// An open database, without the threads that look after it.
 pub struct Engine {
     options: Options,
     storage: Arc<dyn Storage>,
@@ -45,8 +45,10 @@ pub struct Engine {
     next_id: AtomicU64,
     /// Everything below this sequence is on the medium.
     durable: AtomicU64,
-    /// Wakes the maintenance thread.
-    bell: Bell,
+    /// Wakes the thread that syncs.
+    sync_bell: Bell,
+    /// Wakes the thread that allocates ahead.
+    ahead_bell: Bell,
     /// Held to the end: released when the engine goes.
     _lock: Box<dyn Lock>,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::latch::Latch;
+use super::maintenance::Bell;
 use super::write::Writer;
 use super::{Engine, Lookup};
 use crate::error::{Error, Kind, Result};
@@ -466,7 +467,8 @@ impl Recovery {
             latch,
             next_id,
             durable: AtomicU64::new(self.next_sequence),
-            bell: super::maintenance::Bell::default(),
+            sync_bell: Bell::default(),
+            ahead_bell: Bell::default(),
             _lock: lock,
         })
     }

@@ -71,6 +71,9 @@ impl Engine {
             if let Some(old) = old {
                 segments.of(old)?.add_dead(old_len);
             }
+            if writer.comes_near_limit() {
+                self.ahead_bell.ring();
+            }
             sequence
         };
         self.acknowledge(sequence)
@@ -158,7 +161,7 @@ impl Engine {
         if let Some(old) = writer.active.replace(fresh) {
             let full = old.seal(writer.next_sequence);
             writer.full.push_back(Arc::new(full));
-            self.bell.ring();
+            self.sync_bell.ring();
         }
         Ok(())
     }
@@ -181,6 +184,11 @@ impl Writer {
     /// Whether a record of `len` bytes can be appended at once.
     fn has_room(&self, len: usize) -> bool {
         self.opened && self.active.as_ref().is_some_and(|active| active.has_room(len))
+    }
+
+    #[inline]
+    fn comes_near_limit(&mut self) -> bool {
+        self.active.as_mut().is_some_and(ActiveSegment::comes_near_limit)
     }
 
     /// Appends a record for which room was made; answers where it is, and its sequence.

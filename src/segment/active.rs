@@ -8,13 +8,15 @@ use crate::error::{Error, Kind, Result};
 use crate::format::name;
 use crate::format::record::{Prepared, Seal, SEAL_LEN};
 use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE, OVERHEAD};
-use crate::storage::map::AppendMap;
+use crate::storage::map::{AppendMap, Map};
 use crate::storage::{File, Storage};
 
 /// The first allocation of a segment, and the least that one grows by.
 const FIRST_STEP: u64 = 64 << 10;
 /// The most that a segment grows by at once.
 const LAST_STEP: u64 = 8 << 20;
+/// The most that is allocated ahead of the writer.
+const AHEAD: u64 = 16 << 20;
 /// Allocations end at multiples of this.
 const BLOCK: u64 = 4096;
 
@@ -24,6 +26,8 @@ pub struct ActiveSegment {
     file: Arc<dyn File>,
     map: AppendMap,
     records: u64,
+    /// When the end passes this, more should be allocated in the background.
+    low_water: usize,
 }
 
 /// A segment that takes no more records, and what is needed to put it on the medium.
@@ -81,7 +85,7 @@ impl ActiveSegment {
         let map = map_for_appending(&*file, HEADER_PAGE as u64, capacity)?;
         let body = Body::Mapped(map.map().clone());
         let segment = table.add(capacity, |base| Segment::new(header, storage, body, base))?;
-        Ok(ActiveSegment { segment, file, map, records: 0 })
+        Ok(ActiveSegment { segment, file, map, records: 0, low_water: 0 })
     }
 
     /// Goes on writing `segment`, whose first `len` bytes are whole and hold `records` records.
@@ -95,7 +99,7 @@ impl ActiveSegment {
         let map = map_for_appending(&*file, len, capacity)?;
         let segment = Arc::new(segment.with_body(Body::Mapped(map.map().clone())));
         table.replace(&segment);
-        Ok(ActiveSegment { segment, file, map, records })
+        Ok(ActiveSegment { segment, file, map, records, low_water: 0 })
     }
 
     /// The readers' side.
@@ -139,6 +143,32 @@ impl ActiveSegment {
             self.allocate(end as u64)?;
         }
         Ok(true)
+    }
+
+    /// Whether the writer comes near the end of what is allocated, asked once for each step.
+    #[inline]
+    pub fn comes_near_limit(&mut self) -> bool {
+        let near = self.map.map().published() >= self.low_water;
+        if near {
+            self.low_water = usize::MAX;
+        }
+        near
+    }
+
+    /// Allocates one more step ahead of the writer, as far ahead as the segment is long, within bounds. Answers
+    /// the map and the part that was added, or `None` if the writer is far enough behind.
+    pub fn allocate_ahead(&mut self) -> Result<Option<(Map, usize, usize)>> {
+        let (end, from) = (self.map.map().published() as u64, self.map.limit() as u64);
+        let target = (end + end.clamp(FIRST_STEP, AHEAD)).min(self.map.capacity() as u64);
+        if from >= target {
+            self.low_water = match from < self.map.capacity() as u64 {
+                true => ((end + from) / 2) as usize,
+                false => usize::MAX,
+            };
+            return Ok(None);
+        }
+        self.allocate(from + 1)?;
+        Ok(Some((self.map.map().clone(), from as usize, self.map.limit())))
     }
 
     /// Allocates blocks up to `end` at least, in steps that grow with the segment.

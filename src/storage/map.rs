@@ -36,6 +36,9 @@ unsafe impl Memory for memmap2::MmapRaw {
     }
 }
 
+/// The size of a page, or a multiple of it, on the machines that libkv runs on.
+const PAGE: usize = 4096;
+
 struct Region {
     memory: Box<dyn Memory>,
     /// The memory's base, kept here to spare a call.
@@ -79,6 +82,20 @@ impl Map {
     #[inline]
     pub fn published(&self) -> usize {
         self.region.published.load(Ordering::Acquire)
+    }
+
+    /// Touches the pages of `from..to`, so that writing there takes no page faults. The file has blocks there.
+    /// A hint: failures are ignored.
+    pub fn populate(&self, from: usize, to: usize) {
+        let from = from & !(PAGE - 1);
+        if from >= to || to > self.region.memory.len() {
+            return;
+        }
+        // SAFETY: the range lies inside the memory. Populating for writing changes no byte, and where
+        // pages cannot be had the call fails without a signal.
+        unsafe {
+            libc::madvise(self.region.base.add(from).cast(), to - from, libc::MADV_POPULATE_WRITE);
+        }
     }
 }
 
@@ -151,25 +168,6 @@ impl AppendMap {
         // SAFETY: at..end lies between the watermark and the limit, as above.
         unsafe { std::ptr::write_bytes(self.map.region.base.add(at), 0, end - at) };
         self.map.region.published.store(end, Ordering::Release);
-    }
-
-    /// Touches the pages of `from..to`, so that appending there takes no page faults. A hint: failures are ignored.
-    pub fn populate(&self, from: usize, to: usize) {
-        let to = to.min(self.limit);
-        if from >= to {
-            return;
-        }
-        let page = 4096;
-        let start = from & !(page - 1);
-        // SAFETY: the range lies inside the memory, and below the limit, where the file has blocks.
-        // Populating for writing changes no byte. Memory that is not a map of a file answers EINVAL or succeeds.
-        unsafe {
-            libc::madvise(
-                self.map.region.base.add(start).cast(),
-                to - start,
-                libc::MADV_POPULATE_WRITE,
-            );
-        }
     }
 }
 
