@@ -3,6 +3,7 @@
 pub mod db;
 pub mod engine;
 pub mod error;
+pub mod ffi;
 pub mod format;
 pub mod index;
 pub mod manifest;

@@ -1,0 +1,928 @@
+/**
+ * The C interface of libkv, an embeddable key-value store. Link with -lkv.
+ *
+ * House rules, which every function keeps:
+ *
+ * 1. Every call that can fail returns kv_status. KV_OK is 0. Small positive numbers are
+ *    answers (KV_NOT_FOUND, KV_BUFFER_TOO_SMALL), not failures; failures are negative. A number
+ *    is never reused and never changed. kv_strerror() names a status, kv_status_class() says
+ *    what a program can do about it.
+ * 2. Detail for people (which file, which offset, what the system said) is kv_error_message().
+ *    It belongs to the calling thread and holds until that thread's next call. Nobody frees it.
+ * 3. Inputs come first, outputs last. Outputs are written only on success; the one exception is
+ *    the length that KV_BUFFER_TOO_SMALL reports. Keys and values are bytes with a length: NULL
+ *    with length 0 is the empty string, NULL with another length is KV_NULL_ARGUMENT, and an
+ *    empty value is not a missing key.
+ * 4. Handles are opaque. What new or open made, free or close takes back, and they take NULL
+ *    quietly. A kv_db that was closed answers KV_CLOSED, as long as 2^40 others have not been
+ *    opened in its place; the bytes of a kv_view stay readable until it is released, also after
+ *    kv_close(). A child of fork() gets KV_FORKED: open databases after the fork.
+ * 5. One kv_db may be used by any number of threads at once. Every other handle belongs to one
+ *    thread at a time. A thread must not be cancelled, nor leave by longjmp(), inside a call.
+ * 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a
+ *    length past the limits, a closed handle. A bug inside comes back as KV_INTERNAL, and the
+ *    database refuses writes from then on (KV_READ_ONLY) until it is opened again.
+ * 7. There are no callbacks, no structs by value, no bit fields and no enums in the interface:
+ *    the foreign-function layer of every language can call everything.
+ *
+ * @file
+ */
+
+#ifndef KV_H
+#define KV_H
+
+/* Generated from src/ffi by cbindgen: change it there. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** The version of this header; kv_version() is that of the library that is loaded. */
+#define KV_VERSION_MAJOR 0
+#define KV_VERSION_MINOR 1
+#define KV_VERSION_PATCH 0
+#define KV_VERSION_STRING "0.1.0"
+/** major * 1000000 + minor * 1000 + patch */
+#define KV_VERSION_NUMBER 1000
+
+/**
+ * The compiler warns when the status of a call is not looked at. Define it as nothing before
+ * this header is included to turn that off.
+ */
+#ifndef KV_MUST_USE
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#define KV_MUST_USE [[nodiscard]]
+#elif defined(__GNUC__)
+#define KV_MUST_USE __attribute__((__warn_unused_result__))
+#else
+#define KV_MUST_USE
+#endif
+#endif
+
+/** No function throws. */
+#if defined(__cplusplus) && __cplusplus >= 201103L
+#define KV_NOEXCEPT noexcept
+#else
+#define KV_NOEXCEPT
+#endif
+
+
+/**
+ * The longest key in bytes. The shortest is 1 byte.
+ */
+#define KV_MAX_KEY_LEN 65535
+
+/**
+ * The longest value in bytes: 4 GiB - 1. The shortest is 0 bytes.
+ */
+#define KV_MAX_VALUE_LEN 4294967295
+
+/**
+ * Class of KV_OK.
+ */
+#define KV_CLASS_OK 0
+
+/**
+ * Class of the positive statuses: the call did its work, and this is what it found.
+ */
+#define KV_CLASS_ANSWER 1
+
+/**
+ * Class of what passes by itself: the same call can succeed later.
+ */
+#define KV_CLASS_RETRY 2
+
+/**
+ * Class of the caller's mistakes: the same call fails again until the program is changed.
+ */
+#define KV_CLASS_CALLER 3
+
+/**
+ * Class of what the machine lacks (room, memory, permission, a working disk): tell a person.
+ */
+#define KV_CLASS_ENVIRONMENT 4
+
+/**
+ * Class of damage on disk: keep the files, look at the message.
+ */
+#define KV_CLASS_CORRUPT 5
+
+/**
+ * Class of bugs in libkv.
+ */
+#define KV_CLASS_INTERNAL 6
+
+/**
+ * Never force writes to the medium. They survive the death of the process at any instruction;
+ * a power cut may lose the newest.
+ */
+#define KV_SYNC_NONE 0
+
+/**
+ * Force writes in the background, at most the sync interval after they were acknowledged: a
+ * power cut loses at most about that. The default.
+ */
+#define KV_SYNC_INTERVAL 1
+
+/**
+ * Force every write before it is acknowledged: a power cut loses none.
+ */
+#define KV_SYNC_ALWAYS 2
+
+/**
+ * Read through a memory map: fastest, but a disk that fails to read raises SIGBUS. The default.
+ */
+#define KV_READ_MMAP 0
+
+/**
+ * Read by pread(): slower, and a disk that fails to read is KV_IO.
+ */
+#define KV_READ_PREAD 1
+
+/**
+ * Refuse to open a damaged database with KV_CORRUPT, and touch nothing. The default.
+ */
+#define KV_ON_DAMAGE_FAIL 0
+
+/**
+ * Open what is whole of a damaged database, for reading only.
+ */
+#define KV_ON_DAMAGE_READ_ONLY 1
+
+/**
+ * An open database. The pointer is a number that libkv checks on every call, not an address:
+ * compare it, copy it, pass it, and never look behind it.
+ */
+typedef struct kv_db kv_db;
+
+/**
+ * The settings of a database, to be passed to kv_open().
+ */
+typedef struct kv_options kv_options;
+
+/**
+ * A value that is read where it lies, without a copy. It keeps a file of the database mapped
+ * and on disk: release it soon.
+ */
+typedef struct kv_view kv_view;
+
+/**
+ * What a call returns: KV_OK, an answer (positive) or a failure (negative). The type is a
+ * plain 32-bit integer; a later libkv may return numbers that this header does not name, so
+ * a switch needs a default, where kv_status_class() says what to do.
+ */
+typedef int32_t kv_status;
+
+/**
+ * Done.
+ */
+#define KV_OK 0
+
+/**
+ * Answer: the key is not in the database.
+ */
+#define KV_NOT_FOUND 1
+
+/**
+ * Answer: the value is longer than the buffer. Nothing was copied; the length is reported.
+ */
+#define KV_BUFFER_TOO_SMALL 2
+
+/**
+ * A pointer that must not be NULL is NULL.
+ */
+#define KV_NULL_ARGUMENT -1
+
+/**
+ * A value that is no valid choice: a number out of a list, an empty path, a handle that no
+ * function of libkv returned.
+ */
+#define KV_INVALID_ARGUMENT -2
+
+/**
+ * The key has length 0.
+ */
+#define KV_EMPTY_KEY -3
+
+/**
+ * The key is longer than KV_MAX_KEY_LEN.
+ */
+#define KV_KEY_TOO_LONG -4
+
+/**
+ * The value is longer than KV_MAX_VALUE_LEN.
+ */
+#define KV_VALUE_TOO_LONG -5
+
+/**
+ * No option has this name. The message lists those there are.
+ */
+#define KV_UNKNOWN_OPTION -6
+
+/**
+ * The option exists; the value is malformed or out of range. The message says what is allowed.
+ */
+#define KV_INVALID_OPTION -7
+
+/**
+ * The path is a URL, or asks for something this build cannot do.
+ */
+#define KV_UNSUPPORTED -8
+
+/**
+ * There is no database at the path, and creating one was not allowed.
+ */
+#define KV_DOES_NOT_EXIST -9
+
+/**
+ * There is a database at the path, and a new one was asked for.
+ */
+#define KV_ALREADY_EXISTS -10
+
+/**
+ * The path is a file, a device or a socket, not a directory.
+ */
+#define KV_NOT_A_DIRECTORY -11
+
+/**
+ * The directory holds other things, and no database.
+ */
+#define KV_NOT_A_DATABASE -12
+
+/**
+ * The database was written by a newer libkv.
+ */
+#define KV_NEWER_FORMAT -13
+
+/**
+ * This process has the database open already: use that kv_db, from any thread.
+ */
+#define KV_ALREADY_OPEN -14
+
+/**
+ * The kv_db was closed.
+ */
+#define KV_CLOSED -15
+
+/**
+ * The process is a child of the one that opened databases. It cannot use or open any.
+ */
+#define KV_FORKED -16
+
+/**
+ * The database refuses writes: after an earlier failure, which the message names, or because
+ * it was opened so. Reads go on. To write again, close it, mend the cause and open it.
+ */
+#define KV_READ_ONLY -17
+
+/**
+ * Another process has the database open; the message names its pid. Try again later.
+ */
+#define KV_LOCKED -30
+
+/**
+ * The operating system does not permit it.
+ */
+#define KV_PERMISSION_DENIED -40
+
+/**
+ * The disk, a quota or a file-size limit is full. Nothing was written, nothing is lost; it
+ * works again when there is room.
+ */
+#define KV_NO_SPACE -41
+
+/**
+ * Memory could not be had.
+ */
+#define KV_OUT_OF_MEMORY -42
+
+/**
+ * The process or the system has no more file descriptors, maps, locks or threads, or the
+ * process has 4096 databases open.
+ */
+#define KV_TOO_MANY_OPEN -43
+
+/**
+ * The operating system failed to read or write. The message names the file.
+ */
+#define KV_IO -44
+
+/**
+ * The write may or may not have happened, and may or may not be found again after a crash.
+ * Read the key to learn what it is now.
+ */
+#define KV_UNKNOWN_OUTCOME -45
+
+/**
+ * Bytes on disk are not what was written. The message names the file and the offset.
+ */
+#define KV_CORRUPT -60
+
+/**
+ * A bug in libkv. The message says where; please report it.
+ */
+#define KV_INTERNAL -61
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Names the version of the library that is loaded, such as "1.2.3". It can differ from
+ * KV_VERSION_STRING, which is the version the program was compiled with.
+ *
+ * @return The version, never NULL. It cannot fail and leaves kv_error_message() alone.
+ *
+ * Ownership: static; do not free it.
+ * Threads: any, at any time.
+ */
+const char *kv_version(void) KV_NOEXCEPT;
+
+/**
+ * Names a status in a few words, for a log.
+ *
+ * @param status  Any number, also one that is no status.
+ * @return The name, never NULL; "unknown status" for a number that is no status of the loaded
+ *   library. It cannot fail and leaves kv_error_message() alone.
+ *
+ * Ownership: static; do not free it.
+ * Threads: any, at any time.
+ */
+const char *kv_strerror(kv_status status) KV_NOEXCEPT;
+
+/**
+ * Says what a program can do about a status.
+ *
+ * @param status  Any number, also one that is no status.
+ * @return One of the KV_CLASS_ constants; KV_CLASS_CALLER for a number that is no status of
+ *   the loaded library. It cannot fail and leaves kv_error_message() alone.
+ *
+ * Threads: any, at any time.
+ */
+int32_t kv_status_class(kv_status status) KV_NOEXCEPT;
+
+/**
+ * Explains the last failure on the calling thread in a sentence: which file, which offset,
+ * what the operating system said. Ask right after a call has returned a negative status: a
+ * call that succeeds, or answers with a positive status, leaves the message as it was.
+ *
+ * @return The message in UTF-8, at most 511 bytes and then cut at a whole character; empty
+ *   before the first failure; never NULL. It cannot fail.
+ *
+ * Ownership: the thread's; do not free it. The bytes hold until the next call of any function
+ *   of libkv on this thread, and at most until the thread ends: copy what is to be kept.
+ * Threads: any, at any time; each sees its own failures only.
+ */
+const char *kv_error_message(void) KV_NOEXCEPT;
+
+/**
+ * Frees a value that kv_get() returned. A pointer that is not one, or was freed before, is
+ * left alone as far as that can be seen, and kv_error_message() says so; to pass one is a bug
+ * in the program all the same.
+ *
+ * @param value  The value, or NULL, which does nothing.
+ *
+ * Ownership: takes the value back; do not touch it afterwards.
+ * Threads: any thread may free what another one got, also after kv_close().
+ */
+void kv_free(void *value) KV_NOEXCEPT;
+
+/**
+ * Makes a set of options, all at their defaults.
+ *
+ * @param options  Out: the options. Not NULL.
+ * @return
+ *   - KV_OK: *options is set.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_OUT_OF_MEMORY: free some and try again.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the caller frees the options with kv_options_free().
+ * Threads: any. The options belong to one thread at a time.
+ */
+KV_MUST_USE kv_status kv_options_new(struct kv_options **options) KV_NOEXCEPT;
+
+/**
+ * Frees options. Databases opened with them are not affected.
+ *
+ * @param options  The options, or NULL, which does nothing.
+ *
+ * Ownership: takes the options back; free them once.
+ * Threads: any, one at a time.
+ */
+void kv_options_free(struct kv_options *options) KV_NOEXCEPT;
+
+/**
+ * Sets an option by its name from text, as a configuration file or a command line has it.
+ *
+ *   name                allowed values                          default
+ *   segment_size        1MiB to 2GiB; bytes, KiB, MiB or GiB    64MiB
+ *   sync                none, interval, always                  interval
+ *   sync_interval_ms    1 to 86400000                           1000
+ *   create_if_missing   true, false                             true
+ *   error_if_exists     true, false                             false
+ *   verify_checksums    true, false                             true
+ *   read_mode           mmap, pread                             mmap
+ *   on_damage           fail, read_only                         fail
+ *
+ * The typed functions below say what each one does.
+ *
+ * @param options  The options. Not NULL.
+ * @param name     The option's name. Not NULL.
+ * @param value    Its value. Not NULL.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_UNKNOWN_OPTION: no option has this name; the message lists them.
+ *   - KV_INVALID_OPTION: it cannot have this value; the message says what it can have.
+ *   - KV_INVALID_ARGUMENT: the name or the value is not UTF-8.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the strings stay the caller's.
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set(struct kv_options *options,
+                         const char *name,
+                         const char *value)
+KV_NOEXCEPT;
+
+/**
+ * Sets the size at which the log goes on in a new file.
+ *
+ * @param options  The options. Not NULL.
+ * @param bytes    Bytes, 1 MiB to 2 GiB; 64 MiB by default.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_OPTION: it is out of range.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_segment_size(struct kv_options *options,
+                                      uint64_t bytes)
+KV_NOEXCEPT;
+
+/**
+ * Sets when an acknowledged write is on the medium.
+ *
+ * @param options  The options. Not NULL.
+ * @param level    KV_SYNC_NONE, KV_SYNC_INTERVAL (the default) or KV_SYNC_ALWAYS.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE kv_status kv_options_set_sync(struct kv_options *options, int32_t level) KV_NOEXCEPT;
+
+/**
+ * Sets how long a write may stay off the medium under KV_SYNC_INTERVAL.
+ *
+ * @param options  The options. Not NULL.
+ * @param ms       Milliseconds, 1 to 86400000 (a day); 1000 by default.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_OPTION: it is out of range.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_sync_interval_ms(struct kv_options *options,
+                                          uint64_t ms)
+KV_NOEXCEPT;
+
+/**
+ * Sets whether kv_open() makes a database where there is none.
+ *
+ * @param options  The options. Not NULL.
+ * @param yes      1 (the default): it does. 0: it returns KV_DOES_NOT_EXIST.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_create_if_missing(struct kv_options *options,
+                                           int32_t yes)
+KV_NOEXCEPT;
+
+/**
+ * Sets whether kv_open() refuses a database that exists.
+ *
+ * @param options  The options. Not NULL.
+ * @param yes      1: it returns KV_ALREADY_EXISTS. 0 (the default): it opens it.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_error_if_exists(struct kv_options *options,
+                                         int32_t yes)
+KV_NOEXCEPT;
+
+/**
+ * Sets whether every read checks the checksum of what it reads.
+ *
+ * @param options  The options. Not NULL.
+ * @param yes      1 (the default): damage is KV_CORRUPT. 0: damage to a value goes unseen.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_verify_checksums(struct kv_options *options,
+                                          int32_t yes)
+KV_NOEXCEPT;
+
+/**
+ * Sets how files that are complete are read.
+ *
+ * @param options  The options. Not NULL.
+ * @param mode     KV_READ_MMAP (the default) or KV_READ_PREAD.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_read_mode(struct kv_options *options,
+                                   int32_t mode)
+KV_NOEXCEPT;
+
+/**
+ * Sets what kv_open() does with a damaged database.
+ *
+ * @param options  The options. Not NULL.
+ * @param action   KV_ON_DAMAGE_FAIL (the default) or KV_ON_DAMAGE_READ_ONLY.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_on_damage(struct kv_options *options,
+                                   int32_t action)
+KV_NOEXCEPT;
+
+/**
+ * Opens the database in a directory, or makes one there.
+ *
+ * @param path     The directory, in the bytes of the file system, NUL-terminated. Not NULL.
+ * @param options  The options, or NULL for the defaults. They are copied.
+ * @param db       Out: the database. Not NULL.
+ * @return
+ *   - KV_OK: *db is set.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (the path is empty): mend the call.
+ *   - KV_UNSUPPORTED: the path is a URL (scheme://...), which is kept for later.
+ *   - KV_DOES_NOT_EXIST: there is none, or no directory to make it in, and it may not be made.
+ *   - KV_ALREADY_EXISTS: there is one, and error_if_exists is set.
+ *   - KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: something else is there; it is not touched.
+ *   - KV_NEWER_FORMAT: open it with a newer libkv.
+ *   - KV_ALREADY_OPEN: this process has it open; use that kv_db.
+ *   - KV_LOCKED: another process has it open, whose pid the message names; try again later.
+ *   - KV_FORKED: the parent of this process had opened databases before fork().
+ *   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system
+ *     refused; mend what the message names and try again.
+ *   - KV_CORRUPT: the database is damaged; the message says where. KV_ON_DAMAGE_READ_ONLY opens
+ *     what is whole.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the caller closes the database with kv_close(). The path stays the caller's.
+ * Threads: any. The database may be used by any number at once.
+ * Durability: a database that was made is on the medium when this returns.
+ */
+KV_MUST_USE
+kv_status kv_open(const char *path,
+                  const struct kv_options *options,
+                  struct kv_db **db)
+KV_NOEXCEPT;
+
+/**
+ * Closes a database. It waits for the calls that other threads have in it, and frees what it
+ * holds, except the views that were not released.
+ *
+ * @param db  The database, or NULL, which does nothing and is KV_OK.
+ * @return  Whatever it returns, the database is closed, or was no open database to begin with.
+ *   - KV_OK: closed.
+ *   - KV_CLOSED: it was closed before, or another thread is closing it.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_FORKED: it is the parent's, where it stays open.
+ *   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_TOO_MANY_OPEN, KV_OUT_OF_MEMORY, KV_IO: it could
+ *     not be closed tidily. Writes are as safe as after the death of the process; the next
+ *     kv_open() takes longer.
+ *   - KV_READ_ONLY: an earlier failure, which the message names, had stopped writes.
+ *   - KV_UNKNOWN_OUTCOME: the last writes may not be on the medium.
+ *   - KV_CORRUPT: damage was found; the message says where.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: takes the database back. Calls with it return KV_CLOSED from now on.
+ * Threads: any, also while others use the database; one of several that close it does so.
+ * Durability: everything acknowledged is on the medium on KV_OK, unless the database was
+ *   opened with KV_SYNC_NONE.
+ */
+KV_MUST_USE kv_status kv_close(struct kv_db *db) KV_NOEXCEPT;
+
+/**
+ * Stores a value under a key, in the place of the one that was there.
+ *
+ * @param db         The database.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param value      The value. NULL is the empty one if value_len is 0, else KV_NULL_ARGUMENT.
+ * @param value_len  Its length in bytes, 0 to KV_MAX_VALUE_LEN.
+ * @return
+ *   - KV_OK: every later read finds the value.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG, KV_VALUE_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_NO_SPACE: nothing was written; it works again when there is room.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
+ *     has more.
+ *   - KV_PERMISSION_DENIED, KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_UNKNOWN_OUTCOME: the value may be there or not, and the database refuses writes now;
+ *     open it again and read.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_CORRUPT: damage was met; the message says where. Nothing was written.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the key and the value stay the caller's and are copied.
+ * Threads: any number at once.
+ * Durability: the value survives the death of the process when this returns KV_OK, and a power
+ *   cut as the sync option says.
+ */
+KV_MUST_USE
+kv_status kv_put(struct kv_db *db,
+                 const void *key,
+                 size_t key_len,
+                 const void *value,
+                 size_t value_len)
+KV_NOEXCEPT;
+
+/**
+ * Reads the value of a key into memory that the caller gets to keep.
+ *
+ * @param db         The database.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param value      Out: a copy of the value at a multiple of 16 bytes, not NUL-terminated;
+ *   never set to NULL, also if its length is 0. Not NULL.
+ * @param value_len  Out: its length in bytes, 0 included. Not NULL.
+ * @return
+ *   - KV_OK: both outputs are set.
+ *   - KV_NOT_FOUND: the key is not there.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the value on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the caller frees the value with kv_free(), an empty one too.
+ * Threads: any number at once.
+ * Durability: the value may be one that is not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_get(struct kv_db *db,
+                 const void *key,
+                 size_t key_len,
+                 void **value,
+                 size_t *value_len)
+KV_NOEXCEPT;
+
+/**
+ * Reads the value of a key into a buffer of the caller's. Nothing is allocated.
+ *
+ * @param db         The database.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param buf        Out: the value. It must not overlap the key. NULL if cap is 0, else
+ *   KV_NULL_ARGUMENT.
+ * @param cap        The buffer's size in bytes.
+ * @param value_len  Out: the value's length in bytes, 0 included. Not NULL.
+ * @return
+ *   - KV_OK: the first *value_len bytes of buf are the value; the rest is as it was.
+ *   - KV_NOT_FOUND: the key is not there.
+ *   - KV_BUFFER_TOO_SMALL: *value_len is the size needed, and buf is as it was. Try again with
+ *     as much; the value may have grown meanwhile.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle, buf and key overlap, or cap is more than any
+ *     memory has.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the value on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the key and the buffer stay the caller's.
+ * Threads: any number at once, each with a buffer of its own.
+ * Durability: the value may be one that is not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_get_into(struct kv_db *db,
+                      const void *key,
+                      size_t key_len,
+                      void *buf,
+                      size_t cap,
+                      size_t *value_len)
+KV_NOEXCEPT;
+
+/**
+ * Finds out whether a key is there, and how long its value is.
+ *
+ * @param db         The database.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param value_len  Out: the value's length in bytes, 0 included; or NULL.
+ * @return
+ *   - KV_OK: the key is there, and *value_len is set.
+ *   - KV_NOT_FOUND: it is not.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the record on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once.
+ * Durability: the key may be one that is not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_exists(struct kv_db *db,
+                    const void *key,
+                    size_t key_len,
+                    size_t *value_len)
+KV_NOEXCEPT;
+
+/**
+ * Deletes a key and its value.
+ *
+ * @param db       The database.
+ * @param key      The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len  Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @return
+ *   - KV_OK: the key was there and is gone.
+ *   - KV_NOT_FOUND: it was not there, and nothing was written.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_NO_SPACE: nothing was written; it works again when there is room.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
+ *     has more.
+ *   - KV_PERMISSION_DENIED, KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_UNKNOWN_OUTCOME: the key may be there or not, and the database refuses writes now;
+ *     open it again and read.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_CORRUPT: damage was met; the message says where. Nothing was written.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the key stays the caller's.
+ * Threads: any number at once.
+ * Durability: as kv_put(): a key that was deleted does not come back.
+ */
+KV_MUST_USE kv_status kv_delete(struct kv_db *db, const void *key, size_t key_len) KV_NOEXCEPT;
+
+/**
+ * Forces every write that was acknowledged before this call to the medium, and waits for it.
+ *
+ * @param db  The database.
+ * @return
+ *   - KV_OK: they survive a power cut.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing is lost; try again when the
+ *     system has room.
+ *   - KV_PERMISSION_DENIED, KV_IO, KV_UNKNOWN_OUTCOME: the medium failed; they may survive a
+ *     power cut or not, and the database refuses writes now.
+ *   - KV_CORRUPT: damage was met; the message says where.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once; they share the work.
+ * Durability: this is what makes it so, whatever the sync option is.
+ */
+KV_MUST_USE kv_status kv_sync(struct kv_db *db) KV_NOEXCEPT;
+
+/**
+ * Rewrites the database until it holds no value that was replaced or deleted, and waits for it.
+ * It does so by itself in the background; this is for a quiet hour, or before a copy is made.
+ *
+ * @param db  The database.
+ * @return
+ *   - KV_OK: what was garbage when this was called is gone.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing is lost; try again when the
+ *     system has room.
+ *   - KV_PERMISSION_DENIED, KV_IO, KV_UNKNOWN_OUTCOME: nothing is lost; the message says what
+ *     failed, and the database may refuse writes now.
+ *   - KV_CORRUPT: a record is damaged; it is left where it is, and the message says where.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once; others read and write meanwhile. kv_close() waits for it.
+ * Durability: no acknowledged write is lost, whenever the process or the power fails.
+ */
+KV_MUST_USE kv_status kv_compact(struct kv_db *db) KV_NOEXCEPT;
+
+/**
+ * Removes the database in a directory with all that it holds. Files that are not the
+ * database's are left, and then the directory too.
+ *
+ * @param path  The directory, as for kv_open(). Not NULL.
+ * @return
+ *   - KV_OK: it is gone.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (the path is empty): mend the call.
+ *   - KV_UNSUPPORTED: the path is a URL.
+ *   - KV_DOES_NOT_EXIST, KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: there is none; nothing is
+ *     touched.
+ *   - KV_ALREADY_OPEN: close it first.
+ *   - KV_LOCKED: another process has it open, whose pid the message names; try again later.
+ *   - KV_FORKED: the parent of this process had opened databases before fork().
+ *   - KV_NEWER_FORMAT, KV_CORRUPT: what is there cannot be told for sure; nothing is touched.
+ *   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system
+ *     refused; part of it may be gone. Mend what the message names and try again.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the path stays the caller's.
+ * Threads: any.
+ * Durability: it stays gone after a power cut when this returns KV_OK.
+ */
+KV_MUST_USE kv_status kv_destroy(const char *path) KV_NOEXCEPT;
+
+/**
+ * Finds the value of a key and shows it where it lies, without copying it. It does not change
+ * while the view is held, whatever is put or deleted.
+ *
+ * @param db         The database.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param view       Out: the view. Not NULL.
+ * @param value      Out: the value's first byte, never set to NULL, also if there is none; at
+ *   no particular alignment and not NUL-terminated. Not NULL.
+ * @param value_len  Out: the value's length in bytes, 0 included. Not NULL.
+ * @return
+ *   - KV_OK: all three outputs are set.
+ *   - KV_NOT_FOUND: the key is not there.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the value on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the caller releases the view with kv_view_release(), before or after kv_close().
+ *   The value belongs to the view: read it until then, never write or free it.
+ * Threads: any number at once. The view belongs to one thread at a time; its bytes may be read
+ *   by many.
+ * Durability: the value may be one that is not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_view_get(struct kv_db *db,
+                      const void *key,
+                      size_t key_len,
+                      struct kv_view **view,
+                      const void **value,
+                      size_t *value_len)
+KV_NOEXCEPT;
+
+/**
+ * Releases a view. The bytes that it showed cannot be read any more.
+ *
+ * @param view  The view, or NULL, which does nothing.
+ *
+ * Ownership: takes the view back; release it once.
+ * Threads: any, one at a time. In a child of fork() it does nothing: the view is its parent's.
+ */
+void kv_view_release(struct kv_view *view) KV_NOEXCEPT;
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* KV_H */

@@ -1,0 +1,222 @@
+//! The guard of every export: a closure runs, C gets a status, and no panic gets past.
+
+use super::db::kv_db;
+use super::handle;
+use super::status::{kv_status, report, set_message, KV_INTERNAL};
+use crate::db::Db;
+use crate::error::{Error, Kind, Result};
+use crate::storage::process;
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::Once;
+
+/// Runs the body of an export that reports by status and needs no database.
+pub(super) fn status(body: impl FnOnce() -> Result<kv_status>) -> kv_status {
+    install_hook();
+    match catch(body) {
+        Ok(outcome) => outcome.unwrap_or_else(|error| report(&error)),
+        Err(Panicked) => KV_INTERNAL,
+    }
+}
+
+/// Runs the body of an export that works on an open database. Whatever it does, the handle is
+/// checked first; a panic makes the database refuse writes, since the panic may have left what
+/// only writers see half done.
+#[inline]
+pub(super) fn on_db(db: *mut kv_db, body: impl FnOnce(&Db) -> Result<kv_status>) -> kv_status {
+    let outcome = catch(|| {
+        refuse_in_forked_child()?;
+        let entered = handle::enter(db)?;
+        match panic::catch_unwind(AssertUnwindSafe(|| body(&entered))) {
+            Ok(outcome) => outcome,
+            Err(payload) => Ok(latch(&entered, payload)),
+        }
+    });
+    match outcome {
+        Ok(Ok(status)) => status,
+        Ok(Err(error)) => report(&error),
+        Err(Panicked) => KV_INTERNAL,
+    }
+}
+
+/// Runs the body of an export that cannot fail; `fallback` is what C gets if it panics.
+pub(super) fn value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+    catch(body).unwrap_or(fallback)
+}
+
+/// Fails in a process that was forked after the first database was opened.
+pub(super) fn refuse_in_forked_child() -> Result<()> {
+    if process::is_forked_child() {
+        return Err(forked());
+    }
+    Ok(())
+}
+
+#[cold]
+fn forked() -> Error {
+    let text = "this process was forked after a database was opened; open databases after fork()";
+    Error::new(Kind::Forked, text)
+}
+
+/// After a panic: no more writes.
+#[cold]
+fn latch(db: &Db, payload: Box<dyn Any + Send>) -> kv_status {
+    discard(payload);
+    let cause = "libkv met a bug in an earlier call and refuses writes until it is opened again";
+    db.refuse_writes(Error::new(Kind::Internal, cause));
+    KV_INTERNAL
+}
+
+/// A panic was caught; its message is the thread's error message.
+struct Panicked;
+
+thread_local! {
+    /// Whether this thread is inside a call from C, where the hook below keeps quiet.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `body`, and turns a panic into a value.
+///
+/// What `body` shares can be seen after a panic: the databases stop writing then ([`latch`]),
+/// and C's outputs are written last, in one piece. That is why `AssertUnwindSafe` is true.
+#[inline]
+fn catch<T>(body: impl FnOnce() -> T) -> std::result::Result<T, Panicked> {
+    INSIDE.with(|inside| {
+        let before = inside.replace(true);
+        let outcome = panic::catch_unwind(AssertUnwindSafe(body)).map_err(discard);
+        inside.set(before);
+        outcome
+    })
+}
+
+/// Drops what a panic carried. Its destructor can panic in turn: that one's payload is leaked,
+/// since there is no end to it otherwise.
+#[cold]
+fn discard(payload: Box<dyn Any + Send>) -> Panicked {
+    if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+    Panicked
+}
+
+/// Makes panics inside calls from C silent: a library does not write to its host's stderr. The
+/// message goes to kv_error_message(). All other panics go where they went before.
+fn install_hook() {
+    static INSTALLED: Once = Once::new();
+    // The standard library does not let a panicking thread change the hook.
+    if INSTALLED.is_completed() || std::thread::panicking() {
+        return;
+    }
+    INSTALLED.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if INSIDE.with(Cell::get) {
+                keep_message(info);
+            } else {
+                previous(info);
+            }
+        }));
+    });
+}
+
+fn keep_message(info: &PanicHookInfo<'_>) {
+    let text = info.payload_as_str().unwrap_or("panic");
+    match info.location() {
+        Some(place) => set_message(format_args!(
+            "a bug in libkv, at {}:{}: {text}",
+            place.file(),
+            place.line()
+        )),
+        None => set_message(format_args!("a bug in libkv: {text}")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::super::status::{kv_error_message, KV_INVALID_ARGUMENT, KV_OK, KV_READ_ONLY};
+    use super::*;
+    use crate::options::Options;
+    use std::ffi::CStr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn message() -> String {
+        // SAFETY: the function returns a NUL-terminated string that outlives the borrow.
+        unsafe { CStr::from_ptr(kv_error_message()) }.to_str().unwrap().to_owned()
+    }
+
+    /// Counts the panics that reach the hook that was there before libkv's.
+    fn count_panics_that_reach_the_host() -> &'static AtomicUsize {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            assert_eq!(status(|| Ok(KV_OK)), KV_OK, "libkv's hook is below this one");
+            let below = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                if !INSIDE.with(Cell::get) {
+                    COUNT.fetch_add(1, Ordering::SeqCst);
+                }
+                below(info);
+            }));
+        });
+        &COUNT
+    }
+
+    #[test]
+    fn a_panic_comes_back_as_a_status_with_its_message() {
+        let text = String::from("seven");
+        assert_eq!(status(|| panic!("no {text} of nine")), KV_INTERNAL);
+        assert!(message().contains("no seven of nine"), "{}", message());
+        assert!(message().contains("guard.rs:"), "{}", message());
+        assert_eq!(value(7, || panic!("again")), 7);
+        assert!(message().contains("again"), "{}", message());
+    }
+
+    #[test]
+    fn only_panics_inside_a_call_are_silent() {
+        let reached = count_panics_that_reach_the_host();
+        let before = reached.load(Ordering::SeqCst);
+        assert_eq!(status(|| panic!("inside")), KV_INTERNAL);
+        assert_eq!(reached.load(Ordering::SeqCst), before);
+        assert!(!INSIDE.with(Cell::get));
+        assert!(panic::catch_unwind(|| panic!("outside, as it should be")).is_err());
+        assert!(reached.load(Ordering::SeqCst) > before);
+        assert!(message().contains("inside"), "{}", message());
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_dropped_is_survived() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic::panic_any(Bomb);
+            }
+        }
+        assert_eq!(status(|| panic::panic_any(Bomb)), KV_INTERNAL);
+        assert!(!INSIDE.with(Cell::get));
+    }
+
+    #[test]
+    fn a_panic_on_a_database_stops_its_writes_and_not_its_reads() {
+        let place = crate::ffi::tests::Place::new("guard-latch");
+        let db = handle::insert(Db::open(place.path(), &Options::default()).unwrap()).unwrap();
+        assert_eq!(on_db(db, |db| db.put(b"key", b"value").map(|()| KV_OK)), KV_OK);
+        assert_eq!(on_db(db, |_| panic!("half way")), KV_INTERNAL);
+        assert!(message().contains("half way"), "{}", message());
+        assert_eq!(on_db(db, |db| db.put(b"key", b"other").map(|()| KV_OK)), KV_READ_ONLY);
+        let read = on_db(db, |db| {
+            assert_eq!(db.get(b"key", <[u8]>::to_vec)?.as_deref(), Some(&b"value"[..]));
+            Ok(KV_OK)
+        });
+        assert_eq!(read, KV_OK);
+        drop(handle::remove(db).unwrap());
+    }
+
+    #[test]
+    fn a_failure_comes_back_as_its_status() {
+        let outcome = status(|| Err(Error::new(Kind::InvalidArgument, "level 9 is none")));
+        assert_eq!(outcome, KV_INVALID_ARGUMENT);
+        assert_eq!(message(), "level 9 is none");
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of handles: stale and made-up ones, many threads, and reuse of slots.

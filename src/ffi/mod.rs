@@ -1,0 +1,56 @@
+//! The C interface of libkv, an embeddable key-value store. Link with -lkv.
+//!
+//! House rules, which every function keeps:
+//!
+//! 1. Every call that can fail returns kv_status. KV_OK is 0. Small positive numbers are
+//!    answers (KV_NOT_FOUND, KV_BUFFER_TOO_SMALL), not failures; failures are negative. A number
+//!    is never reused and never changed. kv_strerror() names a status, kv_status_class() says
+//!    what a program can do about it.
+//! 2. Detail for people (which file, which offset, what the system said) is kv_error_message().
+//!    It belongs to the calling thread and holds until that thread's next call. Nobody frees it.
+//! 3. Inputs come first, outputs last. Outputs are written only on success; the one exception is
+//!    the length that KV_BUFFER_TOO_SMALL reports. Keys and values are bytes with a length: NULL
+//!    with length 0 is the empty string, NULL with another length is KV_NULL_ARGUMENT, and an
+//!    empty value is not a missing key.
+//! 4. Handles are opaque. What new or open made, free or close takes back, and they take NULL
+//!    quietly. A kv_db that was closed answers KV_CLOSED, as long as 2^40 others have not been
+//!    opened in its place; the bytes of a kv_view stay readable until it is released, also after
+//!    kv_close(). A child of fork() gets KV_FORKED: open databases after the fork.
+//! 5. One kv_db may be used by any number of threads at once. Every other handle belongs to one
+//!    thread at a time. A thread must not be cancelled, nor leave by longjmp(), inside a call.
+//! 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a
+//!    length past the limits, a closed handle. A bug inside comes back as KV_INTERNAL, and the
+//!    database refuses writes from then on (KV_READ_ONLY) until it is opened again.
+//! 7. There are no callbacks, no structs by value, no bit fields and no enums in the interface:
+//!    the foreign-function layer of every language can call everything.
+
+// build.rs puts the lines above at the top of kv.h; the rest of this file is for the crate only.
+
+#![allow(
+    unsafe_code,
+    reason = "the only room that C enters: raw pointers become references here and nowhere else"
+)]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "the documentation is the C header's: it says there what a caller must hold to"
+)]
+#![allow(non_camel_case_types, reason = "the names are those of the C header")]
+
+mod buffer;
+mod convert;
+mod db;
+mod guard;
+mod handle;
+mod library;
+mod options;
+mod status;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use buffer::*;
+pub use db::*;
+pub use library::*;
+pub use options::*;
+pub use status::*;
+pub use view::*;
