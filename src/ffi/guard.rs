@@ -124,7 +124,9 @@ fn quiet_inside(previous: Hook) -> Hook {
 }
 
 fn keep_message(info: &PanicHookInfo<'_>) {
-    let text = info.payload_as_str().unwrap_or("panic");
+    let payload = info.payload();
+    let formatted = payload.downcast_ref::<String>().map(String::as_str);
+    let text = formatted.or(payload.downcast_ref::<&str>().copied()).unwrap_or("panic");
     match info.location() {
         Some(place) => set_message(format_args!(
             "a bug in libkv, at {}:{}: {text}",
