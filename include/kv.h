@@ -14,9 +14,9 @@
  *    with length 0 is the empty string, NULL with another length is KV_NULL_ARGUMENT, and an
  *    empty value is not a missing key.
  * 4. Handles are opaque. What new or open made, free or close takes back, and they take NULL
- *    quietly. A kv_db that was closed answers KV_CLOSED, as long as 2^40 others have not been
- *    opened in its place; the bytes of a kv_view stay readable until it is released, also after
- *    kv_close(). A child of fork() gets KV_FORKED: open databases after the fork.
+ *    quietly. A kv_db that was closed answers KV_CLOSED, however many are opened after it; the
+ *    bytes of a kv_view stay readable until it is released, also after kv_close(). A child of
+ *    fork() gets KV_FORKED: open databases after the fork.
  * 5. One kv_db may be used by any number of threads at once. Every other handle belongs to one
  *    thread at a time. A thread must not be cancelled, nor leave by longjmp(), inside a call.
  * 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a

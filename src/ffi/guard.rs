@@ -14,10 +14,7 @@ use std::sync::Once;
 /// Runs the body of an export that reports by status and needs no database.
 pub(super) fn status(body: impl FnOnce() -> Result<kv_status>) -> kv_status {
     install_hook();
-    match catch(body) {
-        Ok(outcome) => outcome.unwrap_or_else(|error| report(&error)),
-        Err(Panicked) => KV_INTERNAL,
-    }
+    catch(|| settle(body())).unwrap_or(KV_INTERNAL)
 }
 
 /// Runs the body of an export that works on an open database. Whatever it does, the handle is
@@ -25,18 +22,24 @@ pub(super) fn status(body: impl FnOnce() -> Result<kv_status>) -> kv_status {
 /// only writers see half done.
 #[inline]
 pub(super) fn on_db(db: *mut kv_db, body: impl FnOnce(&Db) -> Result<kv_status>) -> kv_status {
-    let outcome = catch(|| {
-        refuse_in_forked_child()?;
-        let entered = handle::enter(db)?;
-        match panic::catch_unwind(AssertUnwindSafe(|| body(&entered))) {
-            Ok(outcome) => outcome,
-            Err(payload) => Ok(latch(&entered, payload)),
-        }
-    });
+    let run = || {
+        let entered = match refuse_in_forked_child().and_then(|()| handle::enter(db)) {
+            Ok(entered) => entered,
+            Err(error) => return report(&error),
+        };
+        let body = || settle(body(&entered));
+        panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|why| latch(&entered, why))
+    };
+    catch(run).unwrap_or(KV_INTERNAL)
+}
+
+/// The status of an outcome. It is made where the outcome is, since moving an [`Error`] about
+/// costs more than all the rest of a call that has none.
+#[inline(always)]
+fn settle(outcome: Result<kv_status>) -> kv_status {
     match outcome {
-        Ok(Ok(status)) => status,
-        Ok(Err(error)) => report(&error),
-        Err(Panicked) => KV_INTERNAL,
+        Ok(status) => status,
+        Err(error) => report(&error),
     }
 }
 

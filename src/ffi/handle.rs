@@ -6,38 +6,42 @@
 //!
 //! # Why a database cannot be closed under a call
 //!
-//! A slot has a word (generation and phase) and counters of the calls inside. A call does
+//! A slot has a word: its generation and phase. Each thread has a record of the handle that it
+//! is using ([`presence`]). A call
 //!
-//! 1. `count += 1`, 2. `word == (my generation, OPEN)?`, and if so uses the database,
-//!    3. `count -= 1`;
+//! 1. writes the handle to its record, 2. makes a light barrier, 3. reads the word: is it
+//!    (my generation, OPEN)? If so it uses the database, and in any case 4. clears its record;
 //!
-//! the closer does
+//! the closer
 //!
-//! 1. `word: (generation, OPEN) → (generation, CLOSING)`, 2. waits until it has read 0 from
-//!    each counter, 3. takes the database out.
+//! 1. changes the word from (generation, OPEN) to (generation, CLOSING), 2. makes a heavy
+//!    barrier, 3. reads every record until it does not name the handle, 4. takes the database.
 //!
-//! Steps 1 and 2 of both are `SeqCst`, hence in one total order. If the call's step 2 came
-//! before the closer's step 1, it was let in, and its step 1 came earlier still: the closer,
-//! reading that counter later, sees the call until its step 3. If it came after, the call saw
-//! CLOSING and is turned away. With anything weaker than `SeqCst`, both could miss the other.
+//! The barriers ([`barrier`]) promise that the closer's step 3 sees what the call did in step 1,
+//! or the call's step 3 sees what the closer did in step 1. In the first case the closer waits
+//! for the call's step 4. In the second the call sees CLOSING and is turned away. With less than
+//! a full barrier on both sides, both could miss the other: a store may become visible after a
+//! later load. A thread that calls for the first time adds its record to the list before its
+//! barrier too, so that the closer, which reads the list after its own, misses no record of a
+//! call that was let in.
 //!
-//! The counters need not be 0 at the same moment: after the closer's step 1 nobody is let in,
-//! so a counter that was 0 once counts no call that uses the database. Calls turned away raise
-//! it again for a moment, and do not touch the database. Step 3 of the call is `Release` and
-//! the closer reads with `Acquire` (part of `SeqCst`), through a chain of read-modify-writes:
-//! all that the call did to the database happens before it is taken out.
+//! The records need not be clear at the same moment: after the closer's step 1 nobody is let in,
+//! so a record that did not name the handle once does not name it again for a call that uses the
+//! database. The call's step 4 is `Release` and the closer reads with `Acquire`: all that the
+//! call did to the database happens before it is taken.
 
 use super::db::kv_db;
+use super::presence::{self, Presence};
 use crate::db::Db;
 use crate::error::{Error, Kind, Result};
+use crate::storage::barrier;
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 // A handle has 64 bits: 8 of tag, 40 of generation, 12 of slot, 4 of mark. The tag makes it an
 // address that no 64-bit system gives a process, so using it as one faults; the mark makes it
@@ -60,16 +64,9 @@ const VACANT: u64 = 0;
 const OPEN: u64 = 1;
 const CLOSING: u64 = 2;
 
-/// Counters of the calls inside: several, so that threads need not share a cache line.
-const STRIPES: usize = 16;
-
-/// A counter with its cache line and the one that is fetched with it.
-#[repr(align(128))]
-struct Stripe(AtomicUsize);
-
 /// The place of one database. Slots are never freed: a stale handle must find its own.
+#[repr(align(128))]
 struct Slot {
-    stripes: [Stripe; STRIPES],
     word: AtomicU64,
     /// Initialised while the phase is OPEN or CLOSING: [`insert`] writes it before it stores
     /// OPEN, and the winner of [`remove`] moves it away when no call is inside.
@@ -93,7 +90,7 @@ static IN_TABLE: Mutex<usize> = Mutex::new(0);
 /// A call that is inside a database. The database stays until this is dropped.
 pub(super) struct Entered {
     db: *const Db,
-    stripe: &'static AtomicUsize,
+    _presence: Presence,
 }
 
 impl Deref for Entered {
@@ -102,39 +99,31 @@ impl Deref for Entered {
     #[inline]
     fn deref(&self) -> &Db {
         // SAFETY: `enter` made this only of an open database, and `remove` leaves a database in
-        // its place until the counter is lowered, which only dropping this does.
+        // its place while the thread says that it is using it, until this is dropped.
         unsafe { &*self.db }
     }
 }
 
-impl Drop for Entered {
-    #[inline]
-    fn drop(&mut self) {
-        self.stripe.fetch_sub(1, Ordering::Release);
-    }
-}
-
 /// Enters the database that `handle` names, if it is open.
-#[inline]
+#[inline(always)]
 pub(super) fn enter(handle: *mut kv_db) -> Result<Entered> {
     let Some((slot, generation)) = find(handle) else { return Err(refusal(handle)) };
     let open = generation << PHASE_BITS | OPEN;
-    // Looked at twice: calls with a stale handle must not keep raising the counter that the
-    // closer of the slot's next database waits for.
+    // Looked at twice: a call with a stale handle has nothing to announce.
     if slot.word.load(Ordering::Relaxed) != open {
         return Err(refusal(handle));
     }
-    let stripe = &slot.stripes[stripe_of_this_thread()].0;
-    stripe.fetch_add(1, Ordering::SeqCst);
-    if slot.word.load(Ordering::SeqCst) != open {
-        stripe.fetch_sub(1, Ordering::Release);
+    let presence = presence::announce(handle.addr())?;
+    barrier::light();
+    if slot.word.load(Ordering::Acquire) != open {
         return Err(refusal(handle));
     }
-    Ok(Entered { db: slot.db.get().cast(), stripe })
+    Ok(Entered { db: slot.db.get().cast(), _presence: presence })
 }
 
 /// Gives `db` a slot and returns its handle.
 pub(super) fn insert(db: Db) -> Result<*mut kv_db> {
+    barrier::prepare();
     let mut in_table = IN_TABLE.lock().unwrap_or_else(PoisonError::into_inner);
     let (index, slot) = vacancy(&mut in_table)?;
     let generation = (slot.word.load(Ordering::Acquire) >> PHASE_BITS) + 1;
@@ -159,9 +148,8 @@ pub(super) fn remove(handle: *mut kv_db) -> Result<Db> {
     if won.is_err() {
         return Err(refusal(handle));
     }
-    for stripe in &slot.stripes {
-        wait_for_zero(&stripe.0);
-    }
+    barrier::heavy();
+    presence::wait_until_unused(handle.addr());
     // SAFETY: the database is initialised since the phase was OPEN; this call alone made it
     // CLOSING; and no call is inside (see the top of this file). VACANT is stored below, so that
     // it is not read again.
@@ -172,7 +160,7 @@ pub(super) fn remove(handle: *mut kv_db) -> Result<Db> {
 
 /// The slot and the generation that `handle` names, if it has a handle's form and its slot
 /// exists.
-#[inline]
+#[inline(always)]
 fn find(handle: *mut kv_db) -> Option<(&'static Slot, u64)> {
     let bits = handle.addr() as u64;
     if bits & FIXED_MASK != FIXED {
@@ -238,41 +226,12 @@ fn new_slot() -> Result<&'static Slot> {
     if memory.is_null() {
         return Err(super::convert::out_of_memory(layout.size()));
     }
-    let slot = Slot {
-        stripes: [const { Stripe(AtomicUsize::new(0)) }; STRIPES],
-        word: AtomicU64::new(VACANT),
-        db: UnsafeCell::new(MaybeUninit::uninit()),
-    };
+    let slot = Slot { word: AtomicU64::new(VACANT), db: UnsafeCell::new(MaybeUninit::uninit()) };
     // SAFETY: the memory was just allocated with a slot's size and alignment, is initialised
     // before it is borrowed, and is never freed.
     unsafe {
         memory.write(slot);
         Ok(&*memory)
-    }
-}
-
-/// A counter for this thread. Threads have stacks apart from each other, so the address of a
-/// local variable tells them apart, at no cost; which counter it is does not matter, as long as
-/// the one that was raised is the one that is lowered.
-#[inline]
-fn stripe_of_this_thread() -> usize {
-    const GOLDEN: usize = 0x9E37_79B9_7F4A_7C15;
-    let local = 0_u8;
-    let page = (&raw const local).addr() >> 16;
-    page.wrapping_mul(GOLDEN) >> (usize::BITS - STRIPES.ilog2())
-}
-
-/// Waits until `count` has been 0: at first busily, for calls that are about to leave.
-fn wait_for_zero(count: &AtomicUsize) {
-    for round in 0_u64.. {
-        if count.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        match round {
-            0..64 => std::hint::spin_loop(),
-            64..256 => std::thread::yield_now(),
-            _ => std::thread::sleep(Duration::from_micros(200)),
-        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! * A name that was created, renamed or removed survives a power cut only after [`Storage::sync_directory`].
 //! * After a failed sync nothing is known of the file's unsynced bytes.
 
+pub mod barrier;
 pub mod map;
 pub mod posix;
 pub mod process;
