@@ -72,26 +72,58 @@ mod kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::hint::spin_loop;
     use std::sync::atomic::AtomicUsize;
     use std::thread;
 
-    /// The two halves in a race, many times: never do both sides miss the other.
+    const ROUNDS: usize = 20_000;
+
+    /// What one side writes and the other reads, on a cache line of its own.
+    #[derive(Default)]
+    #[repr(align(128))]
+    struct Flag(AtomicUsize);
+
+    /// Two threads meet again and again, each raising its flag of that round and then looking at
+    /// the other's, a little sooner or later each time: never do both miss the other.
     #[test]
     fn one_side_always_sees_the_other() {
         prepare();
-        for _ in 0..2000 {
-            let (often, seldom) = (AtomicUsize::new(0), AtomicUsize::new(0));
-            let seen = thread::scope(|scope| {
-                let light_side = scope.spawn(|| {
-                    often.store(1, Ordering::Relaxed);
+        let [often, seldom, round, saw, answered] = [const { Flag(AtomicUsize::new(0)) }; 5];
+        let mut both_missed = 0;
+        let await_value = |flag: &Flag, value| {
+            for turn in 0_u64.. {
+                if flag.0.load(Ordering::Acquire) == value {
+                    return;
+                }
+                if turn % 1000 == 999 {
+                    // The other may be waiting for this processor.
+                    thread::yield_now();
+                }
+                spin_loop();
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 1..=ROUNDS {
+                    await_value(&round, number);
+                    often.0.store(number, Ordering::Relaxed);
                     light();
-                    seldom.load(Ordering::Relaxed)
-                });
-                seldom.store(1, Ordering::Relaxed);
-                heavy();
-                often.load(Ordering::Relaxed) + light_side.join().unwrap_or(0)
+                    saw.0.store(seldom.0.load(Ordering::Relaxed), Ordering::Relaxed);
+                    answered.0.store(number, Ordering::Release);
+                }
             });
-            assert_ne!(seen, 0);
-        }
+            for number in 1..=ROUNDS {
+                round.0.store(number, Ordering::Release);
+                (0..number % 64).for_each(|_| spin_loop());
+                seldom.0.store(number, Ordering::Relaxed);
+                heavy();
+                let missed = often.0.load(Ordering::Relaxed) != number;
+                await_value(&answered, number);
+                if missed && saw.0.load(Ordering::Relaxed) != number {
+                    both_missed += 1;
+                }
+            }
+        });
+        assert_eq!(both_missed, 0, "of {ROUNDS} rounds");
     }
 }
