@@ -894,7 +894,7 @@ KV_MUST_USE kv_status kv_destroy(const char *path) KV_NOEXCEPT;
  *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
  *     room, or report the message.
  *   - KV_CORRUPT: the value on disk is damaged; other keys can be read.
- *   - KV_INTERNAL: a bug in libkv; report the message.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
  *
  * Ownership: the caller releases the view with kv_view_release(), before or after kv_close().
  *   The value belongs to the view: read it until then, never write or free it.
