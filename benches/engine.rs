@@ -1,66 +1,235 @@
-//! How fast and how small the engine is by itself: `cargo bench --bench engine -- [keys] [value bytes]`.
+//! How fast and how small the engine is by itself, through the C functions that programs call.
+//!
+//! `cargo bench --bench engine -- [--keys N] [--value BYTES] [--rounds N] [--dir DIR]`
+//!
+//! Each round makes a new database (sync level "none", everything else as by default) and runs
+//! every workload once; the table shows each workload's median over the rounds, its best round, and
+//! the processor time of the calling thread per operation. Keys have 16 bytes, come in no order, and every value that is
+//! read is checked. Files are on the file system of the temporary directory, or of DIR.
+#![allow(unsafe_code, reason = "the C functions are called as C calls them")]
+
+use std::ffi::{c_void, CString};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use kv::db::Db;
+use kv::ffi::{
+    kv_close, kv_db, kv_delete, kv_get_into, kv_open, kv_options_free, kv_options_new,
+    kv_options_set_sync, kv_put, kv_status, KV_NOT_FOUND, KV_OK,
+};
 use kv::options::{Options, SyncLevel};
 
+/// Steps through all numbers below a count in an order that looks random.
+const STRIDE: u64 = 2_147_483_647;
+
+struct Settings {
+    keys: u64,
+    value: usize,
+    rounds: usize,
+    directory: PathBuf,
+}
+
+impl Settings {
+    fn from_arguments() -> Settings {
+        let mut settings =
+            Settings { keys: 1_000_000, value: 100, rounds: 5, directory: std::env::temp_dir() };
+        let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+        while let Some(name) = arguments.next() {
+            let value = arguments.next().unwrap_or_else(|| panic!("{name} needs a value"));
+            let number = || value.parse().unwrap_or_else(|_| panic!("{name} needs a number"));
+            match name.as_str() {
+                "--keys" => settings.keys = number(),
+                "--value" => settings.value = number() as usize,
+                "--rounds" => settings.rounds = number() as usize,
+                "--dir" => settings.directory = PathBuf::from(value),
+                _ => panic!("unknown argument {name}; there are --keys --value --rounds --dir"),
+            }
+        }
+        settings
+    }
+}
+
+/// The key of number `i`: spread over the key space, and different for each number.
 fn key(i: u64) -> [u8; 16] {
-    let mut k = [0; 16];
-    let x = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    k[..8].copy_from_slice(&x.to_be_bytes());
-    k[8..].copy_from_slice(&i.to_be_bytes());
-    k
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    key[8..].copy_from_slice(&i.to_be_bytes());
+    key
+}
+
+/// A database opened as a C program does.
+struct Handle(*mut kv_db);
+
+impl Handle {
+    fn open(path: &Path) -> Handle {
+        let path = CString::new(path.to_string_lossy().as_bytes()).expect("a path has no NUL");
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: every pointer is to a live variable or string, as kv.h asks.
+        unsafe {
+            let mut options = std::ptr::null_mut();
+            expect(kv_options_new(&mut options), KV_OK);
+            expect(kv_options_set_sync(options, 0), KV_OK);
+            expect(kv_open(path.as_ptr(), options, &mut handle), KV_OK);
+            kv_options_free(options);
+        }
+        Handle(handle)
+    }
+
+    fn put(&self, key: &[u8; 16], value: &[u8]) {
+        let (k, v) = (key.as_ptr().cast::<c_void>(), value.as_ptr().cast());
+        // SAFETY: key and value are given with their lengths.
+        expect(unsafe { kv_put(self.0, k, 16, v, value.len()) }, KV_OK);
+    }
+
+    fn get(&self, key: &[u8; 16], buffer: &mut [u8], expected: kv_status) -> usize {
+        let (mut len, key) = (0, key.as_ptr().cast());
+        let (buffer, room) = (buffer.as_mut_ptr().cast(), buffer.len());
+        // SAFETY: the buffer is given with its length.
+        expect(unsafe { kv_get_into(self.0, key, 16, buffer, room, &mut len) }, expected);
+        len
+    }
+
+    fn delete(&self, key: &[u8; 16]) {
+        // SAFETY: the key is given with its length.
+        expect(unsafe { kv_delete(self.0, key.as_ptr().cast(), 16) }, KV_OK);
+    }
+
+    fn close(self) {
+        // SAFETY: the handle was opened.
+        expect(unsafe { kv_close(self.0) }, KV_OK);
+    }
+}
+
+fn expect(status: kv_status, expected: kv_status) {
+    assert_eq!(status, expected, "a call did not answer as it should");
+}
+
+/// Seconds that this thread has had a processor.
+fn thread_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock exists and the result is written to a live variable.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// One workload's wall and processor seconds.
+#[derive(Clone, Copy)]
+struct Cost {
+    wall: f64,
+    processor: f64,
+}
+
+fn timed(body: impl FnOnce()) -> Cost {
+    let (wall, processor) = (Instant::now(), thread_seconds());
+    body();
+    Cost { wall: wall.elapsed().as_secs_f64(), processor: thread_seconds() - processor }
+}
+
+const WORKLOADS: [&str; 8] = [
+    "put, new keys",
+    "get_into",
+    "get_into, missing key",
+    "put, overwriting",
+    "delete",
+    "close (ms)",
+    "open, clean (ms)",
+    "plain copy to a mapped file",
+];
+
+fn round(settings: &Settings, path: &Path) -> [Cost; WORKLOADS.len()] {
+    let n = settings.keys;
+    let mut value = vec![42; settings.value];
+    let mut buffer = vec![0; settings.value];
+    let shuffled = |i: u64| i.wrapping_mul(STRIDE) % n;
+    let db = Handle::open(path);
+    let put = timed(|| {
+        for i in 0..n {
+            stamp(&mut value, i);
+            db.put(&key(shuffled(i)), &value);
+        }
+    });
+    let get = timed(|| {
+        for i in 0..n {
+            assert_eq!(db.get(&key(shuffled(i + 7)), &mut buffer, KV_OK), settings.value);
+            assert_eq!(buffer.last(), value.last(), "a wrong value");
+        }
+    });
+    let miss = timed(|| (n..2 * n).for_each(|i| _ = db.get(&key(i), &mut [], KV_NOT_FOUND)));
+    let overwrite = timed(|| {
+        for i in 0..n {
+            stamp(&mut value, i);
+            db.put(&key(shuffled(i + 3)), &value);
+        }
+    });
+    let delete = timed(|| (0..n / 2).for_each(|i| db.delete(&key(shuffled(i)))));
+    let delete = Cost { wall: delete.wall * 2.0, processor: delete.processor * 2.0 };
+    let close = timed(|| db.close());
+    let mut reopened = None;
+    let open = timed(|| reopened = Some(Handle::open(path)));
+    reopened.into_iter().for_each(Handle::close);
+    [put, get, miss, overwrite, delete, close, open, roofline(settings, path)]
+}
+
+/// Makes each value different, at the cost of one store.
+fn stamp(value: &mut [u8], i: u64) {
+    if let Some(head) = value.first_chunk_mut::<8>() {
+        *head = i.to_le_bytes();
+    }
+}
+
+/// What the disk's cache allows: the same bytes copied one after the other into a mapped file.
+fn roofline(settings: &Settings, path: &Path) -> Cost {
+    let record = vec![42_u8; (16 + 16 + settings.value).next_multiple_of(8)];
+    let len = record.len() * settings.keys as usize;
+    let path = path.with_extension("roofline");
+    let mut options = std::fs::File::options();
+    let file = options.create(true).truncate(true).read(true).write(true).open(&path);
+    let file = file.expect("the directory can be written");
+    file.set_len(len as u64).expect("the file can grow");
+    // SAFETY: nobody else knows the file.
+    let mut map = unsafe { memmap2::MmapMut::map_mut(&file) }.expect("the file can be mapped");
+    let cost =
+        timed(|| map.chunks_exact_mut(record.len()).for_each(|c| c.copy_from_slice(&record)));
+    std::fs::remove_file(&path).expect("the file can be removed");
+    cost
+}
+
+/// Bytes of index per key, and how long it takes until there are that many keys.
+fn index_bytes(settings: &Settings, path: &Path) -> f64 {
+    let options = Options { sync: SyncLevel::None, ..Options::default() };
+    let db = Db::open(path, &options).expect("the database opens");
+    for i in 0..settings.keys {
+        db.put(&key(i), &[]).expect("put");
+    }
+    db.engine().index_memory() as f64 / settings.keys as f64
 }
 
 fn main() {
-    let args: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
-    let n = args.first().copied().unwrap_or(1_000_000);
-    let len = args.get(1).copied().unwrap_or(100) as usize;
-    let dir = std::env::temp_dir().join(format!("kv-bench-{}", std::process::id()));
-    let options = Options { sync: SyncLevel::None, ..Options::default() };
-    let value = vec![42u8; len];
-    for _ in 0..3 {
-        let _ = std::fs::remove_dir_all(&dir);
-        let db = Db::open(&dir, &options).unwrap();
-        let t = Instant::now();
-        for i in 0..n {
-            db.put(&key(i), &value).unwrap();
-        }
-        let put = t.elapsed().as_secs_f64();
-        let mem = db.engine().index_memory();
-        let mut out = vec![0u8; len];
-        let t = Instant::now();
-        for i in 0..n {
-            let j = i.wrapping_mul(7919) % n;
-            db.get(&key(j), |v| out.copy_from_slice(v)).unwrap().unwrap();
-        }
-        let get = t.elapsed().as_secs_f64();
-        let t = Instant::now();
-        for i in 0..n {
-            assert!(db.get(&key(i + n), |v| v.len()).unwrap().is_none());
-        }
-        let miss = t.elapsed().as_secs_f64();
-        let t = Instant::now();
-        for i in 0..n {
-            let j = i.wrapping_mul(7919) % n;
-            db.put(&key(j), &value).unwrap();
-        }
-        let over = t.elapsed().as_secs_f64();
-        let t = Instant::now();
-        for i in 0..n {
-            let j = i.wrapping_mul(7919) % n;
-            assert!(db.delete(&key(j)).unwrap());
-        }
-        let del = t.elapsed().as_secs_f64();
-        let t = Instant::now();
-        db.close().unwrap();
-        let close = t.elapsed().as_secs_f64();
-        let t = Instant::now();
-        let db = Db::open(&dir, &options).unwrap();
-        let open = t.elapsed().as_secs_f64();
-        drop(db);
-        let r = |s: f64| n as f64 / s / 1e6;
-        println!("put {:.2} get {:.2} miss {:.2} overwrite {:.2} delete {:.2} M/s; index {:.2} B/key; close {:.3} s open {:.3} s", r(put), r(get), r(miss), r(over), r(del), mem as f64 / n as f64, close, open);
+    let settings = Settings::from_arguments();
+    let path = settings.directory.join(format!("kv-bench-{}", std::process::id()));
+    let (keys, value, rounds) = (settings.keys, settings.value, settings.rounds);
+    println!("{keys} keys of 16 bytes, values of {value} bytes, {rounds} rounds, in {path:?}");
+    let mut costs: Vec<[Cost; WORKLOADS.len()]> = Vec::new();
+    for _ in 0..rounds {
+        costs.push(round(&settings, &path));
+        std::fs::remove_dir_all(&path).expect("the database can be removed");
     }
-    let _ = std::fs::remove_dir_all(&dir);
+    println!("{:<30} {:>12} {:>12} {:>14}", "", "median M/s", "best M/s", "ns thread CPU");
+    for (at, name) in WORKLOADS.iter().enumerate() {
+        let sorted = |pick: fn(&Cost) -> f64| {
+            let mut all: Vec<f64> = costs.iter().map(|round| pick(&round[at])).collect();
+            all.sort_by(f64::total_cmp);
+            (all[all.len() / 2], all[0])
+        };
+        let ((wall, best), (processor, _)) = (sorted(|c| c.wall), sorted(|c| c.processor));
+        if name.ends_with("(ms)") {
+            println!("{name:<30} {:>12.1} {:>12.1}", wall * 1e3, best * 1e3);
+        } else {
+            let rate = |seconds: f64| keys as f64 / seconds / 1e6;
+            let each = processor / keys as f64 * 1e9;
+            println!("{name:<30} {:>12.2} {:>12.2} {each:>14.0}", rate(wall), rate(best));
+        }
+    }
+    println!("index: {:.2} bytes of memory per key", index_bytes(&settings, &path));
+    std::fs::remove_dir_all(&path).expect("the database can be removed");
 }

@@ -640,8 +640,7 @@ KV_NOEXCEPT;
  *
  * Ownership: takes the database back. Calls with it return KV_CLOSED from now on.
  * Threads: any, also while others use the database; one of several that close it does so.
- * Durability: everything acknowledged is on the medium on KV_OK, unless the database was
- *   opened with KV_SYNC_NONE.
+ * Durability: everything acknowledged is on the medium on KV_OK, whatever the sync option is.
  */
 KV_MUST_USE kv_status kv_close(struct kv_db *db) KV_NOEXCEPT;
 
@@ -661,7 +660,8 @@ KV_MUST_USE kv_status kv_close(struct kv_db *db) KV_NOEXCEPT;
  *   - KV_NO_SPACE: nothing was written; it works again when there is room.
  *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
  *     has more.
- *   - KV_PERMISSION_DENIED, KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_PERMISSION_DENIED: nothing was written; it works again when it is permitted.
+ *   - KV_IO: nothing was written, and the database refuses writes now.
  *   - KV_UNKNOWN_OUTCOME: the value may be there or not, and the database refuses writes now;
  *     open it again and read.
  *   - KV_READ_ONLY: the database refuses writes; the message says since when.
@@ -793,7 +793,8 @@ KV_NOEXCEPT;
  *   - KV_NO_SPACE: nothing was written; it works again when there is room.
  *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
  *     has more.
- *   - KV_PERMISSION_DENIED, KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_PERMISSION_DENIED: nothing was written; it works again when it is permitted.
+ *   - KV_IO: nothing was written, and the database refuses writes now.
  *   - KV_UNKNOWN_OUTCOME: the key may be there or not, and the database refuses writes now;
  *     open it again and read.
  *   - KV_READ_ONLY: the database refuses writes; the message says since when.

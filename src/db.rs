@@ -9,7 +9,7 @@ use crate::engine::{recover, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::format::name;
 use crate::options::Options;
-use crate::storage::posix::PosixStorage;
+use crate::storage::posix::{self, PosixStorage};
 use crate::storage::{process, Storage};
 
 /// An open database. Any number of threads may use it at once.
@@ -122,10 +122,9 @@ pub fn destroy(path: &Path) -> Result<()> {
         }
     }
     storage.remove(name::LOCK)?;
+    storage.sync_directory()?;
     drop(lock);
-    // Fails if there is anything else in it, which is then left alone.
-    let _ = std::fs::remove_dir(path);
-    Ok(())
+    posix::remove_if_empty(path)
 }
 
 /// `scheme://…` is kept for engines behind a network.

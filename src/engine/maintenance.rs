@@ -1,6 +1,7 @@
 //! The background threads: one seals full segments and syncs the log at the interval asked for, one
 //! allocates blocks ahead of the writer.
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Engine;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::options::SyncLevel;
 use crate::storage::map::Map;
 use crate::storage::process;
@@ -63,6 +64,8 @@ pub struct Maintenance {
     threads: Vec<JoinHandle<()>>,
 }
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// A step that lasted the writer less than this is worth populating: page faults are a part of its
 /// time then. A slower writer would see its pages written to the medium twice, empty and filled.
 const FAST_STEP: Duration = Duration::from_millis(200);
@@ -71,11 +74,21 @@ impl Maintenance {
     /// Starts them.
     pub fn start(engine: Arc<Engine>) -> Result<Maintenance> {
         let mut started = Maintenance { engine, threads: Vec::new() };
-        let engine = Arc::clone(&started.engine);
-        started.threads.push(process::spawn_quiet("libkv-sync", move || engine.seal_and_sync())?);
-        let engine = Arc::clone(&started.engine);
-        started.threads.push(process::spawn_quiet("libkv-ahead", move || engine.work_ahead())?);
+        started.spawn("libkv-sync", Engine::seal_and_sync)?;
+        started.spawn("libkv-ahead", Engine::work_ahead)?;
         Ok(started)
+    }
+
+    fn spawn(&mut self, name: &str, body: fn(&Engine)) -> Result<()> {
+        let engine = Arc::clone(&self.engine);
+        let guarded = move || {
+            if catch_unwind(AssertUnwindSafe(|| body(&engine))).is_err() {
+                let cause = format!("a background thread met a bug in libkv {VERSION}");
+                engine.latch.close(&Error::new(Kind::Internal, cause));
+            }
+        };
+        self.threads.push(process::spawn_quiet(name, guarded)?);
+        Ok(())
     }
 }
 
@@ -84,7 +97,7 @@ impl Drop for Maintenance {
         self.engine.sync_bell.stop();
         self.engine.ahead_bell.stop();
         for thread in self.threads.drain(..) {
-            // There is nobody to tell here that it panicked.
+            // A panic inside was kept by the latch.
             let _ = thread.join();
         }
     }

@@ -8,6 +8,10 @@ pub const KV_MAX_KEY_LEN: usize = 65535;
 /// The longest value in bytes: 4 GiB - 1. The shortest is 0 bytes.
 pub const KV_MAX_VALUE_LEN: u64 = 4294967295;
 
+// Written out above, so that the header has numbers.
+const _: () = assert!(KV_MAX_KEY_LEN == crate::format::MAX_KEY_LEN);
+const _: () = assert!(KV_MAX_VALUE_LEN == crate::format::MAX_VALUE_LEN as u64);
+
 const VERSION: &CStr =
     match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
         Ok(version) => version,

@@ -69,18 +69,30 @@ impl PosixStorage {
 /// Creates the directory and makes its name durable, unless it is there already.
 fn create_directory(path: &Path) -> Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {
-            let parent = match path.parent() {
-                Some(parent) if parent != Path::new("") => parent,
-                _ => Path::new("."),
-            };
-            fs::File::open(parent)
-                .and_then(|directory| directory.sync_all())
-                .map_err(|e| Error::io(format_args!("sync the directory {}", parent.display()), &e))
-        }
+        Ok(()) => sync_parent(path),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(Error::io(format_args!("create the directory {}", path.display()), &e)),
     }
+}
+
+/// Removes the directory for good, unless there is anything in it, which is then left alone.
+pub fn remove_if_empty(path: &Path) -> Result<()> {
+    match fs::remove_dir(path) {
+        Ok(()) => sync_parent(path),
+        Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        Err(e) => Err(Error::io(format_args!("remove the directory {}", path.display()), &e)),
+    }
+}
+
+/// Makes the creation or removal of `path` durable.
+fn sync_parent(path: &Path) -> Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    fs::File::open(parent)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|e| Error::io(format_args!("sync the directory {}", parent.display()), &e))
 }
 
 /// Repeats a system call that a signal interrupted, and turns -1 into the error it stands for.
