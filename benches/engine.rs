@@ -7,6 +7,7 @@
 //! the processor time of the calling thread per operation. Keys have 16 bytes, come in no order, and every value that is
 //! read is checked. Files are on the file system of the temporary directory, or of DIR.
 #![allow(unsafe_code, reason = "the C functions are called as C calls them")]
+#![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::ffi::{c_void, CString};
 use std::path::{Path, PathBuf};
