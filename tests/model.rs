@@ -135,3 +135,18 @@ fn deleting_everything_leaves_next_to_nothing() {
     let db = Db::open(&path, &options(ReadMode::Mmap)).expect("it opens again");
     assert!(db.engine().is_empty(), "a deleted key came back");
 }
+
+#[test]
+fn a_segment_that_was_cut_at_closing_is_left_for_a_larger_one() {
+    let directory = TempDir::new("model");
+    let path = directory.join("db");
+    let db = Db::open(&path, &options(ReadMode::Mmap)).expect("a new database opens");
+    db.put(b"small", b"1").expect("put");
+    db.close().expect("close");
+    let db = Db::open(&path, &options(ReadMode::Mmap)).expect("it opens again");
+    db.put(b"large", &[7; 1_500_000]).expect("put what the old segment cannot hold");
+    db.close().expect("close");
+    let db = Db::open(&path, &options(ReadMode::Mmap)).expect("it opens again");
+    assert_eq!(db.value_len(b"small").expect("get"), Some(1));
+    assert_eq!(db.value_len(b"large").expect("get"), Some(1_500_000));
+}
