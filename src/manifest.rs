@@ -9,13 +9,13 @@ use crate::format::manifest::{
     SealedSegment, Tail, HEADER_LEN,
 };
 use crate::format::segment::SegmentHeader;
-use crate::format::{name, Identity, FORMAT_VERSION};
+use crate::format::{name, Identity, FORMAT_VERSION, MAX_NUMBER};
 use crate::storage::{File, Storage};
 
 /// A manifest longer than this is written anew at open: some thousand edits.
 const REWRITE_AT: u64 = 256 << 10;
 /// The longest manifest that is read: far beyond what the location space can hold.
-const MAX_LEN: u64 = 4 << 30;
+const MAX_LEN: u64 = 1 << 30;
 
 /// A live segment, as the manifest has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +45,13 @@ impl State {
     }
 
     fn apply(&mut self, edit: &Edit) -> std::result::Result<(), &'static str> {
+        if highest_number(edit) >= MAX_NUMBER {
+            return Err("a number is out of range");
+        }
         self.closed = None;
         match *edit {
             Edit::Add(header) => {
-                self.next_id = self.next_id.max(header.id.saturating_add(1));
+                self.next_id = self.next_id.max(header.id + 1);
                 self.next_sequence = self.next_sequence.max(header.base_sequence);
                 let segment = LiveSegment { header, sealed: None };
                 if self.segments.insert(header.id, segment).is_some() {
@@ -90,6 +93,18 @@ impl State {
         }
         edits.extend(self.closed.map(Edit::Closed));
         edits
+    }
+}
+
+/// The highest id or sequence in an edit.
+fn highest_number(edit: &Edit) -> u64 {
+    match *edit {
+        Edit::Add(header) => header.id.max(header.base_sequence).max(header.horizon),
+        Edit::Seal(sealed) => sealed.id.max(sealed.next_sequence),
+        Edit::Closed(tail) => tail.id.max(tail.next_sequence),
+        Edit::Remove { id } | Edit::NextId { id } => id,
+        Edit::NextSequence { sequence } => sequence,
+        Edit::Opened => 0,
     }
 }
 

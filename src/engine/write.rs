@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Engine, Lookup};
 use crate::error::{Error, Kind, Result};
 use crate::format::manifest::Edit;
+use crate::format::name;
 use crate::format::record::{Prepared, RecordKind, HEADER_LEN};
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{MAX_KEY_LEN, MAX_VALUE_LEN};
@@ -159,7 +160,11 @@ impl Engine {
         let file = active::create_file(&*self.storage, &header, &self.uuid)?;
         self.storage.sync_directory()?;
         // From here on the file is part of the database; before, it is removed at the next open.
-        self.manifest.lock().append(&[Edit::Add(header)])?;
+        self.manifest.lock().append(&[Edit::Add(header)]).inspect_err(|error| {
+            if error.kind() == Kind::NoSpace {
+                let _ = self.storage.remove(&name::segment(header.id));
+            }
+        })?;
         let capacity = active::capacity_for(self.options.segment_size, len);
         let fresh = ActiveSegment::begin(&*self.storage, &self.table, file, header, capacity)?;
         if let Some(old) = writer.active.replace(fresh) {

@@ -17,6 +17,9 @@ pub const MAX_KEY_LEN: usize = u16::MAX as usize;
 /// The longest value, in bytes.
 pub const MAX_VALUE_LEN: usize = u32::MAX as usize;
 
+/// Sequences and segment ids stay below this. Nobody writes that often: a higher one is damage.
+pub const MAX_NUMBER: u64 = 1 << 62;
+
 /// Records begin at multiples of this.
 pub const ALIGNMENT: usize = 8;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, Kind, Result};
 use crate::format::record::{Header, Record, RecordKind, Seal, HEADER_LEN};
 use crate::format::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
+use crate::format::MAX_NUMBER;
 use crate::storage::File;
 
 /// Bytes read at once: large enough for the disk, small enough for the cache.
@@ -121,12 +122,15 @@ impl Scan {
             return Ok(Item::Seal(seal));
         }
         let sequence = self.header.base_sequence.wrapping_add(record.sequence_delta());
+        if sequence < self.header.base_sequence || sequence >= MAX_NUMBER {
+            return Ok(Item::Damage("the sequence of the record is out of range"));
+        }
         let is_log = self.header.kind == SegmentKind::Log;
         if is_log && self.expected.is_some_and(|expected| expected != sequence) {
             return Ok(Item::Damage("the sequence of the record does not follow the one before"));
         }
-        self.expected = Some(sequence.wrapping_add(1));
-        self.next_sequence = self.next_sequence.max(sequence.wrapping_add(1));
+        self.expected = Some(sequence + 1);
+        self.next_sequence = self.next_sequence.max(sequence + 1);
         self.records += 1;
         self.offset += total as u64;
         Ok(Item::Record(Found { record, offset, sequence }))

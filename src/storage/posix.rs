@@ -165,23 +165,26 @@ impl Storage for PosixStorage {
     }
 
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
-        let file = self
-            .open_at(name, libc::O_RDWR | libc::O_CREAT)
-            .map_err(|e| Error::io(format_args!("open {}", self.shown(name)), &e))?;
-        let held = DirectoryLock::register(&self.path, &file)?;
-        if let Err(error) = retry(|| flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)) {
-            if error.kind() != io::ErrorKind::WouldBlock {
-                return Err(Error::io(format_args!("lock {}", self.shown(name)), &error));
+        let failed = |e| Error::io(format_args!("lock {}", self.shown(name)), &e);
+        loop {
+            let file = self.open_at(name, libc::O_RDWR | libc::O_CREAT).map_err(failed)?;
+            let held = DirectoryLock::register(&self.path, &file)?;
+            if let Err(error) = retry(|| flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)) {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    return Err(failed(error));
+                }
+                let holder = holder_of(&file);
+                return Err(Error::new(Kind::Locked, format!("{} is open in {holder}", self.path)));
             }
-            return Err(Error::new(
-                Kind::Locked,
-                format!("{} is open in {}", self.path, holder_of(&file)),
-            ));
+            // Who removes a database removes its lock: one that has no name any more keeps nobody out.
+            if file.metadata().map_err(failed)?.nlink() == 0 {
+                continue;
+            }
+            // For messages only; that it cannot be written is no reason not to go on.
+            let note = format!("pid {}\nboot {}\n", std::process::id(), process::boot_id());
+            let _ = file.set_len(0).and_then(|()| (&file).write_all(note.as_bytes()));
+            return Ok(Box::new(PosixLock { file, _held: held }));
         }
-        // For messages only; that it cannot be written is no reason not to go on.
-        let note = format!("pid {}\nboot {}\n", std::process::id(), process::boot_id());
-        let _ = file.set_len(0).and_then(|()| (&file).write_all(note.as_bytes()));
-        Ok(Box::new(PosixLock { file, _held: held }))
     }
 
     fn random(&self) -> Result<[u8; 16]> {
