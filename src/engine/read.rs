@@ -109,6 +109,7 @@ impl Engine {
     ) -> Result<Option<R>> {
         check_key(key)?;
         let hash = self.hasher.hash(key);
+        self.index.prefetch(hash);
         let segments = self.table.read();
         let mut scratch = Vec::new();
         self.index.find(hash, |location| {

@@ -53,6 +53,7 @@ impl Engine {
         check_key(key)?;
         check_value(value)?;
         let hash = self.hasher.hash(key);
+        self.index.prefetch(hash);
         let record = Prepared::new(RecordKind::Put, key, value);
         let sequence = {
             let mut writer = self.writer.lock();
@@ -84,6 +85,7 @@ impl Engine {
     pub fn delete(&self, key: &[u8]) -> Result<bool> {
         check_key(key)?;
         let hash = self.hasher.hash(key);
+        self.index.prefetch(hash);
         let record = Prepared::new(RecordKind::Tombstone, key, &[]);
         let sequence = {
             let mut writer = self.writer.lock();

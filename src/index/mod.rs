@@ -5,11 +5,13 @@
 //! fills, so that growth is spread evenly over time and the memory per key hardly varies.
 
 pub mod hash;
+mod hint;
 mod piece;
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::error::Result;
+use hint::Hint;
 pub use piece::{Location, LOCATION_BITS};
 use piece::{Piece, Place};
 
@@ -25,6 +27,8 @@ const FILL_MAX: usize = 900;
 /// Key hash → location, for any number of threads.
 pub struct Index {
     pieces: Box<[RwLock<Piece>]>,
+    /// Where the buckets of each piece are, for prefetching without its lock.
+    hints: Box<[Hint]>,
 }
 
 impl Default for Index {
@@ -38,11 +42,18 @@ impl Index {
     pub fn new() -> Index {
         let fill = |piece| FILL_MIN + (FILL_MAX - FILL_MIN) * piece / PIECES;
         let pieces = (0..PIECES).map(|piece| RwLock::new(Piece::new(fill(piece) as u32)));
-        Index { pieces: pieces.collect() }
+        let hints = (0..PIECES).map(|_| Hint::default());
+        Index { pieces: pieces.collect(), hints: hints.collect() }
+    }
+
+    /// Begins to fetch the bucket that `hash` is at home in, so that it is there when it is needed.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.hints[number_of_piece(hash)].prefetch(hash);
     }
 
     fn piece(&self, hash: u64) -> &RwLock<Piece> {
-        &self.pieces[(hash >> (64 - PIECE_BITS)) as usize]
+        &self.pieces[number_of_piece(hash)]
     }
 
     /// Asks `visit` for each entry that may be the key of `hash`, until it answers with something.
@@ -70,7 +81,7 @@ impl Index {
     ) -> Result<Entry<'_>> {
         let piece = self.piece(hash).write();
         let found = piece.find(hash, matches)?;
-        Ok(Entry { piece, hash, found })
+        Ok(Entry { piece, hint: &self.hints[number_of_piece(hash)], hash, found })
     }
 
     /// How many keys there are.
@@ -89,9 +100,14 @@ impl Index {
     }
 }
 
+fn number_of_piece(hash: u64) -> usize {
+    (hash >> (64 - PIECE_BITS)) as usize
+}
+
 /// One entry, locked for writing.
 pub struct Entry<'a> {
     piece: RwLockWriteGuard<'a, Piece>,
+    hint: &'a Hint,
     hash: u64,
     found: Option<(Place, Location)>,
 }
@@ -106,7 +122,12 @@ impl Entry<'_> {
     pub fn reserve(&mut self, rehash: &mut dyn FnMut(Location) -> Result<u64>) -> Result<()> {
         match self.found {
             Some(_) => Ok(()),
-            None => self.piece.reserve(self.hash, rehash),
+            None => {
+                if self.piece.reserve(self.hash, rehash)? {
+                    self.hint.update(&self.piece);
+                }
+                Ok(())
+            }
         }
     }
 

@@ -33,9 +33,10 @@ const SPILL_BITS: u32 = (MAX_SPILL + 1).ilog2();
 /// Growth refreshes the tags when fewer bits than this tell the entries of a bucket apart.
 const MIN_SPARE_BITS: u32 = 10;
 
+/// One cache line of entries.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Bucket([u64; BUCKET_ENTRIES]);
+pub struct Bucket([u64; BUCKET_ENTRIES]);
 
 const EMPTY: Bucket = Bucket([0; BUCKET_ENTRIES]);
 
@@ -111,17 +112,24 @@ impl Piece {
     }
 
     /// Makes sure that an entry of `hash` can be added. `rehash` gives the hash of the key at a location.
+    /// Answers whether the piece has grown for it.
     pub fn reserve(
         &mut self,
         hash: u64,
         rehash: &mut dyn FnMut(Location) -> Result<u64>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let room = self.buckets.len() * BUCKET_ENTRIES;
         let full = self.used * 1024 >= room * self.fill as usize;
-        if full || self.free_place(self.fraction(hash)).is_none() {
+        let grows = full || self.free_place(self.fraction(hash)).is_none();
+        if grows {
             self.grow(hash, rehash)?;
         }
-        Ok(())
+        Ok(grows)
+    }
+
+    /// Where the buckets are, how many, and how many bits of the hash choose one.
+    pub fn shape(&self) -> (*const Bucket, usize, u32) {
+        (self.buckets.as_ptr(), self.buckets.len(), self.precision)
     }
 
     /// Adds an entry, for which [`Piece::reserve`] made room.
@@ -187,7 +195,7 @@ impl Piece {
     }
 
     fn home(&self, fraction: u64, buckets: usize) -> usize {
-        ((u128::from(fraction) * buckets as u128) >> self.precision) as usize
+        home_of(fraction, buckets, self.precision)
     }
 
     fn after(&self, bucket: usize) -> usize {
@@ -277,8 +285,15 @@ impl Piece {
     }
 }
 
+/// The bucket that a fraction is at home in.
+#[inline]
+pub fn home_of(fraction: u64, buckets: usize, precision: u32) -> usize {
+    ((u128::from(fraction) * buckets as u128) >> precision) as usize
+}
+
 /// The bits of a hash below those that chose the piece.
-fn fraction_of(hash: u64, precision: u32) -> u64 {
+#[inline]
+pub fn fraction_of(hash: u64, precision: u32) -> u64 {
     if precision == 0 {
         return 0;
     }

@@ -339,8 +339,8 @@ impl File for PosixFile {
 
     fn map_append(&self, start: u64, capacity: u64) -> Result<AppendMap> {
         let map = MmapOptions::new().len(capacity as usize).map_raw(&self.file);
+        // No advice against read-ahead here: it is what brings the fresh pages in many at a time.
         let map = map.map_err(self.failed("map"))?;
-        advise_random(&map);
         Ok(AppendMap::new(Box::new(map), start as usize))
     }
 }
