@@ -24,8 +24,8 @@ use mapped::{Mapped, Populate};
 use measure::{median, Figures};
 use record::Source;
 use ring::Ring;
-use std::fs::{create_dir_all, remove_dir_all, File};
-use std::io;
+use std::fs::{create_dir_all, remove_dir_all, remove_file, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use tail::Tail;
 
@@ -163,6 +163,7 @@ fn bake_off(dir: &Path, options: &Options) -> io::Result<()> {
     for (design, times) in Design::ALL.iter().zip(sync_puts).skip(1) {
         println!("{:<34} {:>7.0}", design.name(), median(times) / 1e3);
     }
+    warm_memory(dir, records)?;
     steps::report(dir)?;
     bad_disk::report(dir)
 }
@@ -177,6 +178,7 @@ fn run_once(
 ) -> io::Result<Figures> {
     let here = dir.join("run");
     create_dir_all(&here)?;
+    warm_memory(dir, records)?;
     let figures = measure::run(design.open(&here)?, source, records, sync)?;
     if check && design != Design::Memory {
         let stored = tail::count_stored(&here)?;
@@ -186,6 +188,16 @@ fn run_once(
     // Commits the removal, so that the next contestant does not pay for it.
     File::open(dir)?.sync_all()?;
     Ok(figures)
+}
+
+/// Fills as much page cache as a run will and frees it. A virtual machine may have handed free
+/// memory back to its host, and whoever takes it next waits several microseconds a page for it.
+fn warm_memory(dir: &Path, records: u64) -> io::Result<()> {
+    let path = dir.join("warm");
+    let mut file = File::create(&path)?;
+    io::copy(&mut io::repeat(0).take(records * record::RECORD as u64 * 5 / 4), &mut file)?;
+    drop(file);
+    remove_file(path)
 }
 
 /// The median time of a put that is made durable by the thread that puts.
