@@ -1,0 +1,38 @@
+# How the examples and the tests are built and run: strictly, each in an empty directory of its own.
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+find_program(KV_VALGRIND valgrind)
+if(NOT KV_VALGRIND)
+    message(NOTICE "valgrind was not found: the examples are not run under it")
+endif()
+
+# kv_add_program(name library source...): builds a program as C11 or C++17, without extensions.
+function(kv_add_program name library)
+    add_executable(${name} ${ARGN})
+    target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Werror)
+    target_link_libraries(${name} PRIVATE ${library} Threads::Threads)
+    set_target_properties(${name} PROPERTIES
+        C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF
+        CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF
+        # kv.h must be free of warnings too; the headers of imported libraries are not looked at.
+        NO_SYSTEM_FROM_IMPORTED ON)
+endfunction()
+
+# kv_add_run(test seconds command...): a test that runs a command in an empty directory.
+function(kv_add_run test seconds)
+    set(directory "${PROJECT_BINARY_DIR}/runs/${test}")
+    add_test(NAME ${test} COMMAND "${CMAKE_COMMAND}" "-DDIRECTORY=${directory}"
+        -P "${PROJECT_SOURCE_DIR}/cmake/RunInEmptyDirectory.cmake" -- ${ARGN})
+    # Symbolising a backtrace takes valgrind a minute; a debugger shows more.
+    set_tests_properties(${test} PROPERTIES
+        TIMEOUT ${seconds} ENVIRONMENT "TMPDIR=${directory};RUST_BACKTRACE=0")
+endfunction()
+
+# kv_add_valgrind_run(test command...): the same under valgrind, where there is one.
+function(kv_add_valgrind_run test)
+    if(KV_VALGRIND)
+        kv_add_run(${test}.valgrind 600
+            "${KV_VALGRIND}" --quiet --error-exitcode=99 --leak-check=full ${ARGN})
+        set_tests_properties(${test}.valgrind PROPERTIES LABELS valgrind)
+    endif()
+endfunction()
