@@ -1,0 +1,48 @@
+# What the scripts of this directory share: running commands, and what an installed tree must hold.
+cmake_policy(VERSION 3.16)
+
+# run(command...): fails when the command does.
+function(run)
+    execute_process(COMMAND ${ARGV} RESULT_VARIABLE result)
+    if(NOT result EQUAL 0)
+        message(FATAL_ERROR "ended with ${result}: ${ARGV}")
+    endif()
+endfunction()
+
+# configure(source build option...): as the build under test was configured.
+function(configure source build)
+    run("${CMAKE_COMMAND}" -S "${source}" -B "${build}" -G "${GENERATOR}"
+        "-DCMAKE_BUILD_TYPE=${CONFIG}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_CXX_COMPILER=${CXX}"
+        "-DKV_CARGO_TARGET_DIR=${CARGO_TARGET_DIR}" "-DKV_CARGO_FLAGS=${CARGO_FLAGS}" ${ARGN})
+endfunction()
+
+# check_tree(prefix libdir): all that is installed is there, and nothing else.
+function(check_tree prefix libdir)
+    string(REGEX MATCH "^[0-9]+" major "${VERSION}")
+    set(wanted include/kv.h)
+    foreach(file libkv.a libkv.so libkv.so.${major} libkv.so.${VERSION} pkgconfig/kv.pc
+            cmake/kv/kvConfig.cmake cmake/kv/kvConfigVersion.cmake)
+        list(APPEND wanted "${libdir}/${file}")
+    endforeach()
+    file(GLOB_RECURSE found RELATIVE "${prefix}" "${prefix}/*")
+    list(SORT wanted)
+    list(SORT found)
+    if(NOT found STREQUAL wanted)
+        message(FATAL_ERROR "installed in ${prefix}:\n  ${found}\nexpected:\n  ${wanted}")
+    endif()
+
+    set(lib "${prefix}/${libdir}")
+    check_link("${lib}/libkv.so" libkv.so.${major})
+    check_link("${lib}/libkv.so.${major}" libkv.so.${VERSION})
+    execute_process(COMMAND test -x "${lib}/libkv.so.${VERSION}" RESULT_VARIABLE result)
+    if(NOT result EQUAL 0)
+        message(FATAL_ERROR "${lib}/libkv.so.${VERSION} is not executable")
+    endif()
+endfunction()
+
+function(check_link link wanted)
+    file(READ_SYMLINK "${link}" found)
+    if(NOT found STREQUAL wanted)
+        message(FATAL_ERROR "${link} points to ${found}, not to ${wanted}")
+    endif()
+endfunction()
