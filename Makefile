@@ -1,0 +1,104 @@
+# The short commands. This only drives: cargo builds the library, CMake the C side.
+#
+# Variables: DEMO_ARGS (arguments of the demo), CARGO_FLAGS (such as --locked), JOBS,
+#            PREFIX and DESTDIR (for install), BENCH_ARGS.
+
+MAKEFLAGS += --no-print-directory
+SHELL = /bin/sh
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PREFIX ?= /usr/local
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+CARGO_FLAGS ?=
+
+# rustup installs cargo where not every shell looks.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+# One directory for all that cargo builds: a second one would build the dependencies again.
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+empty :=
+semicolon := ;
+space := $(empty) $(empty)
+CONFIGURE = cmake -S . -DKV_CARGO_TARGET_DIR="$(TARGET_DIR)" \
+	-DKV_CARGO_FLAGS="$(subst $(space),$(semicolon),$(strip $(CARGO_FLAGS)))"
+CARGO = CARGO_TARGET_DIR="$(TARGET_DIR)" cargo
+
+# command=package: what the targets need, besides Rust.
+BUILD_TOOLS = cc=gcc c++=g++ cmake=cmake
+CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind
+
+.PHONY: help demo check build test lint header bench install install-tools clean
+.PHONY: build-tools check-c-debug check-c-release test-rust
+.NOTPARALLEL:
+
+help:
+	@echo "make demo           install what is missing, build, and run the demo (DEMO_ARGS=...)"
+	@echo "make check          all checks and tests: Rust, C, C++, valgrind, installed programs"
+	@echo "make build          the libraries and the C examples, in build/release"
+	@echo "make test           the tests alone, without valgrind"
+	@echo "make lint           formatting and clippy"
+	@echo "make header         refresh include/kv.h from src/ffi"
+	@echo "make bench          the benchmarks (BENCH_ARGS=...)"
+	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
+	@echo "make install-tools  install the Debian packages that the above need"
+	@echo "make clean          remove all that was built"
+
+demo: build
+	@echo "==> demo $(DEMO_ARGS)"
+	@build/release/examples-c/demo $(DEMO_ARGS)
+
+build: build-tools
+	@echo "==> building the libraries and the examples (build/release)"
+	@$(CONFIGURE) -B build/release -DCMAKE_BUILD_TYPE=Release --log-level=NOTICE
+	@cmake --build build/release --target examples -j $(JOBS)
+
+# Every part prints its own result; the last line is reached only when all have passed.
+check: install-tools lint test-rust check-c-debug check-c-release
+	@echo "==> all checks passed"
+
+test: build-tools test-rust check-c-debug
+
+lint:
+	@$(CARGO) fmt --version >/dev/null && $(CARGO) clippy --version >/dev/null \
+		|| { echo "Please run: rustup component add rustfmt clippy" >&2; exit 1; }
+	@echo "==> formatting"
+	@$(CARGO) fmt --check
+	@echo "==> clippy"
+	@$(CARGO) clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+test-rust:
+	@echo "==> tests in Rust"
+	@$(CARGO) test $(CARGO_FLAGS)
+
+# What is shipped is what valgrind looks at; the debug build has checks of its own.
+check-c-debug:
+	@echo "==> C and C++, debug (build/debug)"
+	@$(CONFIGURE) -B build/debug -DCMAKE_BUILD_TYPE=Debug --log-level=NOTICE
+	@cmake --build build/debug -j $(JOBS)
+	@cd build/debug && ctest -j $(JOBS) --output-on-failure --label-exclude valgrind
+
+check-c-release:
+	@echo "==> C and C++, release (build/release)"
+	@$(CONFIGURE) -B build/release -DCMAKE_BUILD_TYPE=Release --log-level=NOTICE
+	@cmake --build build/release -j $(JOBS)
+	@cd build/release && ctest -j $(JOBS) --output-on-failure
+
+header:
+	@echo "==> include/kv.h"
+	@KV_UPDATE_HEADER=1 $(CARGO) test $(CARGO_FLAGS) --test header
+	@git diff --stat -- include || true
+
+bench:
+	@$(CARGO) bench $(CARGO_FLAGS) $(BENCH_ARGS)
+
+install: build
+	@cmake --install build/release --prefix "$(PREFIX)"
+
+install-tools:
+	@scripts/install-tools.sh $(CHECK_TOOLS)
+
+build-tools:
+	@scripts/install-tools.sh $(BUILD_TOOLS)
+
+clean:
+	rm -rf build "$(TARGET_DIR)"
