@@ -26,7 +26,7 @@ if [ -n "$missing" ]; then
     $as_root apt-get update -qq || echo "apt-get update failed; trying with the lists there are"
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 --no-install-recommends $missing
+        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 --no-install-recommends $missing >/dev/null
 fi
 
 rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
