@@ -41,6 +41,7 @@ static struct {
     char database[4096 + 8];
     char acks[4096 + 8];
     int keep;
+    int is_made; /* the database */
     kv_db *db;
 } work;
 
@@ -80,9 +81,9 @@ static void clean_up(void)
         fprintf(stderr, "demo: kv_close: %s\n", kv_error_message());
     }
     unlink(work.acks);
-    if (work.keep || report_failed()) {
+    if (work.is_made && (work.keep || report_failed())) {
         fprintf(stderr, "demo: the database is kept in %s\n", work.database);
-    } else if (access(work.database, F_OK) == 0 && kv_destroy(work.database) != KV_OK) {
+    } else if (work.is_made && kv_destroy(work.database) != KV_OK) {
         fprintf(stderr, "demo: kv_destroy: %s\n", kv_error_message());
     }
     rmdir(work.directory);
@@ -113,6 +114,7 @@ static void create_database(void)
     must_be(KV_OK, kv_options_new(&options), "kv_options_new", "");
     must_be(KV_OK, kv_options_set_error_if_exists(options, 1), "kv_options_set", "");
     must_be(KV_OK, kv_open(work.database, options, &work.db), "kv_open", work.database);
+    work.is_made = 1;
     kv_options_free(options);
 }
 
@@ -136,6 +138,9 @@ static void find_files(const struct arguments *arguments, struct file_list *list
         }
     }
     files_tidy(list, arguments->quick ? QUICK_FILES : 0);
+    if (list->count == 0) {
+        fail("there are no files to store");
+    }
     say("found", "%s files, %s", count_text(list->count).s, bytes_text(list->total_size).s);
 }
 
@@ -160,22 +165,22 @@ static void run(const struct arguments *arguments, struct crash *crash)
     find_files(arguments, &list);
     create_database();
     store_files(work.db, &list);
-    check_files(work.db, &list, 0, "checked");
+    check_files(work.db, &list, 0);
     run_crash_rounds(crash, arguments->quick);
-    check_files(work.db, &list, 0, "checked");
+    check_files(work.db, &list, 0);
 
     delete_files(work.db, &list);
     rewrite_files(work.db, &list);
-    check_files(work.db, &list, 1, "checked");
+    check_files(work.db, &list, 1);
     compact_database(work.db, &list, work.database, crash_check(crash, work.db));
-    check_files(work.db, &list, 1, "checked");
+    check_files(work.db, &list, 1);
 
     close_database();
     say("closed", "%s on disk", bytes_text(directory_bytes(work.database)).s);
     double start = seconds_now();
     must_be(KV_OK, kv_open(work.database, NULL, &work.db), "kv_open", work.database);
     say("reopened", "in %s", seconds_text(seconds_now() - start).s);
-    check_files(work.db, &list, 1, "checked");
+    check_files(work.db, &list, 1);
     crash_check(crash, work.db);
     say("", "the %s records of the killed writers are right, too", count_text(crash->last).s);
     close_database();

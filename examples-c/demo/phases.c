@@ -60,15 +60,12 @@ void store_files(kv_db *db, struct file_list *list)
     }
     progress_end(&progress);
     buffer_free(&buffer);
-    say("stored", "%s files, %s; %s in kv_put: %s, %s/s", count_text(count).s,
+    say("stored", "%s files, %s; %s in kv_put: %s, %s", count_text(count).s,
         bytes_text(bytes).s, seconds_text(seconds).s, rate_text(count, seconds).s,
-        bytes_text((uint64_t)((double)bytes / seconds)).s);
+        speed_text(bytes, seconds).s);
     if (list->unreadable > 0) {
         say("", "%s files or directories could not be read and were left out",
             count_text(list->unreadable).s);
-    }
-    if (count == 0) {
-        fail("there was nothing to store");
     }
 }
 
@@ -114,7 +111,7 @@ static size_t check_present(kv_db *db, const struct file *file, int rewritten, d
     return length;
 }
 
-void check_files(kv_db *db, const struct file_list *list, int rewritten, const char *label)
+void check_files(kv_db *db, const struct file_list *list, int rewritten)
 {
     struct progress progress;
     double seconds = 0;
@@ -123,7 +120,7 @@ void check_files(kv_db *db, const struct file_list *list, int rewritten, const c
     size_t present = stored_files(list, 0, &present_bytes);
     size_t deleted = stored_files(list, 1, &deleted_bytes);
 
-    progress_start(&progress, label, present + deleted, present_bytes);
+    progress_start(&progress, "checking", present + deleted, present_bytes);
     for (size_t i = 0; i < list->count; i++) {
         const struct file *file = &list->files[i];
         if (!file->is_stored) {
@@ -139,7 +136,7 @@ void check_files(kv_db *db, const struct file_list *list, int rewritten, const c
         progress_add(&progress, file->length);
     }
     progress_end(&progress);
-    say(label, "%s values, %s, right byte for byte; %s in kv_view_get: %s", count_text(present).s,
+    say("checked", "%s values, %s, right byte for byte; %s in kv_view_get: %s", count_text(present).s,
         bytes_text(bytes).s, seconds_text(seconds).s, rate_text(present, seconds).s);
     if (deleted > 0) {
         say("", "%s deleted ones are gone", count_text(deleted).s);
@@ -211,9 +208,9 @@ void rewrite_files(kv_db *db, const struct file_list *list)
         }
     }
     progress_end(&progress);
-    say("rewrote", "%s values, %s; %s in kv_put: %s, %s/s", count_text(count).s,
+    say("rewrote", "%s values, %s; %s in kv_put: %s, %s", count_text(count).s,
         bytes_text(put_bytes).s, seconds_text(seconds).s, rate_text(count, seconds).s,
-        bytes_text((uint64_t)((double)put_bytes / seconds)).s);
+        speed_text(put_bytes, seconds).s);
 }
 
 /* Bytes of the keys and values of the files that are in the database, rewritten. */

@@ -10,7 +10,7 @@ void store_files(kv_db *db, struct file_list *list);
 
 /* Reads everything back and compares it byte for byte with the files, read from disk again.
  * `rewritten`: they have been through rewrite_files(). Deleted ones must be gone. */
-void check_files(kv_db *db, const struct file_list *list, int rewritten, const char *label);
+void check_files(kv_db *db, const struct file_list *list, int rewritten);
 
 /* Deletes every third file from the database. */
 void delete_files(kv_db *db, struct file_list *list);

@@ -63,14 +63,30 @@ struct text bytes_text(uint64_t bytes)
 struct text seconds_text(double seconds)
 {
     struct text text;
-    snprintf(text.s, sizeof text.s, "%.*f %s", seconds < 1 ? 0 : 2,
-             seconds < 1 ? seconds * 1000 : seconds, seconds < 1 ? "ms" : "s");
+    if (seconds < 1) {
+        snprintf(text.s, sizeof text.s, "%.*f ms", seconds < 0.01 ? 1 : 0, seconds * 1000);
+    } else {
+        snprintf(text.s, sizeof text.s, "%.2f s", seconds);
+    }
     return text;
+}
+
+/* Nothing takes less than the clock can see. */
+static uint64_t per_second(uint64_t amount, double seconds)
+{
+    return (uint64_t)((double)amount / (seconds > 1e-6 ? seconds : 1e-6));
 }
 
 struct text rate_text(uint64_t count, double seconds)
 {
-    struct text text = count_text((uint64_t)((double)count / (seconds > 0 ? seconds : 1e-9)));
+    struct text text = count_text(per_second(count, seconds));
+    strcat(text.s, "/s");
+    return text;
+}
+
+struct text speed_text(uint64_t bytes, double seconds)
+{
+    struct text text = bytes_text(per_second(bytes, seconds));
     strcat(text.s, "/s");
     return text;
 }
@@ -127,6 +143,7 @@ void note_interrupts(void)
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = note_interrupt;
+    action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -185,9 +202,9 @@ static void draw(struct progress *progress, double now)
     memset(bar, '.', BAR_WIDTH);
     memset(bar, '#', filled);
     bar[BAR_WIDTH] = '\0';
-    snprintf(line, sizeof line, "%-10s [%s] %3.0f%% %s, %s, %s/s, ETA %u:%02u", progress->label,
+    snprintf(line, sizeof line, "%-10s [%s] %3.0f%% %s, %s, %s, ETA %u:%02u", progress->label,
              bar, share * 100, count_text(progress->count).s, bytes_text(progress->bytes).s,
-             bytes_text((uint64_t)((double)progress->bytes / seconds)).s, left / 60, left % 60);
+             speed_text(progress->bytes, seconds).s, left / 60, left % 60);
     if (progress->on_terminal) {
         fprintf(stderr, "\r%-*.*s", LINE_WIDTH, LINE_WIDTH, line);
         fflush(stderr);

@@ -12,10 +12,11 @@ struct text {
     char s[32];
 };
 
-struct text count_text(uint64_t count);                /* 12,345 */
-struct text bytes_text(uint64_t bytes);                /* 1.2 MB */
-struct text seconds_text(double seconds);              /* 1.23 s */
-struct text rate_text(uint64_t count, double seconds); /* 12,345/s */
+struct text count_text(uint64_t count);                 /* 12,345 */
+struct text bytes_text(uint64_t bytes);                 /* 1.2 MB */
+struct text seconds_text(double seconds);               /* 1.23 s */
+struct text rate_text(uint64_t count, double seconds);  /* 12,345/s */
+struct text speed_text(uint64_t bytes, double seconds); /* 1.2 MB/s */
 
 /* Seconds on a clock that only goes forward. */
 double seconds_now(void);
