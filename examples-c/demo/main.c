@@ -150,7 +150,7 @@ static void run_crash_rounds(struct crash *crash, int quick)
     srand((unsigned)time(NULL) ^ (unsigned)getpid());
     crash_prepare(crash);
     for (int round = 1; round <= CRASH_ROUNDS; round++) {
-        char label[16];
+        char label[32];
         uint64_t after = 100 + (uint64_t)rand() % (quick ? 4000 : 40000);
         snprintf(label, sizeof label, "crash %d/%d", round, CRASH_ROUNDS);
         close_database();

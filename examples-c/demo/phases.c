@@ -136,8 +136,9 @@ void check_files(kv_db *db, const struct file_list *list, int rewritten)
         progress_add(&progress, file->length);
     }
     progress_end(&progress);
-    say("checked", "%s values, %s, right byte for byte; %s in kv_view_get: %s", count_text(present).s,
-        bytes_text(bytes).s, seconds_text(seconds).s, rate_text(present, seconds).s);
+    say("checked", "%s values, %s, right byte for byte; %s in kv_view_get: %s",
+        count_text(present).s, bytes_text(bytes).s, seconds_text(seconds).s,
+        rate_text(present, seconds).s);
     if (deleted > 0) {
         say("", "%s deleted ones are gone", count_text(deleted).s);
     }
