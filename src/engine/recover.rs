@@ -403,10 +403,11 @@ impl Recovery {
 
     /// Removes what a crash left, and ends the log where its whole part ends.
     fn put_in_order(&mut self) -> Result<()> {
-        self.manifest.tidy(&*self.storage)?;
+        // Before tidying, which makes and renames a MANIFEST.new of its own.
         for name in &self.leftovers {
             self.storage.remove(name)?;
         }
+        self.manifest.tidy(&*self.storage)?;
         let mut edits = Vec::new();
         for full in &self.full {
             full.file.truncate(full.sealed.len)?;
