@@ -37,7 +37,7 @@ impl Engine {
             return Ok(());
         }
         self.latch.check()?;
-        self.sync_log(&mut syncer).inspect_err(|error| self.latch.close(error))
+        self.sync_log(&mut syncer).map_err(|error| self.latch.watch(error))
     }
 
     /// Puts the log on the medium, older segments before younger ones.
@@ -66,8 +66,8 @@ impl Engine {
     pub(super) fn seal_in_background(&self) {
         let _syncer = self.syncer.lock();
         if self.latch.check().is_ok() {
-            // The failure is kept by the latch; whoever writes or syncs next hears of it.
-            let _ = self.seal_full_segments().inspect_err(|error| self.latch.close(error));
+            // What the latch does not keep, a full disk for one, is tried again with the next sync.
+            let _ = self.seal_full_segments().map_err(|error| self.latch.watch(error));
         }
     }
 
@@ -99,7 +99,7 @@ impl Engine {
         self.latch.check()?;
         let next = {
             let mut syncer = self.syncer.lock();
-            self.sync_log(&mut syncer).inspect_err(|error| self.latch.close(error))?;
+            self.sync_log(&mut syncer).map_err(|error| self.latch.watch(error))?;
             self.writer.lock().next_sequence
         };
         let tail = match self.writer.lock().active.take() {

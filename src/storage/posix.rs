@@ -161,7 +161,7 @@ impl Storage for PosixStorage {
     fn sync_directory(&self) -> Result<()> {
         self.directory
             .sync_all()
-            .map_err(|e| Error::io(format_args!("sync the directory {}", self.path), &e))
+            .map_err(|e| failed_sync(format_args!("sync the directory {}", self.path), &e))
     }
 
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
@@ -278,6 +278,12 @@ impl PosixFile {
     }
 }
 
+/// A failed sync has lost something, whatever the reason it gives: a disk that was full only then
+/// (delayed allocation, quotas) is no exception.
+fn failed_sync(action: impl std::fmt::Display, cause: &io::Error) -> Error {
+    Error::io(action, cause).with_kind(Kind::Io)
+}
+
 impl File for PosixFile {
     fn len(&self) -> Result<u64> {
         self.file.metadata().map(|data| data.len()).map_err(self.failed("examine"))
@@ -317,7 +323,8 @@ impl File for PosixFile {
     }
 
     fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(self.failed("sync"))
+        let synced = self.file.sync_data();
+        synced.map_err(|e| failed_sync(format_args!("sync {}", self.path), &e))
     }
 
     fn drop_cache(&self) -> Result<()> {
