@@ -334,10 +334,9 @@ impl Recovery {
         let end = segment.damaged(scan.offset(), what);
         let (records, offset, next) = (scan.records(), scan.offset(), scan.next_sequence());
         self.tail = Some(FoundTail { segment, file, len: offset, records });
-        if records > 0 {
-            // The log goes on without a gap, whatever was begun after this point and is discarded.
-            self.next_sequence = next;
-        }
+        // The log goes on without a gap, whatever was begun after this point and is discarded; also in a
+        // segment without records, whose seal would else not follow from its header.
+        self.next_sequence = next;
         if offset < synced {
             return Err(end);
         }
