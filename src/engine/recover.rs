@@ -15,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::manifest::{Edit, SealedSegment};
 use crate::format::name;
 use crate::format::record::{RecordKind, SEAL_LEN};
-use crate::format::segment::{SegmentHeader, SegmentKind, SyncMark, HEADER_PAGE};
+use crate::format::segment::{self, SegmentHeader, SegmentKind, SyncMark, HEADER_PAGE};
 use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location};
 use crate::manifest::{LiveSegment, Manifest};
@@ -163,11 +163,7 @@ impl Recovery {
             let is_leftover = match name::parse_segment(&name) {
                 Some(id) if state.segments.contains_key(&id) => false,
                 Some(id) => {
-                    if id >= state.next_id && self.holds_log_records(&name)? {
-                        let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);
-                        let what = format!("its end is missing: it does not know {name}");
-                        return Err(Error::corrupt(&manifest, 0, what));
-                    }
+                    self.check_leftover(id, &name)?;
                     true
                 }
                 None => name == name::MANIFEST_NEW,
@@ -179,12 +175,35 @@ impl Recovery {
         Ok(())
     }
 
-    /// Whether a segment that the manifest does not know was written to, which is only done once it is known.
-    fn holds_log_records(&self, name: &str) -> Result<bool> {
+    /// An error unless a segment that the manifest does not know is something that a crash leaves.
+    fn check_leftover(&self, id: u64, name: &str) -> Result<()> {
+        let state = self.manifest.state();
         let file = self.storage.open(name, false)?;
-        let Ok(header) = self.read_header(&*file) else { return Ok(false) };
-        let mut scan = Scan::new(Arc::clone(&file), header.0, file.len()?);
-        Ok(header.0.kind == SegmentKind::Log && matches!(scan.next_item()?, Item::Record(_)))
+        let header = match self.read_header(&*file) {
+            Ok((header, _)) => header,
+            Err(what @ segment::FOREIGN) => {
+                let path = format!("{}/{name}", self.storage.path());
+                return Err(Error::corrupt(&path, 0, what));
+            }
+            // Its creation was interrupted.
+            Err(_) => return Ok(()),
+        };
+        let mut scan = Scan::new(Arc::clone(&file), header, file.len()?);
+        let is_missed = match scan.next_item()? {
+            // A log is written to only once the manifest knows it. Compaction copies what the manifest
+            // knows, so that newer records are the work of one whose commit is gone.
+            Item::Record(found) => {
+                let is_log = header.kind == SegmentKind::Log;
+                id >= state.next_id && (is_log || found.sequence >= state.next_sequence)
+            }
+            _ => false,
+        };
+        if is_missed {
+            let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);
+            let what = format!("its end is missing: it does not know {name}");
+            return Err(Error::corrupt(&manifest, 0, what));
+        }
+        Ok(())
     }
 
     /// The header of a segment's file, and its sync mark; what is wrong with it if it is damaged.

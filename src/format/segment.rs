@@ -22,6 +22,9 @@ const MAGIC: [u8; 8] = *b"kvlog\r\n\0";
 const HEADER_LEN: usize = 68;
 const CHECKSUM_AT: usize = 64;
 
+/// What is wrong with a whole header that has another uuid.
+pub const FOREIGN: &str = "the segment belongs to another database";
+
 /// Where a segment's records come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentKind {
@@ -98,7 +101,7 @@ impl SegmentHeader {
             return Err("the segment has another format version than the manifest");
         }
         if array::<16>(page, 16) != *uuid {
-            return Err("the segment belongs to another database");
+            return Err(FOREIGN);
         }
         let kind = SegmentKind::from_number(get_u32(page, 44)).ok_or("unknown segment kind")?;
         Ok(SegmentHeader {
