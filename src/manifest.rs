@@ -132,6 +132,9 @@ impl Manifest {
     pub fn open(storage: &dyn Storage) -> Result<Manifest> {
         let path = format!("{}/{}", storage.path(), name::MANIFEST);
         let file = storage.open(name::MANIFEST, true)?;
+        // Its name may be as new as the death of the last process: until it is on the medium, a power cut
+        // could bring back an older manifest, and what is done now follows from this one.
+        storage.sync_directory()?;
         // What a failed sync left in the cache alone must not be believed.
         file.sync()?;
         file.drop_cache()?;
