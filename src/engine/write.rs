@@ -154,10 +154,6 @@ impl Engine {
 
     /// Goes on in a new segment, which has room for a record of `len` bytes.
     pub(super) fn roll(&self, writer: &mut Writer, len: usize) -> Result<()> {
-        if let Some(active) = &mut writer.active {
-            // What was found at open is cut to its records, and has no block for the seal.
-            active.make_room(0)?;
-        }
         let header = self.new_header(SegmentKind::Log, writer.next_sequence, 0)?;
         let file = active::create_file(&*self.storage, &header, &self.uuid)?;
         self.storage.sync_directory()?;

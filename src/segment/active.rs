@@ -133,16 +133,16 @@ impl ActiveSegment {
         self.map.map().published() + len + SEAL_LEN <= self.map.limit()
     }
 
-    /// Makes room for `len` bytes, with blocks on disk. Answers whether the segment has it.
+    /// Makes room for `len` bytes, with blocks on disk. Answers whether the segment has it; if not, it
+    /// has room for the seal, as a segment that was cut to its length by closing or recovery need not.
     pub fn make_room(&mut self, len: usize) -> Result<bool> {
-        let end = self.map.map().published() + len + SEAL_LEN;
-        if end > self.map.capacity() {
-            return Ok(false);
+        let published = self.map.map().published();
+        let fits = published + len + SEAL_LEN <= self.map.capacity();
+        let wanted = if fits { len } else { 0 };
+        if !self.has_room(wanted) {
+            self.allocate((published + wanted + SEAL_LEN) as u64)?;
         }
-        if !self.has_room(len) {
-            self.allocate(end as u64)?;
-        }
-        Ok(true)
+        Ok(fits)
     }
 
     /// Whether the writer comes near the end of what is allocated, asked once for each step.
