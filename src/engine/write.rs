@@ -156,15 +156,21 @@ impl Engine {
     pub(super) fn roll(&self, writer: &mut Writer, len: usize) -> Result<()> {
         let header = self.new_header(SegmentKind::Log, writer.next_sequence, 0)?;
         let file = active::create_file(&*self.storage, &header, &self.uuid)?;
-        self.storage.sync_directory()?;
-        // From here on the file is part of the database; before, it is removed at the next open.
-        self.manifest.lock().append(&[Edit::Add(header)]).inspect_err(|error| {
-            if error.kind() == Kind::NoSpace {
-                let _ = self.storage.remove(&name::segment(header.id));
-            }
-        })?;
         let capacity = active::capacity_for(self.options.segment_size, len);
-        let fresh = ActiveSegment::begin(&*self.storage, &self.table, file, header, capacity)?;
+        let begun = self.storage.sync_directory().and_then(|()| {
+            ActiveSegment::begin(&*self.storage, &self.table, file, header, capacity)
+        });
+        let remove = || drop(self.storage.remove(&name::segment(header.id)));
+        let fresh = begun.inspect_err(|_| remove())?;
+        // From here on the file is part of the database; before, it is removed at the next open. Nothing
+        // may fail after this: were the old segment written on, recovery would end the log at the new one.
+        if let Err(error) = self.manifest.lock().append(&[Edit::Add(header)]) {
+            self.table.remove(fresh.segment());
+            if error.kind() == Kind::NoSpace {
+                remove();
+            }
+            return Err(error);
+        }
         if let Some(old) = writer.active.replace(fresh) {
             let full = old.seal(writer.next_sequence);
             writer.full.push_back(Arc::new(full));
