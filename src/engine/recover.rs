@@ -179,7 +179,7 @@ impl Recovery {
     fn check_leftover(&self, id: u64, name: &str) -> Result<()> {
         let state = self.manifest.state();
         let file = self.storage.open(name, false)?;
-        let header = match self.read_header(&*file) {
+        let header = match self.read_header(&*file)? {
             Ok((header, _)) => header,
             Err(what @ segment::FOREIGN) => {
                 let path = format!("{}/{name}", self.storage.path());
@@ -206,15 +206,19 @@ impl Recovery {
         Ok(())
     }
 
-    /// The header of a segment's file, and its sync mark; what is wrong with it if it is damaged.
+    /// The header of a segment's file, and its sync mark; what is wrong with it if it is damaged. That it
+    /// cannot be read now does not mean that it is damaged.
     fn read_header(
         &self,
         file: &dyn File,
-    ) -> std::result::Result<(SegmentHeader, SyncMark), &'static str> {
+    ) -> Result<std::result::Result<(SegmentHeader, SyncMark), &'static str>> {
+        if file.len()? < HEADER_PAGE as u64 {
+            return Ok(Err("the file is shorter than a header page"));
+        }
         let mut page = vec![0; HEADER_PAGE];
-        file.read_at(&mut page, 0).map_err(|_| "the header page cannot be read")?;
-        let header = SegmentHeader::decode(&page, &self.manifest.identity().uuid)?;
-        Ok((header, SyncMark::decode(&page, header.salt)))
+        file.read_at(&mut page, 0)?;
+        let header = SegmentHeader::decode(&page, &self.manifest.identity().uuid);
+        Ok(header.map(|header| (header, SyncMark::decode(&page, header.salt))))
     }
 
     /// Opens the file of a segment that the manifest knows; `len` is what it must have at least.
@@ -235,7 +239,7 @@ impl Recovery {
             file.drop_cache()?;
         }
         let (found, mark) =
-            self.read_header(&*file).map_err(|what| Error::corrupt(&path, 0, what))?;
+            self.read_header(&*file)?.map_err(|what| Error::corrupt(&path, 0, what))?;
         if found != header {
             return Err(Error::corrupt(&path, 0, "the header is not the one in the manifest"));
         }
