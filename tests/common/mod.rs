@@ -44,10 +44,24 @@ pub struct TempDir(PathBuf);
 impl TempDir {
     /// A new, empty directory whose name contains `name`.
     pub fn new(name: &str) -> TempDir {
+        TempDir::inside(&std::env::temp_dir(), name)
+    }
+
+    /// The same in memory where the system has such a place: for tests that open a database very often.
+    pub fn in_memory(name: &str) -> TempDir {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() {
+            TempDir::inside(memory, name)
+        } else {
+            TempDir::new(name)
+        }
+    }
+
+    fn inside(parent: &Path, name: &str) -> TempDir {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("kv-test-{name}-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = parent.join(name);
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).expect("the temporary directory can be written");
         TempDir(path)

@@ -1,0 +1,325 @@
+//! Damaged databases: whatever happened to the bytes, the answer is the truth or an error that names the place.
+//!
+//! Small databases are damaged at every bit and cut at every length, larger ones at samples of both. A wrong value,
+//! a key that is missing or old without a word, a panic and an endless loop are failures. Where a
+//! database was not closed, and there only, writes that were not yet on the medium may be missing,
+//! the newest first.
+
+mod common;
+mod damage;
+
+use common::{seed, Random};
+use damage::{look, options, read_all, read_files};
+use damage::{Answer, Bench, Builder, Damage, Model, Sample};
+use kv::db::Db;
+use kv::error::Kind;
+use kv::format::name::MANIFEST;
+use kv::format::segment::HEADER_PAGE;
+use kv::options::OnDamage;
+
+/// Written in several sessions.
+fn closed() -> Sample {
+    let mut builder = Builder::new(seed());
+    builder.write_some();
+    builder.reopen();
+    builder.write_some();
+    builder.reopen();
+    builder.put("the last", 100);
+    builder.closed("closed")
+}
+
+/// Killed, with some writes on the medium and some not.
+fn killed() -> Sample {
+    let mut builder = Builder::new(seed() + 1);
+    builder.write_some();
+    builder.sync();
+    for (len, key) in ["key 1", "new 1", "key 2"].into_iter().enumerate() {
+        builder.put(key, 50 * len);
+        builder.delete(key);
+        builder.put(key, 20 * len);
+    }
+    builder.killed("killed")
+}
+
+/// A compacted segment, then the log; closed.
+fn compacted() -> Sample {
+    let mut builder = Builder::new(seed() + 2);
+    builder.write_some();
+    builder.compact();
+    builder.closed("compacted")
+}
+
+/// A compacted segment, then the log; killed.
+fn compacted_and_killed() -> Sample {
+    let mut builder = Builder::new(seed() + 3);
+    builder.write_some();
+    builder.compact();
+    builder.write_some();
+    builder.sync();
+    builder.delete("key 4");
+    builder.put("key 5", 7);
+    builder.killed("compacted and killed")
+}
+
+/// Several sealed segments.
+fn large(builder: &mut Builder) {
+    for key in 0..40 {
+        builder.put(&format!("key {key}"), 100_000 + key);
+        builder.put(&format!("small {key}"), key);
+    }
+    builder.sync();
+}
+
+fn large_and_closed() -> Sample {
+    let mut builder = Builder::new(seed() + 4);
+    large(&mut builder);
+    builder.closed("large")
+}
+
+fn flip(sample: &Sample, file: &str, bit: usize) -> Damage {
+    let mut bytes = sample.files[file].clone();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    let what = format!("bit {} of byte {} of {file} flipped", bit % 8, bit / 8);
+    Damage { what, file: file.into(), from: bit / 8, bytes: Some(bytes) }
+}
+
+fn cut(sample: &Sample, file: &str, len: usize) -> Damage {
+    let bytes = sample.files[file][..len].to_vec();
+    Damage {
+        what: format!("{file} cut to {len}"),
+        file: file.into(),
+        from: len,
+        bytes: Some(bytes),
+    }
+}
+
+fn append(sample: &Sample, file: &str, more: &[u8]) -> Damage {
+    let mut bytes = sample.files[file].clone();
+    let (from, count) = (bytes.len(), more.len());
+    bytes.extend_from_slice(more);
+    let what = format!("{count} bytes appended to {file}");
+    Damage { what, file: file.into(), from, bytes: Some(bytes) }
+}
+
+fn replace(file: &str, bytes: Option<&[u8]>, what: &str) -> Damage {
+    let what = format!("{file} replaced by {what}");
+    Damage { what, file: file.into(), from: 0, bytes: bytes.map(<[u8]>::to_vec) }
+}
+
+/// `block` of 512 bytes is overwritten: with zeros, or with what stands at `source`.
+fn overwrite(sample: &Sample, file: &str, block: usize, source: Option<usize>) -> Damage {
+    let mut bytes = sample.files[file].clone();
+    let (from, to) = (block * 512, (block * 512 + 512).min(bytes.len()));
+    match source {
+        None => bytes[from..to].fill(0),
+        Some(source) => bytes.copy_within(source * 512..source * 512 + to - from, from),
+    }
+    let what = format!("block {block} of {file} overwritten with {source:?}");
+    Damage { what, file: file.into(), from, bytes: Some(bytes) }
+}
+
+/// Of the header page of a segment only the beginning and the marks are used: of the rest, one bit in 63.
+fn is_worth_a_flip(file: &str, bit: usize) -> bool {
+    let byte = bit / 8;
+    let is_used = byte < 72 || (2048..2072).contains(&byte) || (3072..3096).contains(&byte);
+    file == MANIFEST || byte >= HEADER_PAGE || is_used || bit.is_multiple_of(63)
+}
+
+/// Flips every `stride`-th bit, and cuts at every `stride`-th length.
+fn flip_and_cut(sample: &Sample, stride: usize) {
+    let mut bench = Bench::new(sample);
+    for (file, bytes) in &sample.files {
+        let bits = (0..bytes.len() * 8).step_by(stride);
+        for bit in bits.filter(|&bit| stride > 1 || is_worth_a_flip(file, bit)) {
+            bench.judge(&flip(sample, file, bit));
+        }
+        for len in (0..bytes.len()).step_by(stride) {
+            bench.judge(&cut(sample, file, len));
+        }
+    }
+    report(&bench);
+}
+
+#[allow(clippy::print_stdout, reason = "how much was tried is the point of the test")]
+fn report(bench: &Bench) {
+    println!("{}: {} damaged, {} opened", bench.sample.name, bench.cases, bench.opened);
+}
+
+impl Bench<'_> {
+    /// Tries one damage. Now and then also whether writing goes on, and whether what is left can be read.
+    fn judge(&mut self, damage: &Damage) {
+        let thorough = if self.cases < 1_000 { 3 } else { 101 };
+        match self.try_damage(&[damage]) {
+            Answer::Holds(writes) if self.cases.is_multiple_of(thorough) => {
+                self.go_on(&self.sample.states[writes], &damage.what);
+            }
+            Answer::Refused if self.cases.is_multiple_of(thorough) => {
+                self.read_what_is_left(damage)
+            }
+            _ => {}
+        }
+    }
+
+    /// What was lost stays lost, and what is written stays.
+    fn go_on(&self, state: &Model, context: &str) {
+        let mut state = state.clone();
+        let key = b"one more".to_vec();
+        let mut keys = self.sample.keys.clone();
+        keys.push(key.clone());
+        for round in 0..2_u8 {
+            let found = look(&self.path(), &keys).expect(context);
+            assert!(found == state, "{context}: other data after reopening");
+            let db = Db::open(&self.path(), &options(OnDamage::Fail)).expect(context);
+            db.put(&key, &[round]).expect(context);
+            state.insert(key.clone(), [round].into());
+            drop(db);
+        }
+        assert!(look(&self.path(), &keys).expect(context) == state, "{context}: after writing");
+    }
+
+    /// Read-only, a damaged database gives no value that was not written, and changes no file.
+    fn read_what_is_left(&mut self, damage: &Damage) {
+        let context = format!("{}, {}, read-only", self.sample.name, damage.what);
+        self.lay_out(&[damage]);
+        let before = read_files(&self.path());
+        match Db::open(&self.path(), &options(OnDamage::ReadOnly)) {
+            Ok(db) => {
+                for key in &self.sample.keys {
+                    let found = db.get(key, |value| self.was_written(key, value));
+                    let found = found.unwrap_or_else(|error| {
+                        assert_eq!(error.kind(), Kind::Corrupt, "{context}: {error}");
+                        None
+                    });
+                    assert_ne!(found, Some(false), "{context}: {key:?} has a value of its own");
+                }
+                self.check_what_is_whole(&db, damage, &context);
+                refuses_writes(&db, &damage.file, &context);
+            }
+            // Without its manifest a database is nothing.
+            Err(error) => assert!(error.to_string().contains(MANIFEST), "{context}: {error}"),
+        }
+        assert!(read_files(&self.path()) == before, "{context}: a file was changed");
+    }
+
+    fn was_written(&self, key: &[u8], value: &[u8]) -> bool {
+        let mut states = self.sample.states.iter();
+        states.any(|state| state.get(key).is_some_and(|written| **written == *value))
+    }
+
+    /// Where there is one segment, all records before the damage are there.
+    fn check_what_is_whole(&self, db: &Db, damage: &Damage, context: &str) {
+        if self.sample.name != "killed" || damage.file == MANIFEST || damage.from < HEADER_PAGE {
+            return;
+        }
+        let Some(tail) = &self.sample.tail else { return };
+        let whole = tail.ends.iter().filter(|&&end| end <= damage.from).count();
+        let found = read_all(db, &self.sample.keys).expect(context);
+        assert!(found == self.sample.states[whole], "{context}: not all that is whole");
+    }
+}
+
+fn refuses_writes(db: &Db, damaged: &str, context: &str) {
+    let refusals = [
+        db.put(b"key 1", b"another value").expect_err(context),
+        db.delete(b"key 1").map(|_| ()).expect_err(context),
+        db.compact().expect_err(context),
+    ];
+    for error in refusals {
+        assert_eq!(error.kind(), Kind::ReadOnly, "{context}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("at byte "), "{context}: no cause in \"{text}\"");
+        assert!(text.contains(damaged) || damaged == MANIFEST, "{context}: \"{text}\"");
+    }
+}
+
+#[test]
+fn every_bit_and_every_length_of_a_closed_database() {
+    flip_and_cut(&closed(), 1);
+}
+
+#[test]
+fn every_bit_and_every_length_of_a_killed_database() {
+    flip_and_cut(&killed(), 1);
+}
+
+#[test]
+fn bits_and_lengths_of_compacted_databases() {
+    let sample = compacted();
+    let mut bench = Bench::new(&sample);
+    for len in 0..sample.files[MANIFEST].len() {
+        bench.judge(&cut(&sample, MANIFEST, len));
+    }
+    for bit in 0..sample.files[MANIFEST].len() * 8 {
+        bench.judge(&flip(&sample, MANIFEST, bit));
+    }
+    flip_and_cut(&sample, 13);
+    flip_and_cut(&compacted_and_killed(), 7);
+}
+
+#[test]
+fn bits_and_lengths_of_a_large_database() {
+    flip_and_cut(&large_and_closed(), 30_011);
+}
+
+#[test]
+fn overwritten_blocks() {
+    for sample in [closed(), killed(), compacted(), compacted_and_killed()] {
+        let mut bench = Bench::new(&sample);
+        let mut random = Random(seed());
+        for (file, bytes) in &sample.files {
+            let whole = bytes.len() / 512;
+            for block in 0..bytes.len().div_ceil(512).min(60) {
+                bench.judge(&overwrite(&sample, file, block, None));
+                if whole > 0 {
+                    let source = random.below(whole as u64) as usize;
+                    bench.judge(&overwrite(&sample, file, block, Some(source)));
+                }
+            }
+        }
+        report(&bench);
+    }
+}
+
+#[test]
+fn garbage_behind_the_end() {
+    for sample in [closed(), killed(), compacted(), compacted_and_killed()] {
+        let mut bench = Bench::new(&sample);
+        let mut random = Random(seed());
+        for (file, bytes) in &sample.files {
+            for len in [1, 7, 8, 16, 100, 4096, 70_000] {
+                bench.judge(&append(&sample, file, &random.bytes(len)));
+                bench.judge(&append(&sample, file, &vec![0; len]));
+                bench.judge(&append(&sample, file, &bytes[bytes.len().saturating_sub(len)..]));
+            }
+        }
+        report(&bench);
+    }
+}
+
+#[test]
+fn exchanged_and_missing_files() {
+    let empty = Builder::new(0).closed("empty");
+    for (sample, other) in [
+        (closed(), closed()),
+        (killed(), killed()),
+        (compacted(), compacted()),
+        (compacted_and_killed(), compacted_and_killed()),
+        (large_and_closed(), large_and_closed()),
+    ] {
+        let mut bench = Bench::new(&sample);
+        for file in sample.files.keys() {
+            bench.judge(&replace(file, None, "nothing"));
+            let foreign = other.files.get(file).map(Vec::as_slice);
+            bench.judge(&replace(file, foreign, "that of another database"));
+        }
+        bench.judge(&replace(MANIFEST, Some(&empty.files[MANIFEST]), "that of an empty database"));
+        let segments = sample.segments();
+        for pair in segments.windows(2) {
+            let first = replace(pair[0], Some(&sample.files[pair[1]]), "the next");
+            let second = replace(pair[1], Some(&sample.files[pair[0]]), "the one before");
+            let answer = bench.try_damage(&[&first, &second]);
+            assert!(matches!(answer, Answer::Refused), "{}: swapped segments", sample.name);
+        }
+        report(&bench);
+    }
+}

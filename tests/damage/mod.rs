@@ -1,0 +1,341 @@
+//! Damaging databases: samples to damage, kinds of damage, and a bench that does it and judges the answer.
+
+use std::collections::BTreeMap;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kv::db::Db;
+use kv::error::{Error, Kind, Result};
+use kv::format::name;
+use kv::format::record::record_len;
+use kv::format::segment::HEADER_PAGE;
+use kv::options::{OnDamage, Options, SyncLevel};
+
+use crate::common::{Random, TempDir};
+
+pub type Bytes = Arc<[u8]>;
+pub type Files = BTreeMap<String, Vec<u8>>;
+pub type Model = BTreeMap<Vec<u8>, Bytes>;
+
+/// A key is put, or deleted.
+pub type Write = (Vec<u8>, Option<Bytes>);
+
+/// No answer may take longer, whatever the bytes are.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn options(on_damage: OnDamage) -> Options {
+    Options { segment_size: 1 << 20, sync: SyncLevel::None, on_damage, ..Options::default() }
+}
+
+/// The end of a log that was not closed.
+pub struct Tail {
+    /// The file.
+    pub file: String,
+    /// Bytes of it that are known to be on the medium.
+    pub mark: usize,
+    /// Where each record in it ends.
+    pub ends: Vec<usize>,
+    /// The writes before its first record.
+    pub before: usize,
+}
+
+/// A database to damage.
+pub struct Sample {
+    pub name: &'static str,
+    pub files: Files,
+    /// What the database held after each write, and before the first.
+    pub states: Vec<Model>,
+    /// Every key that was ever written.
+    pub keys: Vec<Vec<u8>>,
+    /// If it was not closed.
+    pub tail: Option<Tail>,
+}
+
+/// Makes a sample.
+pub struct Builder {
+    directory: TempDir,
+    db: Option<Db>,
+    random: Random,
+    writes: Vec<Write>,
+    /// Writes before the last compaction, which began a segment.
+    compacted: usize,
+    /// Writes before the last sync.
+    synced: usize,
+}
+
+impl Builder {
+    pub fn new(seed: u64) -> Builder {
+        let mut builder = Builder {
+            directory: TempDir::in_memory("damage"),
+            db: None,
+            random: Random(seed),
+            writes: Vec::new(),
+            compacted: 0,
+            synced: 0,
+        };
+        builder.reopen();
+        builder
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("db")
+    }
+
+    fn db(&self) -> &Db {
+        self.db.as_ref().expect("the builder's database is open")
+    }
+
+    pub fn reopen(&mut self) {
+        if let Some(db) = self.db.take() {
+            db.close().expect("close");
+        }
+        self.db = Some(Db::open(&self.path(), &options(OnDamage::Fail)).expect("open"));
+    }
+
+    pub fn put(&mut self, key: &str, len: usize) {
+        let value: Bytes = self.random.bytes(len).into();
+        self.db().put(key.as_bytes(), &value).expect("put");
+        self.writes.push((key.into(), Some(value)));
+    }
+
+    pub fn delete(&mut self, key: &str) {
+        assert!(self.db().delete(key.as_bytes()).expect("delete"));
+        self.writes.push((key.into(), None));
+    }
+
+    /// Puts, overwrites, deletes; an empty value among them.
+    pub fn write_some(&mut self) {
+        for round in 0..3 {
+            for key in 0..6 {
+                self.put(&format!("key {key}"), 40 * key + 30 * round);
+            }
+            self.delete("key 3");
+            self.put(&format!("of round {round}"), 500);
+        }
+        self.delete("of round 1");
+    }
+
+    /// The sequence of records begins in a new file, as there is garbage.
+    pub fn compact(&mut self) {
+        self.db().compact().expect("compact");
+        self.compacted = self.writes.len();
+    }
+
+    pub fn sync(&mut self) {
+        self.db().sync().expect("sync");
+        self.synced = self.writes.len();
+    }
+
+    pub fn closed(mut self, name: &'static str) -> Sample {
+        self.db.take().expect("it is open").close().expect("close");
+        self.sample(name, None)
+    }
+
+    /// The files as a kill would leave them.
+    pub fn killed(self, name: &'static str) -> Sample {
+        // The one with zeros allocated ahead is the one that is being written.
+        let files = read_files(&self.path()).into_iter();
+        let file = files.max_by_key(|(_, bytes)| bytes.len()).map(|(name, _)| name);
+        let mut end = HEADER_PAGE;
+        let mut ends = Vec::new();
+        let mut mark = HEADER_PAGE;
+        for (at, (key, value)) in self.writes.iter().enumerate().skip(self.compacted) {
+            end += record_len(key.len(), value.as_ref().map_or(0, |v| v.len()), false);
+            ends.push(end);
+            mark = if at < self.synced { end } else { mark };
+        }
+        let file = file.expect("something was written");
+        let tail = Tail { file: file.clone(), mark, ends, before: self.compacted };
+        let mut sample = self.sample(name, Some(tail));
+        // Most of the zeros allocated ahead go: they are not read, which need not be tried at each.
+        let bytes = sample.files.get_mut(&file).expect("it was just found");
+        bytes.truncate((end + 64).next_multiple_of(512));
+        sample
+    }
+
+    fn sample(self, name: &'static str, tail: Option<Tail>) -> Sample {
+        let mut states = vec![Model::new()];
+        let mut keys = Vec::new();
+        for (key, value) in &self.writes {
+            let mut state = states[states.len() - 1].clone();
+            match value {
+                Some(value) => state.insert(key.clone(), Arc::clone(value)),
+                None => state.remove(key),
+            };
+            states.push(state);
+            keys.push(key.clone());
+        }
+        keys.sort();
+        keys.dedup();
+        Sample { name, files: read_files(&self.path()), states, keys, tail }
+    }
+}
+
+impl Sample {
+    /// Writes that must be found in any case if `file` is damaged from byte `from` on, and opens.
+    pub fn least(&self, file: &str, from: usize) -> usize {
+        let all = self.states.len() - 1;
+        match &self.tail {
+            Some(tail) if tail.file == file && from >= tail.mark => {
+                tail.before + tail.ends.iter().filter(|&&end| end <= from).count()
+            }
+            _ => all,
+        }
+    }
+
+    pub fn segments(&self) -> Vec<&str> {
+        let names = self.files.keys().map(String::as_str);
+        names.filter(|name| name::parse_segment(name).is_some()).collect()
+    }
+}
+
+/// All files of a directory but LOCK, which says nothing about the data.
+pub fn read_files(path: &Path) -> Files {
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(path).expect("the directory can be read") {
+        let entry = entry.expect("the directory can be read");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name != name::LOCK {
+            files.insert(name, std::fs::read(entry.path()).expect("the file can be read"));
+        }
+    }
+    files
+}
+
+/// What was done to one file.
+pub struct Damage {
+    /// In words, for messages.
+    pub what: String,
+    pub file: String,
+    /// The first byte that differs.
+    pub from: usize,
+    /// The new bytes; `None` if the file is gone.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// What the database answered.
+pub enum Answer {
+    /// It opened and holds what it held after so many writes.
+    Holds(usize),
+    /// It refused.
+    Refused,
+}
+
+/// A place where a sample is damaged and opened, over and over.
+pub struct Bench<'a> {
+    pub sample: &'a Sample,
+    directory: TempDir,
+    /// Files that are not as in the sample; `None` if that may be any.
+    changed: Option<Vec<String>>,
+    /// Cases so far.
+    pub cases: u64,
+    /// Cases in which it opened.
+    pub opened: u64,
+}
+
+impl<'a> Bench<'a> {
+    pub fn new(sample: &'a Sample) -> Bench<'a> {
+        let directory = TempDir::in_memory("damage");
+        Bench { sample, directory, changed: None, cases: 0, opened: 0 }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.directory.join("db")
+    }
+
+    /// Lays out the sample with `damage`, from scratch if anybody may have written.
+    pub fn lay_out(&mut self, damage: &[&Damage]) {
+        let path = self.path();
+        let intact = self.changed.take();
+        if intact.is_none() {
+            if path.exists() {
+                std::fs::remove_dir_all(&path).expect("the database can be removed");
+            }
+            std::fs::create_dir(&path).expect("the directory can be created");
+        }
+        for (name, bytes) in &self.sample.files {
+            let damage = damage.iter().find(|damage| damage.file == *name);
+            let as_it_was = intact.as_ref().is_some_and(|changed| !changed.contains(name));
+            match damage.map_or(Some(bytes), |damage| damage.bytes.as_ref()) {
+                Some(_) if damage.is_none() && as_it_was => {}
+                Some(bytes) => std::fs::write(path.join(name), bytes).expect("a file is written"),
+                None => {
+                    let _ = std::fs::remove_file(path.join(name));
+                }
+            }
+        }
+    }
+
+    /// Damages the sample, and fails unless the answer is the truth or an error that says where the damage is.
+    pub fn try_damage(&mut self, damage: &[&Damage]) -> Answer {
+        self.lay_out(damage);
+        self.cases += 1;
+        let what: Vec<&str> = damage.iter().map(|damage| damage.what.as_str()).collect();
+        let context = format!("{}, {}", self.sample.name, what.join(" and "));
+        let started = Instant::now();
+        let looked = catch_unwind(AssertUnwindSafe(|| look(&self.path(), &self.sample.keys)));
+        assert!(started.elapsed() < PATIENCE, "{context}: it took {:?}", started.elapsed());
+        let Ok(looked) = looked else { panic!("{context}: it panicked") };
+        match looked {
+            Ok(found) => {
+                let mut least = self.sample.states.len() - 1;
+                for damage in damage {
+                    least = least.min(self.sample.least(&damage.file, damage.from));
+                }
+                let rest = self.sample.states.iter().enumerate().skip(least);
+                let Some((at, _)) = rest.rev().find(|(_, state)| **state == found) else {
+                    panic!("{context}: opened with wrong data, {} keys", found.len());
+                };
+                self.opened += 1;
+                Answer::Holds(at)
+            }
+            Err(error) => {
+                check_refusal(&error, damage).unwrap_or_else(|why| panic!("{context}: {why}"));
+                // It has changed nothing: the next case may build on that, and would notice.
+                let changed = damage.iter().map(|damage| damage.file.clone());
+                self.changed = Some(changed.collect());
+                Answer::Refused
+            }
+        }
+    }
+}
+
+/// Everything in the database.
+pub fn look(path: &Path, keys: &[Vec<u8>]) -> Result<Model> {
+    let db = Db::open(path, &options(OnDamage::Fail))?;
+    let found = read_all(&db, keys)?;
+    assert_eq!(db.engine().len(), found.len(), "there are keys that nobody wrote");
+    db.close()?;
+    Ok(found)
+}
+
+/// The values of `keys`.
+pub fn read_all(db: &Db, keys: &[Vec<u8>]) -> Result<Model> {
+    let mut found = Model::new();
+    for key in keys {
+        let value: Option<Bytes> = db.get(key, |value| value.into())?;
+        assert_eq!(db.value_len(key)?, value.as_ref().map(|v| v.len()));
+        found.extend(value.map(|value| (key.clone(), value)));
+    }
+    Ok(found)
+}
+
+/// Says what is wrong with an error about damage.
+fn check_refusal(error: &Error, damage: &[&Damage]) -> std::result::Result<(), String> {
+    let text = error.to_string();
+    let in_manifest = damage.iter().any(|damage| damage.file == name::MANIFEST);
+    let names_manifest = text.contains(name::MANIFEST);
+    match error.kind() {
+        Kind::Corrupt if !names_manifest && !text.contains(".seg") => {
+            Err(format!("the message names no file: {text}"))
+        }
+        Kind::Corrupt if !text.contains("at byte ") => {
+            Err(format!("the message names no offset: {text}"))
+        }
+        Kind::Corrupt => Ok(()),
+        Kind::NotADatabase | Kind::NewerFormat if in_manifest && names_manifest => Ok(()),
+        kind => Err(format!("refused with {kind:?}: {text}")),
+    }
+}
