@@ -1,13 +1,15 @@
-//! Golden databases: files that an earlier libkv wrote, kept for ever, must open and hold what they held.
+//! Golden databases: files that an earlier libkv wrote, kept for ever, must open and hold what they
+//! held.
 //!
-//! `tests/golden/v1` has format version 1: `closed`, which was closed, and `killed`, as a kill leaves it. A new
-//! format version gets a directory of its own:
+//! `tests/golden/v1` has format version 1: `closed`, which was closed, and `killed`, as a kill
+//! leaves it. A new format version gets a directory of its own:
 //!
 //! ```text
 //! KV_WRITE_GOLDEN=1 cargo test --test golden
 //! ```
 //!
-//! writes the one of the current version. It does not overwrite: remove the old one first, if no release has it.
+//! writes the one of the current version. It does not overwrite: remove the old one first, if no
+//! release has it.
 
 mod common;
 

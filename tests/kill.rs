@@ -1,27 +1,28 @@
-//! `kill -9` at random points: a child works on a database and dies; what it left is compared with a map.
+//! `kill -9` at random points: a child works on a database and dies; what it left is compared with
+//! a map.
 //!
-//! The history is a function of a seed and a step, so the parent knows what the child did. The child notes each
-//! step in a shared file before it is issued and after it was acknowledged; the note survives the kill as the
-//! page cache does. What is found afterwards must be the map after the last acknowledged step, or after the one
-//! in flight as well. Then the next child goes on from there.
+//! The history is a function of a seed and a step, so the parent knows what the child did. The
+//! child notes each step in a shared file before it is issued and after it was acknowledged; the
+//! note survives the kill as the page cache does. What is found afterwards must be the map after
+//! the last acknowledged step, or after the one in flight as well. Then the next child goes on from
+//! there.
 //!
-//! `KV_TEST_SEED` gives another history, `KV_KILL_OPERATIONS` another length. Where a kill strikes depends
-//! on the machine: a failure names the directory as the kill left it, which is kept.
+//! `KV_TEST_SEED` gives another history, `KV_KILL_OPERATIONS` another length. Where a kill strikes
+//! depends on the machine: a failure names the directory as the kill left it, which is kept.
 
 mod common;
+mod victim;
 
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::{copy_directory, seed, Random, TempDir};
 use kv::db::Db;
-use kv::options::{Options, SyncLevel};
-use memmap2::{MmapOptions, MmapRaw};
+use victim::{apply, database_path, notes_path, operation, options};
+use victim::{Model, Notes, Operation, Stage};
 
 /// The directory that a child works in. A process without this variable is no child.
 const CHILD: &str = "KV_KILL_CHILD";
@@ -34,138 +35,6 @@ const STEPS_OF_A_CHILD: u64 = 650;
 /// Whoever waits longer than this waits for nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
 const SIGKILL: i32 = 9;
-
-type Model = BTreeMap<Vec<u8>, Vec<u8>>;
-
-enum Operation {
-    Put(Vec<u8>, Vec<u8>),
-    Delete(Vec<u8>),
-    Compact,
-    Sync,
-    Reopen,
-}
-
-/// What is done at `step` of the history `seed`.
-fn operation(seed: u64, step: u64) -> Operation {
-    let mut random = Random(Random(seed ^ step << 20).next());
-    let number = random.below(400);
-    let len = if number.is_multiple_of(97) { 3_000 } else { 4 + (number % 29) as usize };
-    let mut key = Random(number).bytes(len);
-    key[..2].copy_from_slice(&(number as u16).to_le_bytes());
-    match random.below(10_000) {
-        0..=19 => Operation::Compact,
-        20..=39 => Operation::Sync,
-        40..=59 => Operation::Reopen,
-        60..=2_499 => Operation::Delete(key),
-        _ => Operation::Put(key, value(&mut random)),
-    }
-}
-
-/// Mostly small values; some so large that segments of 1 MiB fill often, and a few that no segment holds.
-fn value(random: &mut Random) -> Vec<u8> {
-    let len = match random.below(10_000) {
-        0..=1 => 1_100_000,
-        2..=40 => random.below(200_000),
-        41..=500 => random.below(3_000),
-        501..=1_500 => 0,
-        _ => random.below(200),
-    };
-    random.bytes(len as usize)
-}
-
-fn apply(operation: &Operation, model: &mut Model) {
-    match operation {
-        Operation::Put(key, value) => {
-            model.insert(key.clone(), value.clone());
-        }
-        Operation::Delete(key) => {
-            model.remove(key);
-        }
-        Operation::Compact | Operation::Sync | Operation::Reopen => {}
-    }
-}
-
-fn options(level: &str) -> Options {
-    let sync = match level {
-        "none" => SyncLevel::None,
-        "interval" => SyncLevel::Interval,
-        _ => SyncLevel::Always,
-    };
-    Options { segment_size: 1 << 20, sync, sync_interval_ms: 5, ..Options::default() }
-}
-
-/// What the child is at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
-    Starting,
-    Opening,
-    Working,
-    Compacting,
-    Closing,
-    Waiting,
-}
-
-/// A page that parent and child share.
-struct Notes {
-    map: MmapRaw,
-}
-
-impl Notes {
-    fn open(path: &Path) -> Notes {
-        let file = OpenOptions::new().read(true).write(true).open(path);
-        let map = MmapOptions::new().len(4096).map_raw(&file.expect("the notes are there"));
-        Notes { map: map.expect("the notes can be mapped") }
-    }
-
-    fn create(path: &Path) -> Notes {
-        let file = File::create(path).expect("the notes can be created");
-        file.set_len(4096).expect("the notes can be made a page long");
-        Notes::open(path)
-    }
-
-    #[allow(unsafe_code, reason = "another process shares the words, so they must be atomic")]
-    fn word(&self, index: usize) -> &AtomicU64 {
-        assert!(index < 512);
-        // SAFETY: the map has 4096 bytes, is page-aligned and lives as long as the reference; both
-        // processes reach its words through this function alone, as atomics.
-        unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().cast::<u64>().add(index)) }
-    }
-
-    fn stage(&self) -> &AtomicU64 {
-        self.word(0)
-    }
-
-    /// Steps below this were begun.
-    fn issued(&self) -> &AtomicU64 {
-        self.word(1)
-    }
-
-    /// Steps below this were acknowledged.
-    fn acknowledged(&self) -> &AtomicU64 {
-        self.word(2)
-    }
-
-    /// Where the history ends.
-    fn end(&self) -> &AtomicU64 {
-        self.word(3)
-    }
-
-    fn enter(&self, stage: Stage) {
-        self.stage().store(stage as u64, Ordering::SeqCst);
-    }
-
-    fn is_at(&self, stage: Stage) -> bool {
-        self.stage().load(Ordering::SeqCst) == stage as u64
-    }
-}
-
-fn notes_path(directory: &Path) -> PathBuf {
-    directory.join("notes")
-}
-
-fn database_path(directory: &Path) -> PathBuf {
-    directory.join("db")
-}
 
 /// Not a test: the body of the child, which the tests start. By itself it does nothing.
 #[test]
@@ -386,7 +255,8 @@ impl Run {
         std::fs::remove_dir_all(&copy).expect("the copy can be removed");
     }
 
-    /// Now and then the parent opens and closes the database itself; else the next child finds what the kill left.
+    /// Now and then the parent opens and closes the database itself; else the next child finds what
+    /// the kill left.
     fn perhaps_repair(&mut self) {
         for _ in 1..self.random.below(4) {
             let opened = Db::open(&database_path(&self.directory.join("")), &options(self.level));

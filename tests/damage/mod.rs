@@ -1,4 +1,5 @@
-//! Damaging databases: samples to damage, kinds of damage, and a bench that does it and judges the answer.
+//! Damaging databases: samples to damage, kinds of damage, and a bench that does it and judges the
+//! answer.
 
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -268,7 +269,8 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Damages the sample, and fails unless the answer is the truth or an error that says where the damage is.
+    /// Damages the sample, and fails unless the answer is the truth or an error that says where the
+    /// damage is.
     pub fn try_damage(&mut self, damage: &[&Damage]) -> Answer {
         self.lay_out(damage);
         self.cases += 1;

@@ -1,0 +1,145 @@
+//! What a killed child and its parent agree on: the history, where things are, and the notes they
+//! share.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kv::options::{Options, SyncLevel};
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::common::Random;
+
+pub type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+pub enum Operation {
+    Put(Vec<u8>, Vec<u8>),
+    Delete(Vec<u8>),
+    Compact,
+    Sync,
+    Reopen,
+}
+
+/// What is done at `step` of the history `seed`.
+pub fn operation(seed: u64, step: u64) -> Operation {
+    let mut random = Random(Random(seed ^ step << 20).next());
+    let number = random.below(400);
+    let len = if number.is_multiple_of(97) { 3_000 } else { 4 + (number % 29) as usize };
+    let mut key = Random(number).bytes(len);
+    key[..2].copy_from_slice(&(number as u16).to_le_bytes());
+    match random.below(10_000) {
+        0..=19 => Operation::Compact,
+        20..=39 => Operation::Sync,
+        40..=59 => Operation::Reopen,
+        60..=2_499 => Operation::Delete(key),
+        _ => Operation::Put(key, value(&mut random)),
+    }
+}
+
+/// Mostly small values; some so large that segments of 1 MiB fill often, and a few that no segment
+/// holds.
+fn value(random: &mut Random) -> Vec<u8> {
+    let len = match random.below(10_000) {
+        0..=1 => 1_100_000,
+        2..=40 => random.below(200_000),
+        41..=500 => random.below(3_000),
+        501..=1_500 => 0,
+        _ => random.below(200),
+    };
+    random.bytes(len as usize)
+}
+
+pub fn apply(operation: &Operation, model: &mut Model) {
+    match operation {
+        Operation::Put(key, value) => {
+            model.insert(key.clone(), value.clone());
+        }
+        Operation::Delete(key) => {
+            model.remove(key);
+        }
+        Operation::Compact | Operation::Sync | Operation::Reopen => {}
+    }
+}
+
+pub fn options(level: &str) -> Options {
+    let sync = match level {
+        "none" => SyncLevel::None,
+        "interval" => SyncLevel::Interval,
+        _ => SyncLevel::Always,
+    };
+    Options { segment_size: 1 << 20, sync, sync_interval_ms: 5, ..Options::default() }
+}
+
+/// What the child is at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    Starting,
+    Opening,
+    Working,
+    Compacting,
+    Closing,
+    Waiting,
+}
+
+/// A page that parent and child share.
+pub struct Notes {
+    map: MmapRaw,
+}
+
+impl Notes {
+    pub fn open(path: &Path) -> Notes {
+        let file = OpenOptions::new().read(true).write(true).open(path);
+        let map = MmapOptions::new().len(4096).map_raw(&file.expect("the notes are there"));
+        Notes { map: map.expect("the notes can be mapped") }
+    }
+
+    pub fn create(path: &Path) -> Notes {
+        let file = File::create(path).expect("the notes can be created");
+        file.set_len(4096).expect("the notes can be made a page long");
+        Notes::open(path)
+    }
+
+    #[allow(unsafe_code, reason = "another process shares the words, so they must be atomic")]
+    fn word(&self, index: usize) -> &AtomicU64 {
+        assert!(index < 512);
+        // SAFETY: the map has 4096 bytes, is page-aligned and lives as long as the reference; both
+        // processes reach its words through this function alone, as atomics.
+        unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().cast::<u64>().add(index)) }
+    }
+
+    pub fn stage(&self) -> &AtomicU64 {
+        self.word(0)
+    }
+
+    /// Steps below this were begun.
+    pub fn issued(&self) -> &AtomicU64 {
+        self.word(1)
+    }
+
+    /// Steps below this were acknowledged.
+    pub fn acknowledged(&self) -> &AtomicU64 {
+        self.word(2)
+    }
+
+    /// Where the history ends.
+    pub fn end(&self) -> &AtomicU64 {
+        self.word(3)
+    }
+
+    pub fn enter(&self, stage: Stage) {
+        self.stage().store(stage as u64, Ordering::SeqCst);
+    }
+
+    pub fn is_at(&self, stage: Stage) -> bool {
+        self.stage().load(Ordering::SeqCst) == stage as u64
+    }
+}
+
+pub fn notes_path(directory: &Path) -> PathBuf {
+    directory.join("notes")
+}
+
+pub fn database_path(directory: &Path) -> PathBuf {
+    directory.join("db")
+}
