@@ -1,9 +1,10 @@
-//! Damaged databases: whatever happened to the bytes, the answer is the truth or an error that names the place.
+//! Damaged databases: whatever happened to the bytes, the answer is the truth or an error that
+//! names the place.
 //!
-//! Small databases are damaged at every bit and cut at every length, larger ones at samples of both. A wrong value,
-//! a key that is missing or old without a word, a panic and an endless loop are failures. Where a
-//! database was not closed, and there only, writes that were not yet on the medium may be missing,
-//! the newest first.
+//! Small databases are damaged at every bit and cut at every length, larger ones at samples of
+//! both. A wrong value, a key that is missing or old without a word, a panic and an endless loop
+//! are failures. Where a database was not closed, and there only, writes that were not yet on the
+//! medium may be missing, the newest first.
 
 mod common;
 mod damage;
@@ -22,7 +23,8 @@ fn closed() -> Sample {
     let mut builder = Builder::new(seed());
     builder.write_some();
     builder.reopen();
-    builder.write_some();
+    builder.put("key 1", 300);
+    builder.delete("key 2");
     builder.reopen();
     builder.put("the last", 100);
     builder.closed("closed")
@@ -118,7 +120,8 @@ fn overwrite(sample: &Sample, file: &str, block: usize, source: Option<usize>) -
     Damage { what, file: file.into(), from, bytes: Some(bytes) }
 }
 
-/// Of the header page of a segment only the beginning and the marks are used: of the rest, one bit in 63.
+/// Of the header page of a segment only the beginning and the marks are used: of the rest, one bit
+/// in 63.
 fn is_worth_a_flip(file: &str, bit: usize) -> bool {
     let byte = bit / 8;
     let is_used = byte < 72 || (2048..2072).contains(&byte) || (3072..3096).contains(&byte);
@@ -146,7 +149,8 @@ fn report(bench: &Bench) {
 }
 
 impl Bench<'_> {
-    /// Tries one damage. Now and then also whether writing goes on, and whether what is left can be read.
+    /// Tries one damage. Now and then also whether writing goes on, and whether what is left can be
+    /// read.
     fn judge(&mut self, damage: &Damage) {
         let thorough = if self.cases < 1_000 { 3 } else { 101 };
         match self.try_damage(&[damage]) {
