@@ -1,6 +1,9 @@
 //! Opening: from files to an engine. First everything is examined and nothing changed; then what a
 //! crash left is put in order.
 
+mod leftovers;
+mod log_end;
+
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::manifest::{Edit, SealedSegment};
 use crate::format::name;
 use crate::format::record::{RecordKind, SEAL_LEN};
-use crate::format::segment::{self, SegmentHeader, SegmentKind, SyncMark, HEADER_PAGE};
+use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE};
 use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location};
 use crate::manifest::{LiveSegment, Manifest};
@@ -157,55 +160,6 @@ impl Recovery {
         }
     }
 
-    fn find_leftovers(&mut self) -> Result<()> {
-        let state = self.manifest.state();
-        for name in self.storage.list()? {
-            let is_leftover = match name::parse_segment(&name) {
-                Some(id) if state.segments.contains_key(&id) => false,
-                Some(id) => {
-                    self.check_leftover(id, &name)?;
-                    true
-                }
-                None => name == name::MANIFEST_NEW,
-            };
-            if is_leftover {
-                self.leftovers.push(name);
-            }
-        }
-        Ok(())
-    }
-
-    /// An error unless a segment that the manifest does not know is something that a crash leaves.
-    fn check_leftover(&self, id: u64, name: &str) -> Result<()> {
-        let state = self.manifest.state();
-        let file = self.storage.open(name, false)?;
-        let header = match self.read_header(&*file)? {
-            Ok((header, _)) => header,
-            Err(what @ segment::FOREIGN) => {
-                let path = format!("{}/{name}", self.storage.path());
-                return Err(Error::corrupt(&path, 0, what));
-            }
-            // Its creation was interrupted.
-            Err(_) => return Ok(()),
-        };
-        let mut scan = Scan::new(Arc::clone(&file), header, file.len()?);
-        let is_missed = match scan.next_item()? {
-            // A log is written to only once the manifest knows it. Compaction copies what the manifest
-            // knows, so that newer records are the work of one whose commit is gone.
-            Item::Record(found) => {
-                let is_log = header.kind == SegmentKind::Log;
-                id >= state.next_id && (is_log || found.sequence >= state.next_sequence)
-            }
-            _ => false,
-        };
-        if is_missed {
-            let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);
-            let what = format!("its end is missing: it does not know {name}");
-            return Err(Error::corrupt(&manifest, 0, what));
-        }
-        Ok(())
-    }
-
     /// The header of a segment's file, and its sync mark; what is wrong with it if it is damaged. That it
     /// cannot be read now does not mean that it is damaged.
     fn read_header(
@@ -281,101 +235,6 @@ impl Recovery {
             }
         };
         Err(Error::corrupt(&path, scan.offset(), what))
-    }
-
-    /// Reads the segments that are not sealed, and finds where the log ends.
-    fn read_log_end(&mut self, unsealed: &[SegmentHeader]) -> Result<()> {
-        let closed = self.manifest.state().closed;
-        if let Some(tail) = closed {
-            let ids: Vec<u64> = unsealed.iter().map(|header| header.id).collect();
-            if ids != (if tail.id == 0 { vec![] } else { vec![tail.id] }) {
-                let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);
-                return Err(Error::corrupt(&manifest, 0, "it was closed with another log"));
-            }
-        }
-        let mut expected = None;
-        let mut ended: Option<Error> = None;
-        for header in unsealed {
-            let (file, mark, path) = self.open_segment(*header, true)?;
-            let len = file.len()?;
-            if let Some(end) = &ended {
-                // A sync reaches a segment only after the ones before it.
-                if mark.offset > HEADER_PAGE as u64 {
-                    return Err(end.clone());
-                }
-                self.discarded.push(header.id);
-                continue;
-            }
-            let synced = match closed {
-                Some(tail) if len != tail.len => {
-                    let what = format!("the file has {len} bytes, not {}", tail.len);
-                    return Err(Error::corrupt(&path, len.min(tail.len), what));
-                }
-                Some(tail) => tail.len,
-                None => mark.offset,
-            };
-            ended = self.read_unsealed(*header, file, (len, synced), &mut expected)?;
-        }
-        self.check_log_is_whole()
-    }
-
-    /// Reads one segment of the end of the log. Answers where and why the log ends in it, if it does.
-    fn read_unsealed(
-        &mut self,
-        header: SegmentHeader,
-        file: Arc<dyn File>,
-        (len, synced): (u64, u64),
-        expected: &mut Option<u64>,
-    ) -> Result<Option<Error>> {
-        let span = len.max(self.options.segment_size);
-        let body = self.body(&file, len)?;
-        let storage = Arc::clone(&self.storage);
-        let segment = self.table.add(span, |base| Segment::new(header, &*storage, body, base))?;
-        let mut scan = Scan::new(Arc::clone(&file), header, len);
-        if let Some(expected) = *expected {
-            scan.expect(expected);
-        }
-        let what = loop {
-            match scan.next_item()? {
-                Item::Record(found) => self.take(&segment, &found)?,
-                Item::Seal(seal) => {
-                    let sealed = SealedSegment {
-                        id: header.id,
-                        len: scan.offset(),
-                        records: seal.records,
-                        next_sequence: seal.next_sequence,
-                    };
-                    self.full.push(FoundFull { segment, file, sealed });
-                    *expected = Some(seal.next_sequence);
-                    self.next_sequence = self.next_sequence.max(seal.next_sequence);
-                    return Ok(None);
-                }
-                Item::End => break "the log ends before what was synced",
-                Item::Damage(what) => break what,
-            }
-        };
-        let end = segment.damaged(scan.offset(), what);
-        let (records, offset, next) = (scan.records(), scan.offset(), scan.next_sequence());
-        self.tail = Some(FoundTail { segment, file, len: offset, records });
-        // The log goes on without a gap, whatever was begun after this point and is discarded; also in a
-        // segment without records, whose seal would else not follow from its header.
-        self.next_sequence = next;
-        if offset < synced {
-            return Err(end);
-        }
-        Ok(Some(end))
-    }
-
-    /// Everything sealed was on the medium after all that came before it: the log cannot end earlier.
-    fn check_log_is_whole(&self) -> Result<()> {
-        let sealed = self.manifest.state().segments.values().filter_map(|s| s.sealed);
-        let reached = sealed.map(|sealed| sealed.next_sequence).max().unwrap_or(0);
-        match &self.tail {
-            Some(tail) if self.next_sequence < reached => {
-                Err(tail.segment.damaged(tail.len, "the log ends before what was compacted"))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Takes one record into the index, if no newer one of its key is there.

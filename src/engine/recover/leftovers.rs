@@ -1,0 +1,60 @@
+//! Files that the manifest does not know: what a crash left, or what a damaged manifest has lost.
+
+use std::sync::Arc;
+
+use super::Recovery;
+use crate::error::{Error, Result};
+use crate::format::name;
+use crate::format::segment::{self, SegmentKind};
+use crate::segment::scan::{Item, Scan};
+
+impl Recovery {
+    pub(super) fn find_leftovers(&mut self) -> Result<()> {
+        let state = self.manifest.state();
+        for name in self.storage.list()? {
+            let is_leftover = match name::parse_segment(&name) {
+                Some(id) if state.segments.contains_key(&id) => false,
+                Some(id) => {
+                    self.check_leftover(id, &name)?;
+                    true
+                }
+                None => name == name::MANIFEST_NEW,
+            };
+            if is_leftover {
+                self.leftovers.push(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// An error unless a segment that the manifest does not know is something that a crash leaves.
+    fn check_leftover(&self, id: u64, name: &str) -> Result<()> {
+        let state = self.manifest.state();
+        let file = self.storage.open(name, false)?;
+        let header = match self.read_header(&*file)? {
+            Ok((header, _)) => header,
+            Err(what @ segment::FOREIGN) => {
+                let path = format!("{}/{name}", self.storage.path());
+                return Err(Error::corrupt(&path, 0, what));
+            }
+            // Its creation was interrupted.
+            Err(_) => return Ok(()),
+        };
+        let mut scan = Scan::new(Arc::clone(&file), header, file.len()?);
+        let is_missed = match scan.next_item()? {
+            // A log is written to only once the manifest knows it. Compaction copies what the manifest
+            // knows, so that newer records are the work of one whose commit is gone.
+            Item::Record(found) => {
+                let is_log = header.kind == SegmentKind::Log;
+                id >= state.next_id && (is_log || found.sequence >= state.next_sequence)
+            }
+            _ => false,
+        };
+        if is_missed {
+            let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);
+            let what = format!("its end is missing: it does not know {name}");
+            return Err(Error::corrupt(&manifest, 0, what));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The segments that are not sealed: how far the log goes, and whether it may end there.
+
+use std::sync::Arc;
+
+use super::{FoundFull, FoundTail, Recovery};
+use crate::error::{Error, Result};
+use crate::format::manifest::SealedSegment;
+use crate::format::name;
+use crate::format::segment::{SegmentHeader, HEADER_PAGE};
+use crate::segment::scan::{Item, Scan};
+use crate::segment::Segment;
+use crate::storage::File;
+
+impl Recovery {
+    /// Reads the segments that are not sealed, and finds where the log ends.
+    pub(super) fn read_log_end(&mut self, unsealed: &[SegmentHeader]) -> Result<()> {
+        let closed = self.manifest.state().closed;
+        if let Some(tail) = closed {
+            let ids: Vec<u64> = unsealed.iter().map(|header| header.id).collect();
+            if ids != (if tail.id == 0 { vec![] } else { vec![tail.id] }) {
+                let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);
+                return Err(Error::corrupt(&manifest, 0, "it was closed with another log"));
+            }
+        }
+        let mut expected = None;
+        let mut ended: Option<Error> = None;
+        for header in unsealed {
+            let (file, mark, path) = self.open_segment(*header, true)?;
+            let len = file.len()?;
+            if let Some(end) = &ended {
+                // A sync reaches a segment only after the ones before it.
+                if mark.offset > HEADER_PAGE as u64 {
+                    return Err(end.clone());
+                }
+                self.discarded.push(header.id);
+                continue;
+            }
+            let synced = match closed {
+                Some(tail) if len != tail.len => {
+                    let what = format!("the file has {len} bytes, not {}", tail.len);
+                    return Err(Error::corrupt(&path, len.min(tail.len), what));
+                }
+                Some(tail) => tail.len,
+                None => mark.offset,
+            };
+            ended = self.read_unsealed(*header, file, (len, synced), &mut expected)?;
+        }
+        self.check_log_is_whole()
+    }
+
+    /// Reads one segment of the end of the log. Answers where and why the log ends in it, if it does.
+    fn read_unsealed(
+        &mut self,
+        header: SegmentHeader,
+        file: Arc<dyn File>,
+        (len, synced): (u64, u64),
+        expected: &mut Option<u64>,
+    ) -> Result<Option<Error>> {
+        let span = len.max(self.options.segment_size);
+        let body = self.body(&file, len)?;
+        let storage = Arc::clone(&self.storage);
+        let segment = self.table.add(span, |base| Segment::new(header, &*storage, body, base))?;
+        let mut scan = Scan::new(Arc::clone(&file), header, len);
+        if let Some(expected) = *expected {
+            scan.expect(expected);
+        }
+        let what = loop {
+            match scan.next_item()? {
+                Item::Record(found) => self.take(&segment, &found)?,
+                Item::Seal(seal) => {
+                    let sealed = SealedSegment {
+                        id: header.id,
+                        len: scan.offset(),
+                        records: seal.records,
+                        next_sequence: seal.next_sequence,
+                    };
+                    self.full.push(FoundFull { segment, file, sealed });
+                    *expected = Some(seal.next_sequence);
+                    self.next_sequence = self.next_sequence.max(seal.next_sequence);
+                    return Ok(None);
+                }
+                Item::End => break "the log ends before what was synced",
+                Item::Damage(what) => break what,
+            }
+        };
+        let end = segment.damaged(scan.offset(), what);
+        let (records, offset, next) = (scan.records(), scan.offset(), scan.next_sequence());
+        self.tail = Some(FoundTail { segment, file, len: offset, records });
+        // The log goes on without a gap, whatever was begun after this point and is discarded; also in a
+        // segment without records, whose seal would else not follow from its header.
+        self.next_sequence = next;
+        if offset < synced {
+            return Err(end);
+        }
+        Ok(Some(end))
+    }
+
+    /// Everything sealed was on the medium after all that came before it: the log cannot end earlier.
+    fn check_log_is_whole(&self) -> Result<()> {
+        let sealed = self.manifest.state().segments.values().filter_map(|s| s.sealed);
+        let reached = sealed.map(|sealed| sealed.next_sequence).max().unwrap_or(0);
+        match &self.tail {
+            Some(tail) if self.next_sequence < reached => {
+                Err(tail.segment.damaged(tail.len, "the log ends before what was compacted"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
