@@ -4,8 +4,9 @@
 //!
 //! Each round makes a new database (sync level "none", everything else as by default) and runs
 //! every workload once; the table shows each workload's median over the rounds, its best round, and
-//! the processor time of the calling thread per operation. Keys have 16 bytes, come in no order, and every value that is
-//! read is checked. Files are on the file system of the temporary directory, or of DIR.
+//! the processor time of the calling thread per operation. Keys have 16 bytes, come in no order,
+//! and every value that is read is checked. Files are on the file system of the temporary
+//! directory, or of DIR.
 #![allow(unsafe_code, reason = "the C functions are called as C calls them")]
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 

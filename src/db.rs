@@ -54,12 +54,14 @@ impl Db {
         self.engine.put(key, value)
     }
 
-    /// Hands the value of `key` to `read`, in place, and answers what it returns. `read` must not call the database.
+    /// Hands the value of `key` to `read`, in place, and answers what it returns. `read` must not
+    /// call the database.
     pub fn get<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
         self.engine.get(key, read)
     }
 
-    /// The value of `key`, readable for as long as the view lives: also after it was overwritten, and after `close`.
+    /// The value of `key`, readable for as long as the view lives: also after it was overwritten,
+    /// and after `close`.
     pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
         self.engine.view(key)
     }

@@ -41,7 +41,8 @@ pub enum Kind {
     Forked,
     /// The operating system does not permit it.
     PermissionDenied,
-    /// The disk, a quota or a file-size limit is full. Nothing was written; it works again when there is room.
+    /// The disk, a quota or a file-size limit is full. Nothing was written; it works again when
+    /// there is room.
     NoSpace,
     /// Memory could not be had.
     OutOfMemory,

@@ -132,8 +132,8 @@ impl Manifest {
     pub fn open(storage: &dyn Storage) -> Result<Manifest> {
         let path = format!("{}/{}", storage.path(), name::MANIFEST);
         let file = storage.open(name::MANIFEST, true)?;
-        // Its name may be as new as the death of the last process: until it is on the medium, a power cut
-        // could bring back an older manifest, and what is done now follows from this one.
+        // Its name may be as new as the death of the last process: until it is on the medium, a
+        // power cut could bring back an older manifest, and what is done now follows from this one.
         storage.sync_directory()?;
         // What a failed sync left in the cache alone must not be believed.
         file.sync()?;
@@ -161,7 +161,8 @@ impl Manifest {
         Ok(())
     }
 
-    /// Writes a manifest that holds `state` and nothing else, and puts it in the place of the old one.
+    /// Writes a manifest that holds `state` and nothing else, and puts it in the place of the old
+    /// one.
     fn write_anew(storage: &dyn Storage, identity: Identity, state: State) -> Result<Manifest> {
         let mut bytes = encode_header(&identity).to_vec();
         bytes.extend(encode_frame(&state.edits(), &identity.uuid, HEADER_LEN as u64));
@@ -238,7 +239,8 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, u64)>
             // The first frame was synced before the file got its name.
             Frame::End => return Err(Error::corrupt(path, at, "the first frame is missing")),
             Frame::Bad(what) => {
-                // Every frame is on the medium before the next is begun: an interrupted one is the last.
+                // Every frame is on the medium before the next is begun: an interrupted one is the
+                // last.
                 let first = at == HEADER_LEN as u64;
                 if first || whole_frame_after(bytes, identity, at) {
                     return Err(Error::corrupt(path, at, what));

@@ -1,4 +1,5 @@
-//! Options: every setting of a database with its unit, default and range, by typed setter or by text.
+//! Options: every setting of a database with its unit, default and range, by typed setter or by
+//! text.
 
 use crate::error::{Error, Kind, Result};
 

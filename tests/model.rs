@@ -1,9 +1,10 @@
-//! Random operations against a map: whatever is done in whatever order, the database answers as the map does.
+//! Random operations against a map: whatever is done in whatever order, the database answers as the
+//! map does.
 //!
-//! Each run draws operations (put, overwrite, delete, read, view, compact, sync, reopen) from a seed, with
-//! keys from a small set so that they meet often, and values from empty to larger than a segment. After every
-//! reopening and at the end everything is compared. `KV_TEST_SEED` gives another seed; a failure
-//! names the seed and the step.
+//! Each run draws operations (put, overwrite, delete, read, view, compact, sync, reopen) from a
+//! seed, with keys from a small set so that they meet often, and values from empty to larger than a
+//! segment. After every reopening and at the end everything is compared. `KV_TEST_SEED` gives
+//! another seed; a failure names the seed and the step.
 
 mod common;
 
@@ -142,7 +143,8 @@ fn a_closed_log_that_is_full_to_the_last_byte_goes_on_in_a_new_segment() {
     let path = directory.join("db");
     for round in 0..3_u8 {
         let db = Db::open(&path, &options(ReadMode::Mmap)).expect("open");
-        // Closing cut the tail to its length; this value does not fit into what the segment may still take.
+        // Closing cut the tail to its length; this value does not fit into what the segment may
+        // still take.
         db.put(&[round], &vec![round; 1 << 20]).expect("put");
         db.put(b"small", &[round]).expect("put");
         db.close().expect("close");

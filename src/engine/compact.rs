@@ -1,9 +1,9 @@
 //! Compaction: live records move to new segments, garbage goes with the old ones.
 //!
-//! A tombstone goes too as soon as no older record of its key can exist: when each segment that stays
-//! either begins after it, or holds nothing dead, or was itself compacted after it. Before a segment is
-//! dropped the log is on the medium as far as it made records in it garbage; else a power cut could
-//! take back the overwriting and keep the loss of what it overwrote.
+//! A tombstone goes too as soon as no older record of its key can exist: when each segment that
+//! stays either begins after it, or holds nothing dead, or was itself compacted after it. Before a
+//! segment is dropped the log is on the medium as far as it made records in it garbage; else a
+//! power cut could take back the overwriting and keep the loss of what it overwrote.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::segment::active::{self, ActiveSegment, FullSegment};
 use crate::segment::scan::{Found, Item, Scan};
 use crate::segment::Segment;
 
-/// Passes over the segments. A second one takes the tombstones that the first had to keep because of
-/// segments it came to later; the third is for what writers leave meanwhile.
+/// Passes over the segments. A second one takes the tombstones that the first had to keep because
+/// of segments it came to later; the third is for what writers leave meanwhile.
 const PASSES: usize = 3;
 
 impl Engine {
@@ -178,7 +178,8 @@ impl Engine {
 
     /// Tombstones below this sequence are needed by no segment outside `victims`.
     fn droppable_below(&self, victims: &[Arc<Segment>]) -> u64 {
-        // With the writer held still, a segment without garbage holds no older record of a deleted key.
+        // With the writer held still, a segment without garbage holds no older record of a deleted
+        // key.
         let writer = self.writer.lock();
         let outside = |segment: &&Arc<Segment>| {
             segment.dead() > 0 && victims.iter().all(|v| v.header.id != segment.header.id)
@@ -286,7 +287,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Takes everything back: the victims stay. What cannot be removed now is removed at the next open.
+    /// Takes everything back: the victims stay. What cannot be removed now is removed at the next
+    /// open.
     fn abandon(&mut self) {
         self.finish_segment();
         for full in &self.full {

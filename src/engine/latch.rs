@@ -1,7 +1,8 @@
 //! The latch: after a failure that leaves the disk's state unknown, the database refuses writes.
 //!
-//! A failed fsync may have dropped the pages it could not write, while later syncs succeed (Rebello et al.,
-//! "Can Applications Recover from fsync Failures?", 2020): trying again would hide a hole in the log.
+//! A failed fsync may have dropped the pages it could not write, while later syncs succeed (Rebello
+//! et al., "Can Applications Recover from fsync Failures?", 2020): trying again would hide a hole
+//! in the log.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,7 +1,7 @@
 //! The engine: what all operations share, and the order in which locks are taken.
 //!
-//! Order of locks: compaction, syncer, writer, manifest, segment table, index piece. Whoever holds one
-//! may take those to its right only. Readers take the table (shared) and one piece (shared).
+//! Order of locks: compaction, syncer, writer, manifest, segment table, index piece. Whoever holds
+//! one may take those to its right only. Readers take the table (shared) and one piece (shared).
 
 pub mod compact;
 pub mod latch;

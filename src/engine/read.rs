@@ -117,7 +117,8 @@ impl Engine {
             let offset = segment.offset(location);
             let record = segment.record(offset, &mut scratch)?;
             if record.key() != key {
-                // Another key with the same tag, or this key's bytes damaged: only the checksum tells.
+                // Another key with the same tag, or this key's bytes damaged: only the checksum
+                // tells.
                 segment.verify(&record, offset)?;
                 return Ok(None);
             }

@@ -26,8 +26,8 @@ impl Engine {
         self.sync_to(next)
     }
 
-    /// Returns when all records below `sequence` are on the medium. Those who come while another syncs
-    /// wait, and find in most cases that it has been done for them.
+    /// Returns when all records below `sequence` are on the medium. Those who come while another
+    /// syncs wait, and find in most cases that it has been done for them.
     pub(super) fn sync_to(&self, sequence: u64) -> Result<()> {
         if self.durable.load(Ordering::Acquire) >= sequence {
             return Ok(());
@@ -42,7 +42,8 @@ impl Engine {
 
     /// Puts the log on the medium, older segments before younger ones.
     fn sync_log(&self, syncer: &mut Syncer) -> Result<()> {
-        // First what is to be synced, then the sync: what is appended meanwhile waits for the next one.
+        // First what is to be synced, then the sync: what is appended meanwhile waits for the next
+        // one.
         let (active, next_sequence) = {
             let writer = self.writer.lock();
             let active = writer.active.as_ref();
@@ -62,7 +63,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Seals what the writer has left behind, unless someone is doing so. For the maintenance thread.
+    /// Seals what the writer has left behind, unless someone is doing so. For the maintenance
+    /// thread.
     pub(super) fn seal_in_background(&self) {
         let _syncer = self.syncer.lock();
         if self.latch.check().is_ok() {
@@ -91,7 +93,8 @@ impl Engine {
         })
     }
 
-    /// Puts everything on the medium and notes that the database was closed. The engine is not used after it.
+    /// Puts everything on the medium and notes that the database was closed. The engine is not used
+    /// after it.
     pub fn shut_down(&self) -> Result<()> {
         if !self.writer.lock().opened {
             return Ok(());

@@ -162,8 +162,9 @@ impl Engine {
         });
         let remove = || drop(self.storage.remove(&name::segment(header.id)));
         let fresh = begun.inspect_err(|_| remove())?;
-        // From here on the file is part of the database; before, it is removed at the next open. Nothing
-        // may fail after this: were the old segment written on, recovery would end the log at the new one.
+        // From here on the file is part of the database; before, it is removed at the next open.
+        // Nothing may fail after this: were the old segment written on, recovery would end the log
+        // at the new one.
         if let Err(error) = self.manifest.lock().append(&[Edit::Add(header)]) {
             self.table.remove(fresh.segment());
             if error.kind() == Kind::NoSpace {

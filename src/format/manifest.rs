@@ -7,9 +7,9 @@
 //! 16  uuid
 //! ```
 //!
-//! A frame is `length (u32), checksum (u32), edits, zeros to a multiple of 8`. It applies whole or not
-//! at all. The checksum covers the padded edits, and is masked with the frame's length and offset and the
-//! database's uuid.
+//! A frame is `length (u32), checksum (u32), edits, zeros to a multiple of 8`. It applies whole or
+//! not at all. The checksum covers the padded edits, and is masked with the frame's length and
+//! offset and the database's uuid.
 
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64, Reader};
 use super::segment::{SegmentHeader, SegmentKind};

@@ -1,4 +1,5 @@
-//! The bytes on disk: how each is laid out, and nothing of where it is kept. No I/O, no locks, no `unsafe`.
+//! The bytes on disk: how each is laid out, and nothing of where it is kept. No I/O, no locks, no
+//! `unsafe`.
 //!
 //! `docs/FORMAT.md` describes the same in words and pictures; the two change together.
 

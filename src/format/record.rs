@@ -185,8 +185,8 @@ impl<'a> Record<'a> {
 
 /// The part of a checksum that depends on where a record stands.
 fn mask(salt: u32, offset: u64, delta_low: u32) -> u32 {
-    // Offsets are multiples of 8 below 2^35, so the quotient is 32 bits wide and unique. Multiplying
-    // by an odd number and rotating are one-to-one.
+    // Offsets are multiples of 8 below 2^35, so the quotient is 32 bits wide and unique.
+    // Multiplying by an odd number and rotating are one-to-one.
     let place = (offset / 8) as u32;
     salt ^ place.wrapping_mul(0x9e37_79b1) ^ delta_low.wrapping_mul(0x85eb_ca77).rotate_left(15)
 }

@@ -1,7 +1,8 @@
 //! The index's hash: SipHash-1-3, keyed with the database's secret seed.
 //!
 //! Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012), with one compression and three
-//! finalization rounds: whoever chooses the keys but does not know the seed cannot make them collide.
+//! finalization rounds: whoever chooses the keys but does not know the seed cannot make them
+//! collide.
 
 /// A keyed hash function.
 #[derive(Clone, Copy)]

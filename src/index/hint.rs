@@ -1,6 +1,7 @@
 //! Where a piece's buckets are, known without its lock: good for nothing but fetching one ahead.
 //!
-//! A hint may be out of date, or half old and half new; then the wrong line is fetched, and nothing else happens.
+//! A hint may be out of date, or half old and half new; then the wrong line is fetched, and nothing
+//! else happens.
 
 #![allow(unsafe_code, reason = "prefetching has no safe interface")]
 
@@ -50,7 +51,8 @@ impl Hint {
 #[inline]
 fn fetch(bucket: *const Bucket) {
     use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-    // SAFETY: prefetching reads nothing that the program can see, and never faults, whatever the address.
+    // SAFETY: prefetching reads nothing that the program can see, and never faults, whatever the
+    // address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(bucket.cast()) };
 }
 

@@ -1,8 +1,9 @@
-//! The index: key hash → location of the key's newest record. It knows neither files nor what a record holds.
+//! The index: key hash → location of the key's newest record. It knows neither files nor what a
+//! record holds.
 //!
-//! It stores no keys: whoever asks says whether the record at a location is the one meant. 1024 pieces
-//! ([`piece`]), chosen by the top bits of the hash, are locked and grow each on its own, at different
-//! fills, so that growth is spread evenly over time and the memory per key hardly varies.
+//! It stores no keys: whoever asks says whether the record at a location is the one meant. 1024
+//! pieces ([`piece`]), chosen by the top bits of the hash, are locked and grow each on its own, at
+//! different fills, so that growth is spread evenly over time and the memory per key hardly varies.
 
 pub mod hash;
 mod hint;
@@ -20,8 +21,8 @@ const PIECE_BITS: u32 = 10;
 const PIECES: usize = 1 << PIECE_BITS;
 /// The pieces grow at fills, in 1024ths, from this …
 const FILL_MIN: usize = 800;
-/// … up to this. The one is an eighth above the other, as growth is by an eighth: so at any time the
-/// pieces are evenly spread over the stages between two growths.
+/// … up to this. The one is an eighth above the other, as growth is by an eighth: so at any time
+/// the pieces are evenly spread over the stages between two growths.
 const FILL_MAX: usize = 900;
 
 /// Key hash → location, for any number of threads.
@@ -118,7 +119,8 @@ impl Entry<'_> {
         self.found.map(|(_, location)| location)
     }
 
-    /// Makes sure that [`Entry::set`] will have room. `rehash` gives the hash of the key at a location.
+    /// Makes sure that [`Entry::set`] will have room. `rehash` gives the hash of the key at a
+    /// location.
     pub fn reserve(&mut self, rehash: &mut dyn FnMut(Location) -> Result<u64>) -> Result<()> {
         match self.found {
             Some(_) => Ok(()),
@@ -131,7 +133,8 @@ impl Entry<'_> {
         }
     }
 
-    /// Points the entry to `location`. If it was not there, [`Entry::reserve`] has succeeded before.
+    /// Points the entry to `location`. If it was not there, [`Entry::reserve`] has succeeded
+    /// before.
     pub fn set(mut self, location: Location) {
         match self.found {
             Some((place, _)) => self.piece.update(place, location),

@@ -1,17 +1,19 @@
-//! One piece of the index: an array of cache-line buckets for one range of hashes, grown as a whole.
+//! One piece of the index: an array of cache-line buckets for one range of hashes, grown as a
+//! whole.
 //!
-//! A bucket has eight entries, each `[tag: 24 bits | location: 40 bits]`; 0 is an empty one. A piece sees of a
-//! hash a fraction of `precision` bits, and spreads fractions over its buckets *in order*: the home of
-//! fraction `x` among `n` buckets is `x * n >> precision`. A full bucket spills into the next ones, up
-//! to [`MAX_SPILL`] of them, and no entry lies beyond a bucket that has room. The tag is the fraction's
-//! low 24 bits. As long as the fractions that may lie in one bucket are fewer than 2^24, tag and bucket
-//! together give the fraction back, so a piece grows to any number of buckets in one sequential pass and
-//! without reading a key. Each growth leaves fewer bits that tell the entries of a bucket apart; when
-//! fewer than [`MIN_SPARE_BITS`] are left, growth hashes the keys afresh and starts over with more precision.
+//! A bucket has eight entries, each `[tag: 24 bits | location: 40 bits]`; 0 is an empty one. A
+//! piece sees of a hash a fraction of `precision` bits, and spreads fractions over its buckets *in
+//! order*: the home of fraction `x` among `n` buckets is `x * n >> precision`. A full bucket spills
+//! into the next ones, up to [`MAX_SPILL`] of them, and no entry lies beyond a bucket that has
+//! room. The tag is the fraction's low 24 bits. As long as the fractions that may lie in one bucket
+//! are fewer than 2^24, tag and bucket together give the fraction back, so a piece grows to any
+//! number of buckets in one sequential pass and without reading a key. Each growth leaves fewer
+//! bits that tell the entries of a bucket apart; when fewer than [`MIN_SPARE_BITS`] are left,
+//! growth hashes the keys afresh and starts over with more precision.
 //!
-//! Order-preserving buckets make it possible to grow by an eighth instead of doubling, which is what
-//! keeps the memory per key within a narrow band. (Compare linear hashing with partial expansions,
-//! Larson 1980.)
+//! Order-preserving buckets make it possible to grow by an eighth instead of doubling, which is
+//! what keeps the memory per key within a narrow band. (Compare linear hashing with partial
+//! expansions, Larson 1980.)
 
 use crate::error::{Error, Kind, Result};
 
@@ -111,8 +113,8 @@ impl Piece {
         Ok(None)
     }
 
-    /// Makes sure that an entry of `hash` can be added. `rehash` gives the hash of the key at a location.
-    /// Answers whether the piece has grown for it.
+    /// Makes sure that an entry of `hash` can be added. `rehash` gives the hash of the key at a
+    /// location. Answers whether the piece has grown for it.
     pub fn reserve(
         &mut self,
         hash: u64,
@@ -220,7 +222,8 @@ impl Piece {
         None
     }
 
-    /// The fraction of an entry found in `bucket`: the one with its tag among those that may lie there.
+    /// The fraction of an entry found in `bucket`: the one with its tag among those that may lie
+    /// there.
     fn fraction_at(&self, bucket: usize, entry: u64) -> u64 {
         let n = self.buckets.len();
         let tag = entry >> LOCATION_BITS;

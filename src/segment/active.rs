@@ -42,7 +42,8 @@ pub struct FullSegment {
     pub seal: Seal,
 }
 
-/// Creates the file of a new segment, with its header page on the medium. The name is not durable yet.
+/// Creates the file of a new segment, with its header page on the medium. The name is not durable
+/// yet.
 pub fn create_file(
     storage: &dyn Storage,
     header: &SegmentHeader,
@@ -133,8 +134,9 @@ impl ActiveSegment {
         self.map.map().published() + len + SEAL_LEN <= self.map.limit()
     }
 
-    /// Makes room for `len` bytes, with blocks on disk. Answers whether the segment has it; if not, it
-    /// has room for the seal, as a segment that was cut to its length by closing or recovery need not.
+    /// Makes room for `len` bytes, with blocks on disk. Answers whether the segment has it; if not,
+    /// it has room for the seal, as a segment that was cut to its length by closing or recovery
+    /// need not.
     pub fn make_room(&mut self, len: usize) -> Result<bool> {
         let published = self.map.map().published();
         let fits = published + len + SEAL_LEN <= self.map.capacity();
@@ -155,8 +157,9 @@ impl ActiveSegment {
         near
     }
 
-    /// Allocates one more step ahead of the writer, as far ahead as the segment is long, within bounds. Answers
-    /// the map and the part that was added, or `None` if the writer is far enough behind.
+    /// Allocates one more step ahead of the writer, as far ahead as the segment is long, within
+    /// bounds. Answers the map and the part that was added, or `None` if the writer is far enough
+    /// behind.
     pub fn allocate_ahead(&mut self) -> Result<Option<(Map, usize, usize)>> {
         let (end, from) = (self.map.map().published() as u64, self.map.limit() as u64);
         let target = (end + end.clamp(FIRST_STEP, AHEAD)).min(self.map.capacity() as u64);
@@ -232,7 +235,8 @@ pub fn write_mark(file: &dyn File, salt: u32, offset: u64, turn: u64) -> Result<
     file.write_at(&bytes, at)
 }
 
-/// The error for a record that no segment can hold, whatever its size: there is none within the limits.
+/// The error for a record that no segment can hold, whatever its size: there is none within the
+/// limits.
 #[cold]
 pub fn does_not_fit() -> Error {
     Error::new(Kind::Internal, "a record does not fit into a segment made for it")

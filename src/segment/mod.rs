@@ -1,5 +1,5 @@
-//! One file of the log: reading its records. Appending is in [`active`], walking through it in [`scan`],
-//! and [`table`] finds the segment that a location means.
+//! One file of the log: reading its records. Appending is in [`active`], walking through it in
+//! [`scan`], and [`table`] finds the segment that a location means.
 
 pub mod active;
 pub mod scan;
@@ -33,7 +33,8 @@ pub struct Segment {
     body: Body,
     /// The location of its byte 0.
     base: u64,
-    /// Bytes in records that are nobody's newest, tombstones included. Shared by successive forms of one segment.
+    /// Bytes in records that are nobody's newest, tombstones included. Shared by successive forms
+    /// of one segment.
     dead: Arc<AtomicU64>,
 }
 
@@ -98,7 +99,8 @@ impl Segment {
         self.dead.fetch_add(len as u64, Ordering::Relaxed);
     }
 
-    /// The record at `offset`, with all its bytes but unverified. `scratch` holds them where there is no map.
+    /// The record at `offset`, with all its bytes but unverified. `scratch` holds them where there
+    /// is no map.
     #[inline]
     pub fn record<'a>(&'a self, offset: u64, scratch: &'a mut Vec<u8>) -> Result<Record<'a>> {
         let record = match &self.body {

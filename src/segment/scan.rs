@@ -33,7 +33,8 @@ pub struct Found<'a> {
     pub sequence: u64,
 }
 
-/// A walk through a file. It reads with `read`, not through a map, so that a media error is an error.
+/// A walk through a file. It reads with `read`, not through a map, so that a media error is an
+/// error.
 pub struct Scan {
     file: Arc<dyn File>,
     header: SegmentHeader,
@@ -70,7 +71,8 @@ impl Scan {
         self.expected = Some(sequence);
     }
 
-    /// Where the next item begins: after [`Item::End`] and [`Item::Damage`], where the whole part ends.
+    /// Where the next item begins: after [`Item::End`] and [`Item::Damage`], where the whole part
+    /// ends.
     pub fn offset(&self) -> u64 {
         self.offset
     }

@@ -1,7 +1,9 @@
-//! Which segment a location means: the locations of all segments share one space of 2^40 units of 8 bytes.
+//! Which segment a location means: the locations of all segments share one space of 2^40 units of 8
+//! bytes.
 //!
-//! The space is dealt out in pages of 1 MiB, so that segments of any size lie in it without holes. A
-//! segment of one record, however large, takes one page, since only where records begin has a location.
+//! The space is dealt out in pages of 1 MiB, so that segments of any size lie in it without holes.
+//! A segment of one record, however large, takes one page, since only where records begin has a
+//! location.
 
 use std::sync::Arc;
 
@@ -25,7 +27,8 @@ pub struct SegmentTable {
 }
 
 impl SegmentTable {
-    /// Adds the segment that `make` builds for the base location it is given. Records begin in its first `span` bytes.
+    /// Adds the segment that `make` builds for the base location it is given. Records begin in its
+    /// first `span` bytes.
     pub fn add(&self, span: u64, make: impl FnOnce(u64) -> Segment) -> Result<Arc<Segment>> {
         let count = span.div_ceil(PAGE_BYTES) as usize;
         let mut pages = self.pages.write();

@@ -1,4 +1,5 @@
-//! Memory shared with a file: read-only maps, and maps that are appended to. One of the rooms of `unsafe`.
+//! Memory shared with a file: read-only maps, and maps that are appended to. One of the rooms of
+//! `unsafe`.
 //!
 //! A map has a watermark: bytes below it are published and never change again; bytes above it are
 //! touched by the one [`AppendMap`] alone. That is what makes reading beside a writer sound.
@@ -26,7 +27,8 @@ pub unsafe trait Memory: Send + Sync {
 
 // SAFETY: a MmapRaw owns its mapping until it is dropped and never moves it. That the file behind
 // it is not cut below what is read, or written past this map, is what the database's lock and the
-// order of operations in the engine are for; media errors under a page are documented to raise SIGBUS.
+// order of operations in the engine are for; media errors under a page are documented to raise
+// SIGBUS.
 unsafe impl Memory for memmap2::MmapRaw {
     fn base(&self) -> *mut u8 {
         self.as_mut_ptr()
@@ -53,7 +55,8 @@ unsafe impl Send for Region {}
 // SAFETY: as above.
 unsafe impl Sync for Region {}
 
-/// A shared, read-only view of a file's published bytes. Cloning it is cheap; the memory goes with the last clone.
+/// A shared, read-only view of a file's published bytes. Cloning it is cheap; the memory goes with
+/// the last clone.
 #[derive(Clone)]
 pub struct Map {
     region: Arc<Region>,
@@ -84,15 +87,15 @@ impl Map {
         self.region.published.load(Ordering::Acquire)
     }
 
-    /// Touches the pages of `from..to`, so that writing there takes no page faults. The file has blocks there.
-    /// A hint: failures are ignored.
+    /// Touches the pages of `from..to`, so that writing there takes no page faults. The file has
+    /// blocks there. A hint: failures are ignored.
     pub fn populate(&self, from: usize, to: usize) {
         let from = from & !(PAGE - 1);
         if from >= to || to > self.region.memory.len() {
             return;
         }
-        // SAFETY: the range lies inside the memory. Populating for writing changes no byte, and where
-        // pages cannot be had the call fails without a signal.
+        // SAFETY: the range lies inside the memory. Populating for writing changes no byte, and
+        // where pages cannot be had the call fails without a signal.
         unsafe {
             libc::madvise(self.region.base.add(from).cast(), to - from, libc::MADV_POPULATE_WRITE);
         }
@@ -114,7 +117,8 @@ pub struct AppendMap {
 }
 
 impl AppendMap {
-    /// A writer of `memory`, whose bytes below `start` are published. Nothing can be written until [`AppendMap::grow`].
+    /// A writer of `memory`, whose bytes below `start` are published. Nothing can be written until
+    /// [`AppendMap::grow`].
     pub fn new(memory: Box<dyn Memory>, start: usize) -> AppendMap {
         debug_assert!(start <= memory.len());
         AppendMap { map: Map { region: Arc::new(Region::new(memory, start)) }, limit: start }

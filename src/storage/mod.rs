@@ -7,7 +7,8 @@
 //! Contracts that the engine relies on, and that a simulated disk may exploit to the full:
 //! * What was written, to a file or to a map, is seen by every later read, at once.
 //! * It survives the death of the process at once, a power cut only after [`File::sync`].
-//! * A name that was created, renamed or removed survives a power cut only after [`Storage::sync_directory`].
+//! * A name that was created, renamed or removed survives a power cut only after
+//!   [`Storage::sync_directory`].
 //! * After a failed sync nothing is known of the file's unsynced bytes.
 
 pub mod barrier;
@@ -43,8 +44,8 @@ pub trait Storage: Send + Sync + 'static {
     /// Puts all creations, renames and removals before this call on the medium.
     fn sync_directory(&self) -> Result<()>;
 
-    /// Takes the lock that keeps every other opener out, in this process and in others. It is released when
-    /// the result is dropped, and when the process dies.
+    /// Takes the lock that keeps every other opener out, in this process and in others. It is
+    /// released when the result is dropped, and when the process dies.
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>>;
 
     /// A number that nobody can predict.
@@ -83,10 +84,11 @@ pub trait File: Send + Sync {
     /// cache may show bytes that the medium does not have.
     fn drop_cache(&self) -> Result<()>;
 
-    /// Maps the first `len` bytes for reading. The file has them, and is not cut below them while the map lives.
+    /// Maps the first `len` bytes for reading. The file has them, and is not cut below them while
+    /// the map lives.
     fn map(&self, len: u64) -> Result<Map>;
 
-    /// Maps `capacity` bytes for appending from `start` on. The file may be shorter: the map reaches
-    /// only as far as [`AppendMap::grow`] was told that blocks were allocated.
+    /// Maps `capacity` bytes for appending from `start` on. The file may be shorter: the map
+    /// reaches only as far as [`AppendMap::grow`] was told that blocks were allocated.
     fn map_append(&self, start: u64, capacity: u64) -> Result<AppendMap>;
 }

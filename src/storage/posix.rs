@@ -1,7 +1,7 @@
 //! The real disk: files and directories through their descriptors. A room of `unsafe`.
 //!
-//! The directory is opened once; every name is then resolved against that descriptor, without following
-//! symbolic links, so neither a renamed directory nor a planted link leads anywhere else.
+//! The directory is opened once; every name is then resolved against that descriptor, without
+//! following symbolic links, so neither a renamed directory nor a planted link leads anywhere else.
 
 #![allow(unsafe_code, reason = "openat, renameat, fallocate and flock have no safe interface")]
 
@@ -115,7 +115,8 @@ impl Storage for PosixStorage {
     }
 
     fn list(&self) -> Result<Vec<String>> {
-        // Through the descriptor, so that it is this very directory, wherever the path leads by now.
+        // Through the descriptor, so that it is this very directory, wherever the path leads by
+        // now.
         let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", self.directory.as_raw_fd()));
         let entries = fs::read_dir(&by_descriptor).or_else(|_| fs::read_dir(&self.path));
         let names = entries.and_then(|entries| {
@@ -176,7 +177,8 @@ impl Storage for PosixStorage {
                 let holder = holder_of(&file);
                 return Err(Error::new(Kind::Locked, format!("{} is open in {holder}", self.path)));
             }
-            // Who removes a database removes its lock: one that has no name any more keeps nobody out.
+            // Who removes a database removes its lock: one that has no name any more keeps nobody
+            // out.
             if file.metadata().map_err(failed)?.nlink() == 0 {
                 continue;
             }
@@ -221,7 +223,8 @@ fn holder_of(file: &fs::File) -> String {
     }
 }
 
-/// Directories that this process has open, by lock file: `flock` alone cannot tell this process from others.
+/// Directories that this process has open, by lock file: `flock` alone cannot tell this process
+/// from others.
 static HELD: Mutex<Vec<(u64, u64, u32)>> = Mutex::new(Vec::new());
 
 /// An entry of [`HELD`].
@@ -311,7 +314,8 @@ impl File for PosixFile {
                 write_zeros(&self.file, old, len).map_err(self.failed("allocate space for"))
             }
             Err(e) => {
-                // What a partial allocation added is given back, so that the length says what is allocated.
+                // What a partial allocation added is given back, so that the length says what is
+                // allocated.
                 let _ = self.file.set_len(old);
                 Err(self.failed("allocate space for")(e))
             }
@@ -352,7 +356,8 @@ impl File for PosixFile {
     }
 }
 
-/// Reads come in no order: read-ahead would fetch what nobody asked for. Only advice, so errors do not matter.
+/// Reads come in no order: read-ahead would fetch what nobody asked for. Only advice, so errors do
+/// not matter.
 fn advise_random(map: &MmapRaw) {
     let _ = map.advise(Advice::Random);
 }

@@ -1,4 +1,5 @@
-//! What the engine needs to know of its process: forks, the boot, threads that catch no signals. A room of `unsafe`.
+//! What the engine needs to know of its process: forks, the boot, threads that catch no signals. A
+//! room of `unsafe`.
 
 #![allow(unsafe_code, reason = "fork detection and signal masks have no safe interface")]
 
@@ -11,7 +12,8 @@ use crate::error::{Error, Result};
 static SENTINEL: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 static MARK: Once = Once::new();
 
-/// Remembers that this process is not a child of a fork. Called before the first database is opened.
+/// Remembers that this process is not a child of a fork. Called before the first database is
+/// opened.
 pub fn watch_for_forks() {
     MARK.call_once(|| {
         const LEN: usize = 4096;
@@ -70,7 +72,8 @@ pub fn spawn_quiet(
     spawned.map_err(|e| Error::io(format_args!("start the thread {name}"), &e))
 }
 
-/// Blocks all signals on this thread, and answers which were blocked before. A new thread inherits the mask.
+/// Blocks all signals on this thread, and answers which were blocked before. A new thread inherits
+/// the mask.
 fn block_signals() -> libc::sigset_t {
     // SAFETY: sigset_t is plain data; sigfillset and pthread_sigmask write it, and get pointers to
     // live variables of that type.

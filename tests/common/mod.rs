@@ -47,7 +47,8 @@ impl TempDir {
         TempDir::inside(&std::env::temp_dir(), name)
     }
 
-    /// The same in memory where the system has such a place: for tests that open a database very often.
+    /// The same in memory where the system has such a place: for tests that open a database very
+    /// often.
     pub fn in_memory(name: &str) -> TempDir {
         let memory = Path::new("/dev/shm");
         if memory.is_dir() {

@@ -42,8 +42,8 @@ impl Recovery {
         };
         let mut scan = Scan::new(Arc::clone(&file), header, file.len()?);
         let is_missed = match scan.next_item()? {
-            // A log is written to only once the manifest knows it. Compaction copies what the manifest
-            // knows, so that newer records are the work of one whose commit is gone.
+            // A log is written to only once the manifest knows it. Compaction copies what the
+            // manifest knows, so that newer records are the work of one whose commit is gone.
             Item::Record(found) => {
                 let is_log = header.kind == SegmentKind::Log;
                 id >= state.next_id && (is_log || found.sequence >= state.next_sequence)

@@ -48,7 +48,8 @@ impl Recovery {
         self.check_log_is_whole()
     }
 
-    /// Reads one segment of the end of the log. Answers where and why the log ends in it, if it does.
+    /// Reads one segment of the end of the log. Answers where and why the log ends in it, if it
+    /// does.
     fn read_unsealed(
         &mut self,
         header: SegmentHeader,
@@ -86,8 +87,8 @@ impl Recovery {
         let end = segment.damaged(scan.offset(), what);
         let (records, offset, next) = (scan.records(), scan.offset(), scan.next_sequence());
         self.tail = Some(FoundTail { segment, file, len: offset, records });
-        // The log goes on without a gap, whatever was begun after this point and is discarded; also in a
-        // segment without records, whose seal would else not follow from its header.
+        // The log goes on without a gap, whatever was begun after this point and is discarded; also
+        // in a segment without records, whose seal would else not follow from its header.
         self.next_sequence = next;
         if offset < synced {
             return Err(end);
@@ -95,7 +96,8 @@ impl Recovery {
         Ok(Some(end))
     }
 
-    /// Everything sealed was on the medium after all that came before it: the log cannot end earlier.
+    /// Everything sealed was on the medium after all that came before it: the log cannot end
+    /// earlier.
     fn check_log_is_whole(&self) -> Result<()> {
         let sealed = self.manifest.state().segments.values().filter_map(|s| s.sealed);
         let reached = sealed.map(|sealed| sealed.next_sequence).max().unwrap_or(0);

@@ -160,8 +160,8 @@ impl Recovery {
         }
     }
 
-    /// The header of a segment's file, and its sync mark; what is wrong with it if it is damaged. That it
-    /// cannot be read now does not mean that it is damaged.
+    /// The header of a segment's file, and its sync mark; what is wrong with it if it is damaged.
+    /// That it cannot be read now does not mean that it is damaged.
     fn read_header(
         &self,
         file: &dyn File,
@@ -297,7 +297,8 @@ impl Recovery {
         }
         if let Some(tail) = &self.tail {
             if self.manifest.state().closed.is_none() {
-                // Bytes behind the cut are gone for good before anything is appended in their place.
+                // Bytes behind the cut are gone for good before anything is appended in their
+                // place.
                 tail.file.truncate(tail.len)?;
                 tail.file.sync()?;
                 active::write_mark(&*tail.file, tail.segment.header.salt, tail.len, 0)?;
