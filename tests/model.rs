@@ -143,8 +143,7 @@ fn a_closed_log_that_is_full_to_the_last_byte_goes_on_in_a_new_segment() {
     let path = directory.join("db");
     for round in 0..3_u8 {
         let db = Db::open(&path, &options(ReadMode::Mmap)).expect("open");
-        // Closing cut the tail to its length; this value does not fit into what the segment may
-        // still take.
+        // Closing cut the tail to its length; this value does not fit into what may be added.
         db.put(&[round], &vec![round; 1 << 20]).expect("put");
         db.put(b"small", &[round]).expect("put");
         db.close().expect("close");

@@ -1,6 +1,11 @@
 //! What several tests share: a small random generator, temporary directories, sizes of directories.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod history;
+pub mod oracle;
+pub mod sim_disk;
+pub mod store;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 

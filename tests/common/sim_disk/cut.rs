@@ -1,0 +1,185 @@
+//! What a power cut, and what the death of the process leave of a simulated disk.
+//!
+//! Of the changes since the last sync, each may be on the medium or not, on its own: each 512-byte
+//! sector, each file's length, each change to the directory as far as earlier ones to the same name
+//! are. Independent draws alone would hardly ever meet the states at the edges, so these are drawn
+//! too.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::file::copy_sector;
+use super::memory::Region;
+use super::{Inode, Names, SimDisk, State, SECTOR};
+use crate::common::Random;
+
+/// Which of the unsynced changes to one thing are on the medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Survivors {
+    None,
+    All,
+    /// Each with the same chance.
+    Some,
+    /// From one of them on, none before.
+    Later,
+    /// Up to one of them, none after.
+    Earlier,
+    /// As `Some`, and one is written in part.
+    Torn,
+}
+
+impl Survivors {
+    fn draw(random: &mut Random) -> Survivors {
+        use Survivors::{All, Earlier, Later, None, Some, Torn};
+        [None, All, Some, Some, Later, Earlier, Torn][random.below(7) as usize]
+    }
+
+    /// Which of `count` changes survive.
+    fn choose(self, count: usize, random: &mut Random) -> Vec<bool> {
+        let edge = random.below(count as u64 + 1) as usize;
+        let chance = 1 + random.below(7);
+        let survives = |at: usize| match self {
+            Survivors::None => false,
+            Survivors::All => true,
+            Survivors::Some | Survivors::Torn => random.below(8) < chance,
+            Survivors::Later => at >= edge,
+            Survivors::Earlier => at < edge,
+        };
+        (0..count).map(survives).collect()
+    }
+}
+
+impl State {
+    /// A disk as a power cut at this moment may leave it.
+    pub fn cut(&self, random: &mut Random) -> SimDisk {
+        let mut names = Names::new();
+        let mut inodes = Vec::new();
+        for (name, inode) in self.cut_names(random) {
+            names.insert(name, inodes.len());
+            let bytes = self.inodes[inode].cut(random);
+            inodes.push(Inode {
+                live: Arc::new(Region::with(&bytes)),
+                len: bytes.len(),
+                medium: Arc::new(bytes),
+                dropped: Default::default(),
+            });
+        }
+        self.successor(inodes, names.clone(), names, Vec::new(), random)
+    }
+
+    /// The disk as the death of the process at this moment leaves it. What is not on the medium is
+    /// not there yet: a later power cut may still take it.
+    pub fn kill(&self, random: &mut Random) -> SimDisk {
+        let mut named: BTreeSet<usize> = self.names.values().copied().collect();
+        named.extend(self.medium_names.values());
+        named.extend(self.pending.iter().filter_map(super::NameChange::inode));
+        let copy = |(number, inode): (usize, &Inode)| match named.contains(&number) {
+            true => Inode { live: Arc::new(Region::with(inode.live_bytes())), ..inode.clone() },
+            false => Inode::empty(),
+        };
+        let inodes = self.inodes.iter().enumerate().map(copy).collect();
+        let (names, medium_names) = (self.names.clone(), self.medium_names.clone());
+        self.successor(inodes, names, medium_names, self.pending.clone(), random)
+    }
+
+    fn successor(
+        &self,
+        inodes: Vec<Inode>,
+        names: Names,
+        medium_names: Names,
+        pending: Vec<super::NameChange>,
+        random: &mut Random,
+    ) -> SimDisk {
+        SimDisk::from_state(State {
+            inodes,
+            names,
+            medium_names,
+            pending,
+            locked: false,
+            operations: 0,
+            random: Random(random.next()),
+            fault: None,
+            struck: 0,
+            writeback: self.writeback,
+            watched: Some(std::thread::current().id()),
+        })
+    }
+
+    fn cut_names(&self, random: &mut Random) -> Names {
+        let mut names = self.medium_names.clone();
+        let survives = Survivors::draw(random).choose(self.pending.len(), random);
+        let mut lost = BTreeSet::new();
+        for (change, survives) in self.pending.iter().zip(survives) {
+            if survives && change.names().iter().all(|name| !lost.contains(*name)) {
+                change.apply(&mut names);
+            } else {
+                lost.extend(change.names().into_iter().cloned());
+            }
+        }
+        names
+    }
+
+    /// Now and then, lets the kernel write back a part of what is dirty.
+    pub(super) fn write_back_sometimes(&mut self) {
+        if self.writeback == 0 || self.random.below(256) >= self.writeback {
+            return;
+        }
+        let mut random = Random(self.random.next());
+        if random.below(4) == 0 && !self.pending.is_empty() {
+            let first = self.pending.remove(0);
+            first.apply(&mut self.medium_names);
+        }
+        let files: Vec<usize> = self.names.values().copied().collect();
+        if !files.is_empty() {
+            let file = files[random.below(files.len() as u64) as usize];
+            let medium = self.inodes[file].cut(&mut random);
+            self.inodes[file].medium = Arc::new(medium);
+        }
+    }
+}
+
+impl Inode {
+    /// The file's bytes as a power cut may leave them.
+    fn cut(&self, random: &mut Random) -> Vec<u8> {
+        let survivors = Survivors::draw(random);
+        let live = self.live_bytes();
+        let new_len = match survivors {
+            Survivors::None => false,
+            Survivors::All => true,
+            _ => random.below(2) == 0,
+        };
+        let mut bytes = self.medium.to_vec();
+        if new_len {
+            bytes.resize(self.len, 0);
+        }
+        // Where the live file has ended, what is still there is what was there.
+        let sectors = bytes.len().min(self.len).div_ceil(SECTOR);
+        let is_dirty = |&sector: &usize| {
+            Inode::sector(&bytes, sector) != Inode::sector(live, sector)
+                && self.dropped.get(&sector).is_none_or(|d| Inode::sector(live, sector) != d)
+        };
+        let dirty: Vec<usize> = (0..sectors).filter(is_dirty).collect();
+        let survives = survivors.choose(dirty.len(), random);
+        for (&sector, _) in dirty.iter().zip(survives).filter(|(_, survives)| *survives) {
+            copy_sector(&mut bytes, live, sector);
+        }
+        if survivors == Survivors::Torn && !dirty.is_empty() {
+            let sector = dirty[random.below(dirty.len() as u64) as usize];
+            self.tear(&mut bytes, sector, random);
+        }
+        bytes
+    }
+
+    /// Writes a part of a sector, up to some byte or from there on.
+    fn tear(&self, bytes: &mut [u8], sector: usize, random: &mut Random) {
+        let mut halves = [bytes.to_vec(), bytes.to_vec()];
+        copy_sector(&mut halves[0], &self.medium, sector);
+        copy_sector(&mut halves[1], self.live_bytes(), sector);
+        let start = sector * SECTOR;
+        let end = (start + SECTOR).min(bytes.len());
+        let at = start + random.below((end - start) as u64) as usize;
+        let first = random.below(2) as usize;
+        bytes[start..at].copy_from_slice(&halves[first][start..at]);
+        bytes[at..end].copy_from_slice(&halves[1 - first][at..end]);
+    }
+}

@@ -1,0 +1,110 @@
+//! The memory behind a simulated file: its live bytes, which maps of the file show as they are. A
+//! room of `unsafe`.
+//!
+//! Every region has room for the largest file the simulation knows, so that it never moves. Regions
+//! are reused, because fresh pages cost more than everything else that is done with them.
+//!
+//! What makes it sound: outside maps, bytes are read and written under the disk's lock; through an
+//! append map they are written by the thread that runs the workload; and the disk looks at a file
+//! that may be appended to on that thread alone ([`super::State::on_watched_thread`]).
+
+#![allow(unsafe_code, reason = "a map is raw memory; this room gives it to the engine")]
+
+use std::sync::Arc;
+
+use kv::storage::map::Memory;
+use memmap2::{MmapMut, MmapRaw};
+use parking_lot::Mutex;
+
+/// The longest file there can be.
+pub const FILE_LIMIT: usize = 4 << 20;
+
+/// Regions that nobody uses, all zeros.
+static FREE: Mutex<Vec<MmapRaw>> = Mutex::new(Vec::new());
+
+/// Zeroed memory for one file.
+pub struct Region {
+    /// Only `None` while it is dropped.
+    memory: Option<MmapRaw>,
+    /// Where the region begins.
+    base: *mut u8,
+    /// Bytes from here on are zero: the longest that the file has been.
+    used: Mutex<usize>,
+}
+
+// SAFETY: `base` points into `memory`, which is Send + Sync; who reads and writes when is said
+// above.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    pub fn new() -> Region {
+        let free = FREE.lock().pop();
+        let memory = free.unwrap_or_else(|| {
+            MmapRaw::from(MmapMut::map_anon(FILE_LIMIT).expect("there is memory for a file"))
+        });
+        Region { base: memory.as_mut_ptr(), memory: Some(memory), used: Mutex::new(0) }
+    }
+
+    /// A region that begins with `bytes`.
+    pub fn with(bytes: &[u8]) -> Region {
+        let region = Region::new();
+        region.reach(bytes.len());
+        region.write(0, bytes);
+        region
+    }
+
+    /// Says that the file has had `len` bytes.
+    pub fn reach(&self, len: usize) {
+        let mut used = self.used.lock();
+        *used = len.max(*used);
+    }
+
+    pub fn bytes(&self, len: usize) -> &[u8] {
+        assert!(len <= FILE_LIMIT);
+        // SAFETY: the range lies inside the memory, which lives as long as self. Nobody writes to
+        // it while the disk's lock is held by the only thread that appends; no caller keeps it
+        // longer.
+        unsafe { std::slice::from_raw_parts(self.base, len) }
+    }
+
+    pub fn write(&self, at: usize, bytes: &[u8]) {
+        assert!(at + bytes.len() <= FILE_LIMIT);
+        // SAFETY: the range lies inside the memory. No slice of the region that covers it exists:
+        // the engine reads no byte that is written later on, and the disk holds its lock.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(at), bytes.len()) };
+    }
+
+    pub fn zero(&self, from: usize, to: usize) {
+        assert!(from <= to && to <= FILE_LIMIT);
+        // SAFETY: as for write.
+        unsafe { std::ptr::write_bytes(self.base.add(from), 0, to - from) };
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        let used = *self.used.lock();
+        self.zero(0, used);
+        FREE.lock().extend(self.memory.take());
+    }
+}
+
+/// A map of a file's first bytes.
+pub struct FileMap {
+    pub region: Arc<Region>,
+    pub len: usize,
+}
+
+// SAFETY: the region never moves and lives as long as self; `len` is at most FILE_LIMIT, which the
+// one who makes the map checks. Bytes that the engine has published are changed by nobody: only the
+// header page, which no map is read for, is written to afterwards.
+unsafe impl Memory for FileMap {
+    fn base(&self) -> *mut u8 {
+        self.region.base
+    }
+    fn len(&self) -> usize {
+        self.len
+    }
+}

@@ -1,0 +1,167 @@
+//! Power cuts and kills at every operation of random histories, on a simulated disk: what is
+//! reopened must be a prefix of the history that lacks nothing synced.
+//!
+//! A history has several epochs: each ends with a crash or a close, and the next goes on from a
+//! state that it left. The crash of an epoch is taken at every storage operation and between the
+//! calls, in sampled states, while the epoch goes on. `KV_TEST_SEED` gives another seed (a failure
+//! names the one of its history); `KV_CRASH_SECONDS` sets how long to go on, instead of a fixed
+//! number of histories.
+
+#![allow(clippy::print_stdout, reason = "how many states were examined is worth knowing")]
+
+mod common;
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::history::{History, Shape, Step, Sum};
+use common::oracle::{find, read, Expected, Oracle, Progress};
+use common::sim_disk::SimDisk;
+use common::store::Store;
+use common::{seed, Random};
+use kv::error::Result;
+use kv::options::{Options, ReadMode, SyncLevel};
+
+/// Histories in a usual run.
+const HISTORIES: u64 = 30;
+/// Epochs of one history.
+const EPOCHS: u64 = 3;
+/// At most so many states are drawn at each operation.
+const CUTS: u64 = 3;
+
+/// One epoch: a history that begins with what a disk holds.
+struct Epoch {
+    oracle: Arc<Oracle>,
+    history: History,
+    sums: Arc<Vec<Sum>>,
+    progress: Arc<Progress>,
+    with_thread: bool,
+    name: String,
+}
+
+impl Epoch {
+    /// Has the disk cut at every operation from now on.
+    fn watch(&self, disk: &SimDisk, random: &mut Random) {
+        let (oracle, name) = (Arc::clone(&self.oracle), self.name.clone());
+        let (sums, progress) = (Arc::clone(&self.sums), Arc::clone(&self.progress));
+        let mut random = Random(random.next());
+        disk.watch(Box::new(move |state, operation| {
+            for _ in 0..=random.below(CUTS) {
+                let step = progress.issued.load(Ordering::SeqCst);
+                let context = format!("{name}, power cut in step {step} before {operation:?}");
+                let expected = progress.expected(&sums, context, false);
+                oracle.examine(&state.cut(&mut random), &expected, &mut random);
+            }
+        }));
+    }
+
+    /// Crashes now, between two calls.
+    fn crash(&self, disk: &SimDisk, random: &mut Random) -> (SimDisk, Expected) {
+        let is_kill = random.below(4) == 0;
+        let what = if is_kill { "kill" } else { "power cut" };
+        let step = self.progress.issued.load(Ordering::SeqCst);
+        let context = format!("{}, {what} after step {step}", self.name);
+        let expected = self.progress.expected(&self.sums, context, is_kill);
+        let crashed = disk.look(|state| match is_kill {
+            true => state.kill(random),
+            false => state.cut(random),
+        });
+        (crashed, expected)
+    }
+
+    fn perform(&self, step: &Step, at: usize, disk: &SimDisk, store: Store) -> Result<Store> {
+        if !matches!(step, Step::Reopen) {
+            return step.perform(store.engine()).map(|()| store);
+        }
+        store.close()?;
+        self.progress.synced.store(at + 1, Ordering::SeqCst);
+        Store::open(disk, &self.oracle.options, self.with_thread)
+    }
+
+    /// Runs all steps; answers the database, open.
+    fn run(&self, disk: &SimDisk, mut store: Store, random: &mut Random) -> Store {
+        for (at, step) in self.history.steps.iter().enumerate() {
+            self.progress.issued.store(at + 1, Ordering::SeqCst);
+            store = self.perform(step, at, disk, store).unwrap_or_else(|error| {
+                self.oracle.fail(format!("{}, step {at}: {error}", self.name));
+                self.oracle.conclude();
+                unreachable!("a failure is concluded with a panic")
+            });
+            self.oracle.conclude();
+            self.progress.acknowledged.store(at + 1, Ordering::SeqCst);
+            let is_durable = self.oracle.options.sync == SyncLevel::Always && step.writes();
+            if is_durable || matches!(step, Step::Sync) {
+                self.progress.synced.store(at + 1, Ordering::SeqCst);
+            }
+            if random.below(2) == 0 {
+                let (crashed, expected) = self.crash(disk, random);
+                self.oracle.examine(&crashed, &expected, random);
+            }
+        }
+        store
+    }
+}
+
+/// Runs one history. Answers how many crash states were examined.
+fn run_history(seed: u64) -> u64 {
+    let mut random = Random(seed);
+    let shape = Shape::draw(&mut random);
+    let options = Options {
+        segment_size: shape.segment_size,
+        sync: if random.below(5) == 0 { SyncLevel::Always } else { SyncLevel::None },
+        read_mode: if random.below(3) == 0 { ReadMode::Pread } else { ReadMode::Mmap },
+        ..Options::default()
+    };
+    let with_thread = random.below(4) == 0;
+    let oracle = Arc::new(Oracle::new(options, format!("KV_TEST_SEED={seed}, {shape:?}")));
+    let mut disk = SimDisk::new(random.next());
+    let context = "the beginning".to_owned();
+    let mut expected = Progress::default().expected(&Arc::new(vec![Sum::default()]), context, true);
+    for number in 0..EPOCHS {
+        oracle.crash_recoveries(&disk, &expected, &mut random, 1);
+        let store = Store::open(&disk, &oracle.options, with_thread);
+        disk.unwatch();
+        oracle.conclude();
+        let store = store.unwrap_or_else(|e| panic!("{}, {}: {e}", oracle.name, expected.context));
+        let found = read(store.engine()).and_then(|held| find(&held, &expected).map(|_| held));
+        let held =
+            found.unwrap_or_else(|what| panic!("{}, {}: {what}", oracle.name, expected.context));
+        disk.set_writeback([0, 10, 100][random.below(3) as usize]);
+        let steps = 10 + random.below(90) as usize;
+        let history = History::draw(&shape, &held, steps, &mut random);
+        let epoch = Epoch {
+            oracle: Arc::clone(&oracle),
+            sums: Arc::new(history.sums.clone()),
+            history,
+            progress: Arc::default(),
+            with_thread,
+            name: format!("epoch {number}"),
+        };
+        epoch.watch(&disk, &mut random);
+        let store = epoch.run(&disk, store, &mut random);
+        disk.unwatch();
+        let (crashed, crash_expected) = epoch.crash(&disk, &mut random);
+        drop(store);
+        (disk, expected) = (crashed, crash_expected);
+    }
+    oracle.conclude();
+    oracle.states.load(Ordering::Relaxed)
+}
+
+#[test]
+fn what_a_crash_leaves_is_a_prefix() {
+    let limit = std::env::var("KV_CRASH_SECONDS").ok().and_then(|text| text.parse().ok());
+    let (start, first) = (Instant::now(), seed());
+    let is_over = |histories: u64| match limit {
+        Some(seconds) => start.elapsed() >= Duration::from_secs(seconds),
+        None => histories == HISTORIES,
+    };
+    let (mut states, mut histories) = (0, 0);
+    while !is_over(histories) {
+        states += run_history(first.wrapping_add(histories));
+        histories += 1;
+    }
+    let seconds = start.elapsed().as_secs_f32();
+    println!("{states} crash states of {histories} histories in {seconds:.1} s, seed {first}");
+}
