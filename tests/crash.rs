@@ -20,6 +20,7 @@ use common::oracle::{find, read, Expected, Oracle, Progress};
 use common::sim_disk::SimDisk;
 use common::store::Store;
 use common::{seed, Random};
+use kv::engine::Engine;
 use kv::error::Result;
 use kv::options::{Options, ReadMode, SyncLevel};
 
@@ -79,20 +80,22 @@ impl Epoch {
         Store::open(disk, &self.oracle.options, self.with_thread)
     }
 
-    /// Runs all steps; answers the database, open.
-    fn run(&self, disk: &SimDisk, mut store: Store, random: &mut Random) -> Store {
-        for (at, step) in self.history.steps.iter().enumerate() {
-            self.progress.issued.store(at + 1, Ordering::SeqCst);
+    /// Runs all steps that are left; answers the database, open.
+    fn run(self: &Arc<Self>, disk: &SimDisk, mut store: Store, random: &mut Random) -> Store {
+        while let Some((at, step)) = self.next_step() {
+            let is_compaction = matches!(step, Step::Compact);
+            if let (true, Store::Alone(engine)) = (is_compaction, &store) {
+                self.write_beside_compaction(disk, engine, random);
+            }
             store = self.perform(step, at, disk, store).unwrap_or_else(|error| {
                 self.oracle.fail(format!("{}, step {at}: {error}", self.name));
                 self.oracle.conclude();
                 unreachable!("a failure is concluded with a panic")
             });
+            disk.set_interlude(None);
             self.oracle.conclude();
-            self.progress.acknowledged.store(at + 1, Ordering::SeqCst);
-            let is_durable = self.oracle.options.sync == SyncLevel::Always && step.writes();
-            if is_durable || matches!(step, Step::Sync) {
-                self.progress.synced.store(at + 1, Ordering::SeqCst);
+            if !is_compaction {
+                self.note_done(at, step);
             }
             if random.below(2) == 0 {
                 let (crashed, expected) = self.crash(disk, random);
@@ -100,6 +103,47 @@ impl Epoch {
             }
         }
         store
+    }
+
+    /// Begins the next step.
+    fn next_step(&self) -> Option<(usize, &Step)> {
+        let at = self.progress.issued.load(Ordering::SeqCst);
+        let step = self.history.steps.get(at)?;
+        self.progress.issued.store(at + 1, Ordering::SeqCst);
+        Some((at, step))
+    }
+
+    fn note_done(&self, at: usize, step: &Step) {
+        self.progress.acknowledged.store(at + 1, Ordering::SeqCst);
+        let is_durable = self.oracle.options.sync == SyncLevel::Always && step.writes();
+        if is_durable || matches!(step, Step::Sync) {
+            self.progress.synced.store(at + 1, Ordering::SeqCst);
+        }
+    }
+
+    /// Has the next steps done in the middle of a compaction, as another thread would.
+    fn write_beside_compaction(
+        self: &Arc<Self>,
+        disk: &SimDisk,
+        engine: &Arc<Engine>,
+        random: &mut Random,
+    ) {
+        let (epoch, engine) = (Arc::clone(self), Arc::clone(engine));
+        let mut random = Random(random.next());
+        disk.set_interlude(Some(Box::new(move || {
+            for _ in 0..random.below(4) {
+                let next = epoch.progress.issued.load(Ordering::SeqCst);
+                let step = epoch.history.steps.get(next);
+                if !step.is_some_and(|step| step.writes() || matches!(step, Step::Sync)) {
+                    return;
+                }
+                let Some((at, step)) = epoch.next_step() else { return };
+                match step.perform(&engine) {
+                    Ok(()) => epoch.note_done(at, step),
+                    Err(e) => epoch.oracle.fail(format!("{}, step {at}: {e}", epoch.name)),
+                }
+            }
+        })));
     }
 }
 
@@ -130,14 +174,14 @@ fn run_history(seed: u64) -> u64 {
         disk.set_writeback([0, 10, 100][random.below(3) as usize]);
         let steps = 10 + random.below(90) as usize;
         let history = History::draw(&shape, &held, steps, &mut random);
-        let epoch = Epoch {
+        let epoch = Arc::new(Epoch {
             oracle: Arc::clone(&oracle),
             sums: Arc::new(history.sums.clone()),
             history,
             progress: Arc::default(),
             with_thread,
             name: format!("epoch {number}"),
-        };
+        });
         epoch.watch(&disk, &mut random);
         let store = epoch.run(&disk, store, &mut random);
         disk.unwatch();

@@ -1,5 +1,7 @@
 //! A database on a simulated disk, as a program has it or without its thread.
 
+use std::sync::Arc;
+
 use kv::db::Db;
 use kv::engine::{recover, Engine};
 use kv::error::Result;
@@ -9,7 +11,7 @@ use super::sim_disk::SimDisk;
 
 /// A database, with its maintenance thread or without: without, a history is the same in every run.
 pub enum Store {
-    Alone(Box<Engine>),
+    Alone(Arc<Engine>),
     WithThread(Db),
 }
 
@@ -18,7 +20,7 @@ impl Store {
     pub fn open(disk: &SimDisk, options: &Options, with_thread: bool) -> Result<Store> {
         Ok(match with_thread {
             true => Store::WithThread(Db::open_in(disk.storage(), options)?),
-            false => Store::Alone(Box::new(recover::open(disk.storage(), options.clone())?)),
+            false => Store::Alone(Arc::new(recover::open(disk.storage(), options.clone())?)),
         })
     }
 

@@ -98,8 +98,8 @@ pub struct FileMap {
 }
 
 // SAFETY: the region never moves and lives as long as self; `len` is at most FILE_LIMIT, which the
-// one who makes the map checks. Bytes that the engine has published are changed by nobody: only the
-// header page, which no map is read for, is written to afterwards.
+// one who makes the map checks. Bytes that the engine has published are changed by nobody, except
+// where it reads no map: in the header page, and behind the end of the log when that is cut.
 unsafe impl Memory for FileMap {
     fn base(&self) -> *mut u8 {
         self.region.base

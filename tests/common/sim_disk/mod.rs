@@ -52,6 +52,10 @@ enum NameChange {
 /// Called before an operation that changes something.
 pub type Watcher = Box<dyn FnMut(&State, Operation) + Send>;
 
+/// Called before a file is opened, with nothing locked: a moment for other work in the middle of a
+/// compaction.
+pub type Interlude = Box<dyn FnMut() + Send>;
+
 /// Everything a disk knows.
 pub struct State {
     inodes: Vec<Inode>,
@@ -72,6 +76,7 @@ pub struct State {
 struct Shared {
     state: Mutex<State>,
     watcher: Mutex<Option<Watcher>>,
+    interlude: Mutex<Option<Interlude>>,
 }
 
 /// The disk. Clones are the same disk.
@@ -99,7 +104,8 @@ impl SimDisk {
     }
 
     fn from_state(state: State) -> SimDisk {
-        let shared = Shared { state: Mutex::new(state), watcher: Mutex::new(None) };
+        let state = Mutex::new(state);
+        let shared = Shared { state, watcher: Mutex::default(), interlude: Mutex::default() };
         SimDisk { shared: Arc::new(shared) }
     }
 
@@ -117,6 +123,11 @@ impl SimDisk {
     /// Calls no watcher any more.
     pub fn unwatch(&self) {
         *self.shared.watcher.lock() = None;
+    }
+
+    /// Sets what is done whenever a file is opened.
+    pub fn set_interlude(&self, interlude: Option<Interlude>) {
+        *self.shared.interlude.lock() = interlude;
     }
 
     /// Says how often, in 256ths, an operation makes the kernel write something back by itself.
@@ -272,6 +283,11 @@ impl Storage for SimDisk {
     }
 
     fn open(&self, name: &str, _writable: bool) -> Result<Arc<dyn File>> {
+        let interlude = self.shared.interlude.lock().take();
+        if let Some(mut interlude) = interlude {
+            interlude();
+            self.set_interlude(Some(interlude));
+        }
         let inode = self.operate(Operation::Open, name)?.find(name)?;
         Ok(Arc::new(SimFile { disk: self.clone(), inode, name: name.to_owned() }))
     }
