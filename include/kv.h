@@ -16,7 +16,8 @@
  * 4. Handles are opaque. What new or open made, free or close takes back, and they take NULL
  *    quietly. A kv_db that was closed answers KV_CLOSED, however many are opened after it; the
  *    bytes of a kv_view stay readable until it is released, also after kv_close(). A child of
- *    fork() gets KV_FORKED: open databases after the fork.
+ *    fork() gets KV_FORKED from every call on its parent's databases, and cannot open its own once
+ *    the parent had opened one: fork first, or run another program with exec.
  * 5. One kv_db may be used by any number of threads at once. Every other handle belongs to one
  *    thread at a time. A thread must not be cancelled, nor leave by longjmp(), inside a call.
  * 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a
@@ -630,12 +631,11 @@ KV_NOEXCEPT;
  *   - KV_CLOSED: it was closed before, or another thread is closing it.
  *   - KV_INVALID_ARGUMENT: db is no handle.
  *   - KV_FORKED: it is the parent's, where it stays open.
- *   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_TOO_MANY_OPEN, KV_OUT_OF_MEMORY, KV_IO: it could
- *     not be closed tidily. Writes are as safe as after the death of the process; the next
- *     kv_open() takes longer.
- *   - KV_READ_ONLY: an earlier failure, which the message names, had stopped writes.
- *   - KV_UNKNOWN_OUTCOME: the last writes may not be on the medium.
- *   - KV_CORRUPT: damage was found; the message says where.
+ *   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_TOO_MANY_OPEN, KV_OUT_OF_MEMORY: it could not be
+ *     closed tidily. Writes are as safe as after the death of the process.
+ *   - KV_IO: the medium failed; the last writes may not be on it.
+ *   - KV_READ_ONLY: an earlier failure, which the message names, had stopped writes; what was
+ *     written shortly before it may not be on the medium.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Ownership: takes the database back. Calls with it return KV_CLOSED from now on.
@@ -818,9 +818,9 @@ KV_MUST_USE kv_status kv_delete(struct kv_db *db, const void *key, size_t key_le
  *   - KV_READ_ONLY: the database refuses writes; the message says since when.
  *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing is lost; try again when the
  *     system has room.
- *   - KV_PERMISSION_DENIED, KV_IO, KV_UNKNOWN_OUTCOME: the medium failed; they may survive a
- *     power cut or not, and the database refuses writes now.
- *   - KV_CORRUPT: damage was met; the message says where.
+ *   - KV_PERMISSION_DENIED: nothing is lost; try again when it is permitted.
+ *   - KV_IO: the medium failed; they may survive a power cut or not, and the database refuses
+ *     writes now.
  *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
  *
  * Threads: any number at once; they share the work.
@@ -830,7 +830,7 @@ KV_MUST_USE kv_status kv_sync(struct kv_db *db) KV_NOEXCEPT;
 
 /**
  * Rewrites the database until it holds no value that was replaced or deleted, and waits for it.
- * It does so by itself in the background; this is for a quiet hour, or before a copy is made.
+ * Nothing else gives their space back. It needs room for about one segment more meanwhile.
  *
  * @param db  The database.
  * @return
@@ -840,8 +840,8 @@ KV_MUST_USE kv_status kv_sync(struct kv_db *db) KV_NOEXCEPT;
  *   - KV_READ_ONLY: the database refuses writes; the message says since when.
  *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing is lost; try again when the
  *     system has room.
- *   - KV_PERMISSION_DENIED, KV_IO, KV_UNKNOWN_OUTCOME: nothing is lost; the message says what
- *     failed, and the database may refuse writes now.
+ *   - KV_PERMISSION_DENIED: nothing is lost; try again when it is permitted.
+ *   - KV_IO: nothing is lost; the message says what failed, and the database refuses writes now.
  *   - KV_CORRUPT: a record is damaged; it is left where it is, and the message says where.
  *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
  *
@@ -864,7 +864,8 @@ KV_MUST_USE kv_status kv_compact(struct kv_db *db) KV_NOEXCEPT;
  *   - KV_ALREADY_OPEN: close it first.
  *   - KV_LOCKED: another process has it open, whose pid the message names; try again later.
  *   - KV_FORKED: the parent of this process had opened databases before fork().
- *   - KV_NEWER_FORMAT, KV_CORRUPT: what is there cannot be told for sure; nothing is touched.
+ *   - KV_NEWER_FORMAT: a newer libkv wrote it, and must remove it; nothing is touched. (A damaged
+ *     database is removed as any other.)
  *   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system
  *     refused; part of it may be gone. Mend what the message names and try again.
  *   - KV_INTERNAL: a bug in libkv; report the message.

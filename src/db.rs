@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
-use crate::engine::{recover, Engine};
+use crate::engine::{destroy, recover, Engine};
 use crate::error::{Error, Kind, Result};
-use crate::format::name;
 use crate::options::Options;
 use crate::storage::posix::{self, PosixStorage};
 use crate::storage::{process, Storage};
@@ -108,24 +107,7 @@ impl Drop for Db {
 /// Removes the database in the directory `path`, and the directory if nothing else is in it.
 pub fn destroy(path: &Path) -> Result<()> {
     refuse_urls(path)?;
-    let storage = PosixStorage::open(path, false)?;
-    let names = storage.list()?;
-    let shown = path.display();
-    if !names.iter().any(|name| name == name::MANIFEST || name::parse_segment(name).is_some()) {
-        return Err(Error::new(Kind::NotADatabase, format!("{shown} is not a libkv database")));
-    }
-    let lock = storage.lock(name::LOCK)?;
-    // The manifest last: until then, what is left is known as a database.
-    let segments = names.iter().filter(|name| name::parse_segment(name).is_some());
-    for name in segments.map(String::as_str).chain([name::MANIFEST_NEW, name::MANIFEST]) {
-        match storage.remove(name) {
-            Err(error) if error.kind() != Kind::DoesNotExist => return Err(error),
-            _ => {}
-        }
-    }
-    storage.remove(name::LOCK)?;
-    storage.sync_directory()?;
-    drop(lock);
+    destroy::destroy(&PosixStorage::open(path, false)?)?;
     posix::remove_if_empty(path)
 }
 

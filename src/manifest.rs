@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::format::manifest::{
-    decode_frame, decode_header, encode_frame, encode_header, BadHeader, Edit, Frame,
+    decode_frame, decode_header, encode_frame, encode_header, frame_len, BadHeader, Edit, Frame,
     SealedSegment, Tail, HEADER_LEN,
 };
 use crate::format::segment::SegmentHeader;
@@ -146,7 +146,11 @@ impl Manifest {
                 "the file is longer than a manifest can be",
             ));
         }
-        let mut bytes = vec![0; len as usize];
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len as usize).map_err(|_| {
+            Error::new(Kind::OutOfMemory, format!("there is no memory for reading {path}"))
+        })?;
+        bytes.resize(len as usize, 0);
         file.read_at(&mut bytes, 0)?;
         let identity = decode_header(&bytes).map_err(|bad| refuse(&path, bad))?;
         let (state, end) = replay(&path, &bytes, &identity)?;
@@ -206,6 +210,22 @@ impl Manifest {
     }
 }
 
+/// An error if the directory's manifest is of no libkv, or of a newer one. Damage is no obstacle.
+pub fn check_owner(storage: &dyn Storage) -> Result<()> {
+    let file = storage.open(name::MANIFEST, false)?;
+    let mut header = [0; HEADER_LEN];
+    if file.len()? < header.len() as u64 {
+        return Ok(());
+    }
+    file.read_at(&mut header, 0)?;
+    match decode_header(&header) {
+        Err(bad @ (BadHeader::NotAManifest | BadHeader::Newer(_))) => {
+            Err(refuse(&format!("{}/{}", storage.path(), name::MANIFEST), bad))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn refuse(path: &str, bad: BadHeader) -> Error {
     match bad {
         BadHeader::NotAManifest => Error::new(
@@ -238,6 +258,7 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, u64)>
             Frame::End if at > HEADER_LEN as u64 => return Ok((state, at)),
             // The first frame was synced before the file got its name.
             Frame::End => return Err(Error::corrupt(path, at, "the first frame is missing")),
+            Frame::Unknown => return Err(Error::corrupt(path, at, "an edit is unknown")),
             Frame::Bad(what) => {
                 // Every frame is on the medium before the next is begun: an interrupted one is the
                 // last.
@@ -251,8 +272,24 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, u64)>
     }
 }
 
+/// Whether a frame that verifies begins anywhere behind `at`.
 fn whole_frame_after(bytes: &[u8], identity: &Identity, at: u64) -> bool {
-    (at + 8..bytes.len() as u64)
-        .step_by(8)
-        .any(|offset| matches!(decode_frame(bytes, &identity.uuid, offset), Frame::Edits(..)))
+    // An interrupted write is short. A file made so that every byte looks like the length of a long
+    // frame could keep this busy for hours: past this much work it is damage in any case.
+    let mut work = 64 * bytes.len() as u64 + (64 << 20);
+    for offset in (at + 8..bytes.len() as u64).step_by(8) {
+        let rest = bytes.len() as u64 - offset;
+        match frame_len(&bytes[offset as usize..]) {
+            Some(len) if len <= rest => match work.checked_sub(len) {
+                Some(left) => work = left,
+                None => return true,
+            },
+            _ => continue,
+        }
+        let frame = decode_frame(bytes, &identity.uuid, offset);
+        if matches!(frame, Frame::Edits(..) | Frame::Unknown) {
+            return true;
+        }
+    }
+    false
 }

@@ -16,7 +16,7 @@ use crate::format::segment::{SegmentKind, OVERHEAD};
 use crate::index::Location;
 use crate::segment::active::{self, ActiveSegment, FullSegment};
 use crate::segment::scan::{Found, Item, Scan};
-use crate::segment::Segment;
+use crate::segment::{Body, Segment};
 
 /// Passes over the segments. A second one takes the tombstones that the first had to keep because
 /// of segments it came to later; the third is for what writers leave meanwhile.
@@ -33,6 +33,7 @@ impl Engine {
             if victims.is_empty() {
                 break;
             }
+            self.note_opened(&mut self.writer.lock()).map_err(|error| self.latch.watch(error))?;
             for group in self.groups(&victims) {
                 self.compact_group(group).map_err(|error| self.latch.watch(error))?;
             }
@@ -48,11 +49,8 @@ impl Engine {
             self.make_room(&mut writer, 0)?;
             self.roll(&mut writer, 0).map_err(|error| self.latch.watch(error))?;
         }
-        let next = writer.next_sequence;
         drop(writer);
-        self.sync_to(next)?;
-        self.seal_in_background();
-        self.latch.check()
+        self.seal()
     }
 
     /// Sealed segments with garbage, those with the oldest records first.
@@ -96,7 +94,7 @@ impl Engine {
             self.swing(moved)?;
         }
         for full in &output.full {
-            let body = self.sealed_body(full)?;
+            let body = Body::of_sealed(&full.file, full.len, self.options.read_mode)?;
             self.table.replace(&Arc::new(full.segment.with_body(body)));
         }
         for victim in victims {
@@ -167,11 +165,12 @@ impl Engine {
 
     /// Points the index to the copy, unless a newer record has come meanwhile.
     fn swing(&self, moved: &Move) -> Result<()> {
+        let segments = self.table.read();
         let entry = self.index.entry(moved.hash, |location| Ok(location == moved.from))?;
         if entry.location().is_some() {
             entry.set(moved.to);
         } else {
-            self.table.read().of(moved.to)?.add_dead(moved.len);
+            segments.of(moved.to)?.add_dead(moved.len);
         }
         Ok(())
     }

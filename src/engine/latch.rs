@@ -26,9 +26,13 @@ impl Latch {
 
     /// Closes the latch if `error` leaves the disk's state unknown, and passes the error on.
     pub fn watch(&self, error: Error) -> Error {
-        if !is_harmless(error.kind()) {
-            self.close(&error);
+        if is_harmless(error.kind()) {
+            return error;
         }
+        // Whatever else the system says of a file that is ours, that it is not there for one, is a
+        // failing disk.
+        let error = if is_final(error.kind()) { error } else { error.with_kind(Kind::Io) };
+        self.close(&error);
         error
     }
 
@@ -58,12 +62,11 @@ impl Latch {
 
 /// Whether a failure with this answer changed nothing on disk that matters.
 fn is_harmless(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::NoSpace
-            | Kind::TooManyOpen
-            | Kind::OutOfMemory
-            | Kind::PermissionDenied
-            | Kind::ReadOnly
-    )
+    use Kind::{Corrupt, NoSpace, OutOfMemory, PermissionDenied, ReadOnly, TooManyOpen};
+    matches!(kind, NoSpace | TooManyOpen | OutOfMemory | PermissionDenied | ReadOnly | Corrupt)
+}
+
+/// Whether a failure is reported as what it is.
+fn is_final(kind: Kind) -> bool {
+    matches!(kind, Kind::Io | Kind::Internal | Kind::UnknownOutcome)
 }

@@ -109,7 +109,9 @@ impl Engine {
             .then(|| Duration::from_millis(self.options.sync_interval_ms));
         let mut next_sync = interval.map(|interval| Instant::now() + interval);
         while self.sync_bell.wait(next_sync) {
-            self.seal_in_background();
+            if self.seal_in_background() {
+                self.sync_bell.ring();
+            }
             if let (Some(interval), Some(due)) = (interval, next_sync) {
                 if Instant::now() >= due {
                     // A failure is kept by the latch; whoever writes next hears of it.

@@ -4,6 +4,7 @@
 //! one may take those to its right only. Readers take the table (shared) and one piece (shared).
 
 pub mod compact;
+pub mod destroy;
 pub mod latch;
 pub mod maintenance;
 pub mod read;
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::index::hash::KeyHasher;
-use crate::index::{Index, Location};
+use crate::index::{Entry, Index, Location};
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::segment::table::{SegmentTable, Segments};
@@ -75,7 +76,7 @@ impl Engine {
     }
 }
 
-/// Reads of the log on the index's behalf: is this the key's record, and how long is it?
+/// Reads of the log on the index's behalf: whose record is this, and how long is it?
 struct Lookup<'a> {
     segments: &'a Segments<'a>,
     hasher: &'a KeyHasher,
@@ -87,17 +88,17 @@ impl<'a> Lookup<'a> {
         Lookup { segments, hasher, scratch: Vec::new() }
     }
 
-    /// The length of the record at `location`, if it is a record of `key`.
-    fn record_of(&mut self, location: Location, key: &[u8]) -> Result<Option<usize>> {
-        let segment = self.segments.of(location)?;
-        let offset = segment.offset(location);
-        let record = segment.record(offset, &mut self.scratch)?;
-        if record.key() == key {
-            return Ok(Some(record.header.record_len()));
-        }
-        // Another key with the same tag, or this key's bytes damaged: only the checksum tells.
-        segment.verify(&record, offset)?;
-        Ok(None)
+    /// Locks the index entry of `key`; answers it with the length of the record that it points to.
+    fn entry<'i>(&mut self, index: &'i Index, hash: u64, key: &[u8]) -> Result<(Entry<'i>, usize)> {
+        let mut len = 0;
+        let entry = index.entry(hash, |location| {
+            let segment = self.segments.of(location)?;
+            let offset = segment.offset(location);
+            let record = segment.record(offset, &mut self.scratch)?;
+            len = record.header.record_len();
+            segment.is_of(key, &record, offset)
+        })?;
+        Ok((entry, len))
     }
 
     /// The hash of the key of the record at `location`.

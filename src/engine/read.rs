@@ -116,10 +116,7 @@ impl Engine {
             let segment = segments.of(location)?;
             let offset = segment.offset(location);
             let record = segment.record(offset, &mut scratch)?;
-            if record.key() != key {
-                // Another key with the same tag, or this key's bytes damaged: only the checksum
-                // tells.
-                segment.verify(&record, offset)?;
+            if !segment.is_of(key, &record, offset)? {
                 return Ok(None);
             }
             visit(segment, &record, offset).map(Some)

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::Engine;
 use crate::error::Result;
 use crate::format::manifest::{Edit, SealedSegment, Tail};
-use crate::options::ReadMode;
 use crate::segment::active::{self, FullSegment};
 use crate::segment::Body;
 
@@ -42,15 +41,14 @@ impl Engine {
 
     /// Puts the log on the medium, older segments before younger ones.
     fn sync_log(&self, syncer: &mut Syncer) -> Result<()> {
-        // First what is to be synced, then the sync: what is appended meanwhile waits for the next
-        // one.
-        let (active, next_sequence) = {
+        // First what is to be synced, then the sync: what comes meanwhile waits for the next one.
+        let (full, active, next_sequence) = {
             let writer = self.writer.lock();
             let active = writer.active.as_ref();
             let active = active.map(|a| (Arc::clone(a.segment()), Arc::clone(a.file()), a.len()));
-            (active, writer.next_sequence)
+            (writer.full.len(), active, writer.next_sequence)
         };
-        self.seal_full_segments()?;
+        self.seal_full_segments(full)?;
         if let Some((segment, file, len)) = active {
             file.sync()?;
             if syncer.marked != (segment.header.id, len) {
@@ -63,34 +61,38 @@ impl Engine {
         Ok(())
     }
 
-    /// Seals what the writer has left behind, unless someone is doing so. For the maintenance
-    /// thread.
-    pub(super) fn seal_in_background(&self) {
+    /// Returns when all segments that were full before the call are sealed.
+    pub(super) fn seal(&self) -> Result<()> {
         let _syncer = self.syncer.lock();
-        if self.latch.check().is_ok() {
-            // What the latch does not keep, a full disk for one, is tried again with the next sync.
-            let _ = self.seal_full_segments().map_err(|error| self.latch.watch(error));
-        }
+        self.latch.check()?;
+        let count = self.writer.lock().full.len();
+        self.seal_full_segments(count).map_err(|error| self.latch.watch(error))
     }
 
-    /// Puts full segments on the medium, notes them as sealed, and from then on reads them as the
-    /// options say. The caller holds the syncer's lock.
-    fn seal_full_segments(&self) -> Result<()> {
-        loop {
-            let Some(full) = self.writer.lock().full.front().cloned() else { return Ok(()) };
+    /// Seals the oldest segment that the writer has left behind. Answers whether there are more.
+    /// One at a time, so that those who wait for a sync or a compaction get their turn between two.
+    pub(super) fn seal_in_background(&self) -> bool {
+        let _syncer = self.syncer.lock();
+        if self.latch.check().is_err() {
+            return false;
+        }
+        // What the latch does not keep, a full disk for one, is tried again with the next sync.
+        let sealed = self.seal_full_segments(1).map_err(|error| self.latch.watch(error));
+        sealed.is_ok() && !self.writer.lock().full.is_empty()
+    }
+
+    /// Puts the `count` oldest full segments on the medium, notes them as sealed, and from then on
+    /// reads them as the options say. The caller holds the syncer's lock.
+    fn seal_full_segments(&self, count: usize) -> Result<()> {
+        for _ in 0..count {
+            let Some(full) = self.writer.lock().full.front().cloned() else { break };
             full.sync()?;
             self.manifest.lock().append(&[Edit::Seal(sealed(&full))])?;
-            let body = self.sealed_body(&full)?;
+            let body = Body::of_sealed(&full.file, full.len, self.options.read_mode)?;
             self.table.replace(&Arc::new(full.segment.with_body(body)));
             self.writer.lock().full.pop_front();
         }
-    }
-
-    pub(super) fn sealed_body(&self, full: &FullSegment) -> Result<Body> {
-        Ok(match self.options.read_mode {
-            ReadMode::Mmap => Body::Mapped(full.file.map(full.len)?),
-            ReadMode::Pread => Body::File(Arc::clone(&full.file), full.len),
-        })
+        Ok(())
     }
 
     /// Puts everything on the medium and notes that the database was closed. The engine is not used

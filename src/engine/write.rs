@@ -60,12 +60,7 @@ impl Engine {
             self.make_room(&mut writer, record.len)?;
             let segments = self.table.read();
             let mut lookup = Lookup::new(&segments, &self.hasher);
-            let mut old_len = 0;
-            let mut entry = self.index.entry(hash, |location| {
-                let len = lookup.record_of(location, key)?;
-                old_len = len.unwrap_or(0);
-                Ok(len.is_some())
-            })?;
+            let (mut entry, old_len) = lookup.entry(&self.index, hash, key)?;
             entry.reserve(&mut |location| lookup.hash_at(location))?;
             let old = entry.location();
             let (location, sequence) = writer.append(&record, key, value);
@@ -73,9 +68,7 @@ impl Engine {
             if let Some(old) = old {
                 segments.of(old)?.add_dead(old_len);
             }
-            if writer.comes_near_limit() {
-                self.ahead_bell.ring();
-            }
+            self.look_ahead(&mut writer);
             sequence
         };
         self.acknowledge(sequence)
@@ -99,20 +92,24 @@ impl Engine {
             }
             let segments = self.table.read();
             let mut lookup = Lookup::new(&segments, &self.hasher);
-            let mut old_len = 0;
-            let entry = self.index.entry(hash, |location| {
-                let len = lookup.record_of(location, key)?;
-                old_len = len.unwrap_or(0);
-                Ok(len.is_some())
-            })?;
+            let (entry, old_len) = lookup.entry(&self.index, hash, key)?;
             let Some(old) = entry.location() else { return Ok(false) };
             let (location, sequence) = writer.append(&record, key, &[]);
             entry.remove();
             segments.of(old)?.add_dead(old_len);
             segments.of(location)?.add_dead(record.len);
+            self.look_ahead(&mut writer);
             sequence
         };
         self.acknowledge(sequence).map(|()| true)
+    }
+
+    /// Wakes the thread that allocates ahead, when there is something to do for it.
+    #[inline]
+    fn look_ahead(&self, writer: &mut Writer) {
+        if writer.active.as_mut().is_some_and(ActiveSegment::comes_near_limit) {
+            self.ahead_bell.ring();
+        }
     }
 
     /// Returns when the record of `sequence` is as durable as the database promises.
@@ -138,10 +135,7 @@ impl Engine {
 
     #[cold]
     fn make_room_slowly(&self, writer: &mut Writer, len: usize) -> Result<()> {
-        if !writer.opened {
-            self.manifest.lock().append(&[Edit::Opened])?;
-            writer.opened = true;
-        }
+        self.note_opened(writer)?;
         if let Some(active) = &mut writer.active {
             if active.make_room(len)? {
                 return Ok(());
@@ -150,6 +144,15 @@ impl Engine {
         self.roll(writer, len)?;
         let fresh = writer.active.as_mut().map(|active| active.make_room(len)).transpose()?;
         fresh.filter(|&fits| fits).map(|_| ()).ok_or_else(active::does_not_fit)
+    }
+
+    /// Makes sure that the manifest knows that the database is being written.
+    pub(super) fn note_opened(&self, writer: &mut Writer) -> Result<()> {
+        if !writer.opened {
+            self.manifest.lock().append(&[Edit::Opened])?;
+            writer.opened = true;
+        }
+        Ok(())
     }
 
     /// Goes on in a new segment, which has room for a record of `len` bytes.
@@ -198,11 +201,6 @@ impl Writer {
     /// Whether a record of `len` bytes can be appended at once.
     fn has_room(&self, len: usize) -> bool {
         self.opened && self.active.as_ref().is_some_and(|active| active.has_room(len))
-    }
-
-    #[inline]
-    fn comes_near_limit(&mut self) -> bool {
-        self.active.as_mut().is_some_and(ActiveSegment::comes_near_limit)
     }
 
     /// Appends a record for which room was made; answers where it is, and its sequence.

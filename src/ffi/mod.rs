@@ -15,7 +15,8 @@
 //! 4. Handles are opaque. What new or open made, free or close takes back, and they take NULL
 //!    quietly. A kv_db that was closed answers KV_CLOSED, however many are opened after it; the
 //!    bytes of a kv_view stay readable until it is released, also after kv_close(). A child of
-//!    fork() gets KV_FORKED: open databases after the fork.
+//!    fork() gets KV_FORKED from every call on its parent's databases, and cannot open its own once
+//!    the parent had opened one: fork first, or run another program with exec.
 //! 5. One kv_db may be used by any number of threads at once. Every other handle belongs to one
 //!    thread at a time. A thread must not be cancelled, nor leave by longjmp(), inside a call.
 //! 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a

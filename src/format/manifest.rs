@@ -146,6 +146,14 @@ pub enum Frame {
     End,
     /// A frame begins that does not verify: damaged, or its write was interrupted.
     Bad(&'static str),
+    /// A frame that verifies, with an edit that this version does not know.
+    Unknown,
+}
+
+/// Bytes of the frame at the start of `bytes`, as its head says.
+pub fn frame_len(bytes: &[u8]) -> Option<u64> {
+    let len = bytes.get(..FRAME_HEAD).map(|head| get_u32(head, 0) as usize)?;
+    (len > 0).then(|| (FRAME_HEAD + align_up(len)) as u64)
 }
 
 /// Decodes the frame at `offset` of the manifest `file`.
@@ -169,7 +177,7 @@ pub fn decode_frame(file: &[u8], uuid: &[u8; 16], offset: u64) -> Frame {
     while !reader.is_empty() {
         match decode_edit(&mut reader) {
             Some(edit) => edits.push(edit),
-            None => return Frame::Bad("a frame holds an unknown edit"),
+            None => return Frame::Unknown,
         }
     }
     Frame::Edits(edits, offset + (FRAME_HEAD + align_up(len)) as u64)

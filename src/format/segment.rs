@@ -64,7 +64,7 @@ pub struct SegmentHeader {
     pub kind: SegmentKind,
     /// No record has a lower sequence.
     pub base_sequence: u64,
-    /// Every record was its key's newest when all writes below this sequence had been applied.
+    /// Every put was its key's newest when all writes below this sequence had been applied.
     /// 0 for a log segment.
     pub horizon: u64,
 }

@@ -13,6 +13,7 @@ use crate::format::name;
 use crate::format::record::{Header, Record, HEADER_LEN};
 use crate::format::segment::SegmentHeader;
 use crate::index::Location;
+use crate::options::ReadMode;
 use crate::storage::map::Map;
 use crate::storage::{File, Storage};
 
@@ -22,6 +23,16 @@ pub enum Body {
     Mapped(Map),
     /// The file, up to this length.
     File(Arc<dyn File>, u64),
+}
+
+impl Body {
+    /// How a sealed segment of `len` bytes is read.
+    pub fn of_sealed(file: &Arc<dyn File>, len: u64, mode: ReadMode) -> Result<Body> {
+        Ok(match mode {
+            ReadMode::Mmap => Body::Mapped(file.map(len)?),
+            ReadMode::Pread => Body::File(Arc::clone(file), len),
+        })
+    }
 }
 
 /// One file of the log.
@@ -121,6 +132,16 @@ impl Segment {
         } else {
             Err(self.damaged(offset, "the checksum of the record does not match"))
         }
+    }
+
+    /// Whether `record`, found at `offset`, is one of `key`. If it is not, it may be another key
+    /// with the same tag in the index, or this key's bytes damaged: only the checksum tells.
+    #[inline]
+    pub fn is_of(&self, key: &[u8], record: &Record, offset: u64) -> Result<bool> {
+        if record.key() == key {
+            return Ok(true);
+        }
+        self.verify(record, offset).map(|()| false)
     }
 
     /// The sequence of one of this segment's records.

@@ -2,8 +2,8 @@
 //! bytes.
 //!
 //! The space is dealt out in pages of 1 MiB, so that segments of any size lie in it without holes.
-//! A segment of one record, however large, takes one page, since only where records begin has a
-//! location.
+//! A sealed segment of one record, however large, takes one page once the database is opened again,
+//! since only where records begin has a location.
 
 use std::sync::Arc;
 

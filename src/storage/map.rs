@@ -39,7 +39,7 @@ unsafe impl Memory for memmap2::MmapRaw {
 }
 
 /// The size of a page, or a multiple of it, on the machines that libkv runs on.
-const PAGE: usize = 4096;
+const PAGE: usize = 64 << 10;
 
 struct Region {
     memory: Box<dyn Memory>,

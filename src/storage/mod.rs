@@ -84,8 +84,8 @@ pub trait File: Send + Sync {
     /// cache may show bytes that the medium does not have.
     fn drop_cache(&self) -> Result<()>;
 
-    /// Maps the first `len` bytes for reading. The file has them, and is not cut below them while
-    /// the map lives.
+    /// Maps the first `len` bytes for reading. The file has them, and is not cut below what is read
+    /// of them while the map lives.
     fn map(&self, len: u64) -> Result<Map>;
 
     /// Maps `capacity` bytes for appending from `start` on. The file may be shorter: the map

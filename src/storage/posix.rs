@@ -70,9 +70,15 @@ impl PosixStorage {
 fn create_directory(path: &Path) -> Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => sync_parent(path),
+        // Whoever made it may have died before its name was on the medium.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && is_empty(path) => sync_parent(path),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(Error::io(format_args!("create the directory {}", path.display()), &e)),
     }
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Removes the directory for good, unless there is anything in it, which is then left alone.

@@ -22,7 +22,7 @@ use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE};
 use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location};
 use crate::manifest::{LiveSegment, Manifest};
-use crate::options::{OnDamage, Options, ReadMode};
+use crate::options::{OnDamage, Options};
 use crate::segment::active::{self, ActiveSegment};
 use crate::segment::scan::{Found, Item, Scan};
 use crate::segment::table::SegmentTable;
@@ -175,7 +175,7 @@ impl Recovery {
         Ok(header.map(|header| (header, SyncMark::decode(&page, header.salt))))
     }
 
-    /// Opens the file of a segment that the manifest knows; `len` is what it must have at least.
+    /// Opens the file of a segment that the manifest knows.
     fn open_segment(
         &self,
         header: SegmentHeader,
@@ -200,13 +200,6 @@ impl Recovery {
         Ok((file, mark, path))
     }
 
-    fn body(&self, file: &Arc<dyn File>, len: u64) -> Result<Body> {
-        Ok(match self.options.read_mode {
-            ReadMode::Mmap => Body::Mapped(file.map(len)?),
-            ReadMode::Pread => Body::File(Arc::clone(file), len),
-        })
-    }
-
     fn read_sealed(&mut self, header: SegmentHeader, sealed: SealedSegment) -> Result<()> {
         let (file, _, path) = self.open_segment(header, false)?;
         let len = file.len()?;
@@ -216,7 +209,7 @@ impl Recovery {
         }
         // Where records begin: a single one begins in the first page, however long it is.
         let span = if sealed.records == 1 { HEADER_PAGE as u64 + 8 } else { len };
-        let body = self.body(&file, len)?;
+        let body = Body::of_sealed(&file, len, self.options.read_mode)?;
         let storage = Arc::clone(&self.storage);
         let segment = self.table.add(span, |base| Segment::new(header, &*storage, body, base))?;
         let mut scan = Scan::new(file, header, len);
@@ -245,12 +238,7 @@ impl Recovery {
         let is_tombstone = record.header.kind == RecordKind::Tombstone;
         let segments = self.table.read();
         let mut lookup = Lookup::new(&segments, &self.hasher);
-        let mut old_len = 0;
-        let mut entry = self.index.entry(hash, |location| {
-            let len = lookup.record_of(location, record.key())?;
-            old_len = len.unwrap_or(0);
-            Ok(len.is_some())
-        })?;
+        let (mut entry, old_len) = lookup.entry(&self.index, hash, record.key())?;
         entry.reserve(&mut |location| lookup.hash_at(location))?;
         let location = segment.location(found.offset);
         if let Some(old) = entry.location() {
@@ -313,7 +301,7 @@ impl Recovery {
             self.storage.remove(&name::segment(id))?;
         }
         for full in &self.full {
-            let body = self.body(&full.file, full.sealed.len)?;
+            let body = Body::of_sealed(&full.file, full.sealed.len, self.options.read_mode)?;
             self.table.replace(&Arc::new(full.segment.with_body(body)));
         }
         Ok(())

@@ -1,0 +1,30 @@
+//! Removing a database: its files and no others.
+
+use crate::error::{Error, Kind, Result};
+use crate::format::name;
+use crate::manifest;
+use crate::storage::Storage;
+
+/// Removes the files of the database in `storage`. Nobody has it open, nor can until it is gone.
+pub fn destroy(storage: &dyn Storage) -> Result<()> {
+    let names = storage.list()?;
+    if names.iter().any(|name| name == name::MANIFEST) {
+        manifest::check_owner(storage)?;
+    } else if !names.iter().any(|name| name::parse_segment(name).is_some()) {
+        let message = format!("{} is not a libkv database", storage.path());
+        return Err(Error::new(Kind::NotADatabase, message));
+    }
+    let _lock = storage.lock(name::LOCK)?;
+    for name in names.iter().filter(|name| name::parse_segment(name).is_some()) {
+        storage.remove(name)?;
+    }
+    // The manifest after them: until then, what is left is known as a database.
+    storage.sync_directory()?;
+    for name in [name::MANIFEST_NEW, name::MANIFEST, name::LOCK] {
+        match storage.remove(name) {
+            Err(error) if error.kind() != Kind::DoesNotExist => return Err(error),
+            _ => {}
+        }
+    }
+    storage.sync_directory()
+}
