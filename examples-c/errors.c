@@ -94,16 +94,21 @@ static void show_paths(const char *path)
 
 static void show_fork(kv_db *db)
 {
-    int how;
+    int channel[2];
+    char done = 0;
     fflush(stdout);
+    expect(pipe(channel) == 0, "pipe");
     pid_t child = fork();
     expect(child >= 0, "fork");
     if (child == 0) {
         show("use a database in a child of fork()", kv_sync(db), KV_FORKED);
         fflush(stdout);
-        _exit(EXIT_SUCCESS);
+        _exit(write(channel[1], &done, 1) == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
     }
-    expect(waitpid(child, &how, 0) == child && how == 0, "the child went well");
+    close(channel[1]);
+    expect(read(channel[0], &done, 1) == 1, "the child went well");
+    close(channel[0]);
+    waitpid(child, NULL, 0);
 }
 
 int main(void)
