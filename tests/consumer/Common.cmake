@@ -11,9 +11,12 @@ endfunction()
 
 # configure(source build option...): as the build under test was configured.
 function(configure source build)
+    # A list that goes through two calls as one argument.
+    string(REPLACE ";" "\\;" flags "${CARGO_FLAGS}")
     run("${CMAKE_COMMAND}" -S "${source}" -B "${build}" -G "${GENERATOR}"
         "-DCMAKE_BUILD_TYPE=${CONFIG}" "-DCMAKE_C_COMPILER=${CC}" "-DCMAKE_CXX_COMPILER=${CXX}"
-        "-DKV_CARGO_TARGET_DIR=${CARGO_TARGET_DIR}" "-DKV_CARGO_FLAGS=${CARGO_FLAGS}" ${ARGN})
+        "-DKV_CARGO_TARGET_DIR=${CARGO_TARGET_DIR}" "-DKV_CARGO_TARGET=${CARGO_TARGET}"
+        "-DKV_CARGO_FLAGS=${flags}" ${ARGN})
 endfunction()
 
 # check_tree(prefix libdir): all that is installed is there, and nothing else.

@@ -14,6 +14,7 @@ function(kv_add_consumer test script)
         "-DCC=${CMAKE_C_COMPILER}"
         "-DCXX=${CMAKE_CXX_COMPILER}"
         "-DCARGO_TARGET_DIR=${KV_CARGO_TARGET_DIR}"
+        "-DCARGO_TARGET=${KV_CARGO_TARGET}"
         "-DCARGO_FLAGS=${KV_CARGO_FLAGS}"
         ${ARGN} -P "${consumer}/${script}")
     set_tests_properties(consumer.${test} PROPERTIES TIMEOUT 600 LABELS consumer)
