@@ -1,5 +1,4 @@
-# Runs the command after "--" in DIRECTORY, which is emptied before, and fails when the command
-# does.
+# Runs the command after "--" in DIRECTORY, emptied before, and fails when the command does.
 file(REMOVE_RECURSE "${DIRECTORY}")
 file(MAKE_DIRECTORY "${DIRECTORY}")
 

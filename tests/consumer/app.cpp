@@ -13,7 +13,7 @@ int main(int argc, char **argv) {
     const std::string greeting(static_cast<char *>(value), length);
     kv_free(value);
     if (status == KV_OK) status = kv_close(db);
-    std::cout << "libkv " << kv_version() << ": " << greeting << " ("
-              << kv_strerror(status) << ")\n";
+    std::cout << "libkv " << kv_version() << ": " << greeting << '\n';
+    if (status != KV_OK) std::cerr << kv_strerror(status) << '\n';
     return status == KV_OK && greeting == "hello" ? 0 : 1;
 }
