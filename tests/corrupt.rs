@@ -9,12 +9,13 @@
 mod common;
 mod damage;
 
-use common::{seed, Random};
+use common::{copy_directory, seed, Random};
 use damage::{look, options, read_all, read_files};
-use damage::{Answer, Bench, Builder, Damage, Model, Sample};
+use damage::{Answer, Bench, Builder, Damage, Sample};
 use kv::db::Db;
 use kv::error::Kind;
 use kv::format::name::MANIFEST;
+use kv::format::record::record_len;
 use kv::format::segment::HEADER_PAGE;
 use kv::options::OnDamage;
 
@@ -155,7 +156,7 @@ impl Bench<'_> {
         let thorough = if self.cases < 1_000 { 3 } else { 101 };
         match self.try_damage(&[damage]) {
             Answer::Holds(writes) if self.cases.is_multiple_of(thorough) => {
-                self.go_on(&self.sample.states[writes], &damage.what);
+                self.go_on(writes, damage);
             }
             Answer::Refused if self.cases.is_multiple_of(thorough) => {
                 self.read_what_is_left(damage)
@@ -165,20 +166,30 @@ impl Bench<'_> {
     }
 
     /// What was lost stays lost, and what is written stays.
-    fn go_on(&self, state: &Model, context: &str) {
-        let mut state = state.clone();
-        let key = b"one more".to_vec();
+    fn go_on(&mut self, writes: usize, damage: &Damage) {
+        let context = format!("{}, {}, written to", self.sample.name, damage.what);
+        let mut state = self.sample.states[writes].clone();
+        let key = b"again".to_vec();
+        // As long as the first record that was lost, so that the ones behind it would fit on.
+        let len = record_len(key.len(), 0, false);
+        let value_len = self.sample.lost_len(writes).map_or(1, |lost| lost - len);
         let mut keys = self.sample.keys.clone();
         keys.push(key.clone());
+        self.lay_out(&[damage]);
         for round in 0..2_u8 {
-            let found = look(&self.path(), &keys).expect(context);
-            assert!(found == state, "{context}: other data after reopening");
-            let db = Db::open(&self.path(), &options(OnDamage::Fail)).expect(context);
-            db.put(&key, &[round]).expect(context);
-            state.insert(key.clone(), [round].into());
+            let db = Db::open(&self.path(), &options(OnDamage::Fail)).expect(&context);
+            let value = vec![round; value_len];
+            db.put(&key, &value).expect(&context);
+            state.insert(key.clone(), value.into());
+            // Killed at once it must hold, since closing cuts off what is behind.
+            let copy = self.path().with_extension("copy");
+            copy_directory(&self.path(), &copy);
+            assert!(look(&copy, &keys).expect(&context) == state, "{context} and killed");
+            std::fs::remove_dir_all(&copy).expect("the copy can be removed");
             drop(db);
+            let found = look(&self.path(), &keys).expect(&context);
+            assert!(found == state, "{context} and closed");
         }
-        assert!(look(&self.path(), &keys).expect(context) == state, "{context}: after writing");
     }
 
     /// Read-only, a damaged database gives no value that was not written, and changes no file.

@@ -186,6 +186,14 @@ impl Sample {
         }
     }
 
+    /// Bytes of the record that came after so many writes, if it was not on the medium.
+    pub fn lost_len(&self, writes: usize) -> Option<usize> {
+        let tail = self.tail.as_ref()?;
+        let at = writes.checked_sub(tail.before)?;
+        let start = at.checked_sub(1).map_or(HEADER_PAGE, |before| tail.ends[before]);
+        tail.ends.get(at).map(|end| end - start)
+    }
+
     pub fn segments(&self) -> Vec<&str> {
         let names = self.files.keys().map(String::as_str);
         names.filter(|name| name::parse_segment(name).is_some()).collect()
