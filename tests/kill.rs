@@ -104,11 +104,11 @@ impl Aim {
         }
     }
 
-    /// How long after it the child is killed: a put takes microseconds, a compaction milliseconds.
-    fn delay(&self, random: &mut Random) -> Duration {
+    /// How long after it the child is killed: within some puts, or anywhere in the stage.
+    fn delay(&self, notes: &Notes, random: &mut Random) -> Duration {
         Duration::from_micros(match self {
             Aim::Steps(_) => random.below(100),
-            Aim::Stage(_) => skewed(random, 4_000),
+            Aim::Stage(stage) => random.below(notes.length_of(*stage).as_micros() as u64 + 100),
         })
     }
 
@@ -120,12 +120,6 @@ impl Aim {
                 Aim::Stage(stage) => notes.is_at(*stage),
             }
     }
-}
-
-/// A number below `bound`, small ones more often than large ones.
-fn skewed(random: &mut Random, bound: u64) -> u64 {
-    let part = random.below(bound) + 1;
-    random.below(part)
 }
 
 /// What is kept of a run.
@@ -190,7 +184,7 @@ impl Run {
     /// Lets a child work, and kills it unless it is done first. Answers whether it was done.
     fn let_a_child_die(&mut self) -> bool {
         let aim = Aim::draw(&mut self.random);
-        let delay = aim.delay(&mut self.random);
+        let delay = aim.delay(&self.notes, &mut self.random);
         let mut child = self.start_child();
         let started = Instant::now();
         while !aim.is_reached(&self.notes, self.steps) {

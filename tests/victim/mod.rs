@@ -1,10 +1,12 @@
 //! What a killed child and its parent agree on: the history, where things are, and the notes they
 //! share.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use kv::options::{Options, SyncLevel};
 use memmap2::{MmapOptions, MmapRaw};
@@ -85,13 +87,16 @@ pub enum Stage {
 /// A page that parent and child share.
 pub struct Notes {
     map: MmapRaw,
+    /// The stage that this process entered last, and when.
+    entered: Cell<(Stage, Instant)>,
 }
 
 impl Notes {
     pub fn open(path: &Path) -> Notes {
         let file = OpenOptions::new().read(true).write(true).open(path);
         let map = MmapOptions::new().len(4096).map_raw(&file.expect("the notes are there"));
-        Notes { map: map.expect("the notes can be mapped") }
+        let entered = Cell::new((Stage::Starting, Instant::now()));
+        Notes { map: map.expect("the notes can be mapped"), entered }
     }
 
     pub fn create(path: &Path) -> Notes {
@@ -127,7 +132,18 @@ impl Notes {
         self.word(3)
     }
 
+    /// How long the stage lasted the last time, in microseconds.
+    fn lasted(&self, stage: Stage) -> &AtomicU64 {
+        self.word(8 + stage as usize)
+    }
+
+    pub fn length_of(&self, stage: Stage) -> Duration {
+        Duration::from_micros(self.lasted(stage).load(Ordering::SeqCst))
+    }
+
     pub fn enter(&self, stage: Stage) {
+        let (left, since) = self.entered.replace((stage, Instant::now()));
+        self.lasted(left).store(since.elapsed().as_micros() as u64, Ordering::SeqCst);
         self.stage().store(stage as u64, Ordering::SeqCst);
     }
 
