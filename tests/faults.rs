@@ -164,13 +164,15 @@ impl Run {
     }
 
     fn succeed(&mut self, step: &Step) {
+        // Deleting what is not there writes nothing, and syncs nothing.
+        let is_nothing = matches!(step, Step::Delete { key } if self.held[*key].is_none());
         step.apply(&mut self.held);
         if step.writes() {
             self.sums.push(sum(&self.held));
             self.acknowledged = self.sums.len() - 1;
         }
-        let is_always = self.oracle.options.sync == SyncLevel::Always && step.writes();
-        if is_always || matches!(step, Step::Sync) {
+        let is_always = self.oracle.options.sync == SyncLevel::Always;
+        if is_always && step.writes() && !is_nothing || matches!(step, Step::Sync) {
             self.synced = self.acknowledged;
         }
     }

@@ -41,6 +41,9 @@ pub struct Shape {
     /// One of so many values is large.
     large_every: u64,
     keys: u64,
+    /// Whether all records have one length, so that what was written before a crash would fit in
+    /// exactly behind what is written after it.
+    even: bool,
     /// Of 100 steps, how many are …
     deletes: u64,
     syncs: u64,
@@ -106,6 +109,7 @@ impl Shape {
             large,
             large_every: 1 + random.below(4),
             keys: 2 + random.below(KEYS as u64 - 1),
+            even: random.below(4) == 0,
             deletes: random.below(30),
             syncs: [0, 3, 8, 25][random.below(4) as usize],
             compactions: [0, 2, 5][random.below(3) as usize],
@@ -113,8 +117,9 @@ impl Shape {
         }
     }
 
-    fn value(&self, random: &mut Random) -> Vec<u8> {
+    fn value(&self, key_len: usize, random: &mut Random) -> Vec<u8> {
         let len = match random.below(self.large_every) {
+            _ if self.even => self.large / 16 - key_len as u64,
             0 if random.below(60) == 0 => self.segment_size + random.below(self.large),
             0 => self.large / 10 + random.below(self.large * 9 / 10),
             _ => [0, random.below(20), random.below(600), 4000][random.below(4) as usize],
@@ -143,7 +148,7 @@ impl Shape {
             Some(1) => Step::Sync,
             Some(2) => Step::Compact,
             Some(_) => Step::Reopen,
-            None => Step::Put { key, value: self.value(random) },
+            None => Step::Put { key, value: self.value(self::key(key).len(), random) },
         }
     }
 }
