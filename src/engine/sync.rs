@@ -9,6 +9,9 @@ use crate::format::manifest::{Edit, SealedSegment, Tail};
 use crate::segment::active::{self, FullSegment};
 use crate::segment::Body;
 
+/// How many segments the background thread seals before it lets others sync.
+const SEALED_AT_ONCE: usize = 8;
+
 /// What the one who syncs needs; holding its lock is being the one who syncs.
 #[derive(Default)]
 pub struct Syncer {
@@ -69,25 +72,30 @@ impl Engine {
         self.seal_full_segments(count).map_err(|error| self.latch.watch(error))
     }
 
-    /// Seals the oldest segment that the writer has left behind. Answers whether there are more.
-    /// One at a time, so that those who wait for a sync or a compaction get their turn between two.
+    /// Seals some of the segments that the writer has left behind. Answers whether there are more.
+    /// Not all at once, so that those who wait for a sync or a compaction get their turn.
     pub(super) fn seal_in_background(&self) -> bool {
         let _syncer = self.syncer.lock();
         if self.latch.check().is_err() {
             return false;
         }
         // What the latch does not keep, a full disk for one, is tried again with the next sync.
-        let sealed = self.seal_full_segments(1).map_err(|error| self.latch.watch(error));
-        sealed.is_ok() && !self.writer.lock().full.is_empty()
+        let sealed = self.seal_full_segments(SEALED_AT_ONCE);
+        sealed.map_err(|error| self.latch.watch(error)).is_ok()
+            && !self.writer.lock().full.is_empty()
     }
 
     /// Puts the `count` oldest full segments on the medium, notes them as sealed, and from then on
     /// reads them as the options say. The caller holds the syncer's lock.
     fn seal_full_segments(&self, count: usize) -> Result<()> {
-        for _ in 0..count {
-            let Some(full) = self.writer.lock().full.front().cloned() else { break };
-            full.sync()?;
-            self.manifest.lock().append(&[Edit::Seal(sealed(&full))])?;
+        let full: Vec<_> = self.writer.lock().full.iter().take(count).cloned().collect();
+        if full.is_empty() {
+            return Ok(());
+        }
+        full.iter().try_for_each(|full| full.sync())?;
+        let edits: Vec<Edit> = full.iter().map(|full| Edit::Seal(sealed(full))).collect();
+        self.manifest.lock().append(&edits)?;
+        for full in full {
             let body = Body::of_sealed(&full.file, full.len, self.options.read_mode)?;
             self.table.replace(&Arc::new(full.segment.with_body(body)));
             self.writer.lock().full.pop_front();
