@@ -1,0 +1,66 @@
+//! Damage under an open database: whoever meets it hears of it, and everything else goes on.
+//!
+//! A byte of one value in a sealed segment is changed in the file while the database has it open.
+
+mod common;
+
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use common::{segments_in, TempDir};
+use kv::db::Db;
+use kv::error::Kind;
+use kv::options::{Options, ReadMode, SyncLevel};
+
+/// Changes a byte in the middle of the value that consists of `byte`.
+fn damage(path: &Path, byte: u8) {
+    for segment in segments_in(path) {
+        let bytes = std::fs::read(&segment).expect("the segment can be read");
+        if let Some(at) = bytes.windows(100).position(|window| window == [byte; 100]) {
+            let file = std::fs::File::options().write(true).open(&segment);
+            let file = file.expect("the segment can be written");
+            file.write_all_at(&[!byte], at as u64 + 50).expect("the segment can be written");
+            return;
+        }
+    }
+    panic!("the value is nowhere");
+}
+
+fn run(read_mode: ReadMode) {
+    let directory = TempDir::new("live-damage");
+    let path = directory.join("db");
+    let options =
+        Options { segment_size: 1 << 20, sync: SyncLevel::None, read_mode, ..Options::default() };
+    let db = Db::open(&path, &options).expect("a new database opens");
+    for number in 0..10_u8 {
+        db.put(&[number], &vec![number; 300_000]).expect("put");
+    }
+    db.delete(&[9]).expect("delete");
+    db.sync().expect("sync");
+    damage(&path, 1);
+
+    let error = db.get(&[1], |value| value.len()).expect_err("the value is damaged");
+    assert_eq!(error.kind(), Kind::Corrupt);
+    assert!(error.to_string().contains(".seg is damaged at byte "), "{error}");
+    assert_eq!(db.view(&[1]).err().map(|error| error.kind()), Some(Kind::Corrupt));
+    db.delete(&[2]).expect("delete, which makes the segment worth compacting");
+    let error = db.compact().expect_err("compaction does not copy what is damaged");
+    assert_eq!(error.kind(), Kind::Corrupt);
+
+    for number in [0, 3, 4, 5, 6, 7, 8] {
+        let whole = db.get(&[number], |value| value == vec![number; 300_000]).expect("get");
+        assert_eq!(whole, Some(true), "key {number}");
+    }
+    db.put(&[1], b"written anew").expect("put in the place of what is damaged");
+    let found = db.get(&[1], <[u8]>::to_vec).expect("get");
+    assert_eq!(found.as_deref(), Some(&b"written anew"[..]));
+    db.close().expect("close");
+    let error = Db::open(&path, &options).err().expect("what was damaged is still there");
+    assert_eq!(error.kind(), Kind::Corrupt);
+}
+
+#[test]
+fn damage_is_told_to_who_meets_it() {
+    run(ReadMode::Mmap);
+    run(ReadMode::Pread);
+}
