@@ -158,7 +158,7 @@ fn run_history(seed: u64) -> u64 {
         ..Options::default()
     };
     let with_thread = random.below(4) == 0;
-    let oracle = Arc::new(Oracle::new(options, format!("KV_TEST_SEED={seed}, {shape:?}")));
+    let oracle = Arc::new(Oracle::new(options, &shape, seed));
     let mut disk = SimDisk::new(random.next());
     let context = "the beginning".to_owned();
     let mut expected = Progress::default().expected(&Arc::new(vec![Sum::default()]), context, true);

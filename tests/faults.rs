@@ -75,7 +75,7 @@ impl Run {
             read_mode: if random.below(3) == 0 { ReadMode::Pread } else { ReadMode::Mmap },
             ..Options::default()
         };
-        let oracle = Arc::new(Oracle::new(options, format!("KV_TEST_SEED={seed}, {shape:?}")));
+        let oracle = Arc::new(Oracle::new(options, &shape, seed));
         let disk = SimDisk::new(random.next());
         disk.set_writeback([0, 10, 100][random.below(3) as usize]);
         Run {

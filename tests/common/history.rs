@@ -117,9 +117,16 @@ impl Shape {
         }
     }
 
+    /// What key and value of a record have together, if all records have one length.
+    pub fn even_len(&self) -> Option<usize> {
+        self.even.then_some(self.large as usize / 16)
+    }
+
     fn value(&self, key_len: usize, random: &mut Random) -> Vec<u8> {
+        if let Some(len) = self.even_len() {
+            return random.bytes(len - key_len);
+        }
         let len = match random.below(self.large_every) {
-            _ if self.even => self.large / 16 - key_len as u64,
             0 if random.below(60) == 0 => self.segment_size + random.below(self.large),
             0 => self.large / 10 + random.below(self.large * 9 / 10),
             _ => [0, random.below(20), random.below(600), 4000][random.below(4) as usize],

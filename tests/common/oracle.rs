@@ -8,7 +8,8 @@ use kv::engine::{recover, Engine};
 use kv::options::Options;
 use parking_lot::Mutex;
 
-use super::history::{content_of, digest, key, sum, Content, Sum};
+use super::history::{content_of, digest, key, sum, Content, Shape, Sum};
+use super::sim_disk::fault::Operation;
 use super::sim_disk::SimDisk;
 use super::Random;
 
@@ -18,6 +19,8 @@ const MAX_DEPTH: u32 = 3;
 /// The judge of one history. The first failure is kept, and nothing is examined after it.
 pub struct Oracle {
     pub options: Options,
+    /// What key and value have together, if all records of the history have one length.
+    even_len: Option<usize>,
     /// Says which history this is.
     pub name: String,
     pub states: AtomicU64,
@@ -72,10 +75,11 @@ impl Expected {
 type Verdict<T> = std::result::Result<T, String>;
 
 impl Oracle {
-    pub fn new(options: Options, name: String) -> Oracle {
+    pub fn new(options: Options, shape: &Shape, seed: u64) -> Oracle {
         Oracle {
             options,
-            name,
+            even_len: shape.even_len(),
+            name: format!("KV_TEST_SEED={seed}, {shape:?}"),
             states: AtomicU64::new(0),
             failure: Mutex::default(),
             failed: AtomicBool::new(false),
@@ -145,6 +149,9 @@ impl Oracle {
         disk.unwatch();
         let (engine, content) = opened?;
         let step = find(&content, expected)?;
+        if depth > MAX_DEPTH {
+            return Ok(());
+        }
         match random.below(8) {
             0 => {
                 // What was served once is there for good.
@@ -184,10 +191,12 @@ impl Oracle {
         let (oracle, expected) = (Arc::clone(self), expected.clone());
         let mut random = Random(random.next());
         disk.watch(Box::new(move |state, operation| {
-            if random.below(3) != 0 {
+            // Between a rename and the sync that makes it last, a kill is of most interest.
+            let is_rename = operation == Operation::SyncDirectory;
+            if !is_rename && random.below(3) != 0 {
                 return;
             }
-            let (disk, what, low) = match random.below(4) {
+            let (disk, what, low) = match random.below(if is_rename { 2 } else { 4 }) {
                 0 => (state.kill(&mut random), "kill", expected.low),
                 _ => (state.cut(&mut random), "power cut", expected.durable),
             };
@@ -200,27 +209,28 @@ impl Oracle {
     /// A recovered database takes writes, which survive a power cut, and compaction changes
     /// nothing.
     fn go_on(
-        &self,
+        self: &Arc<Self>,
         disk: &SimDisk,
         engine: Engine,
         mut content: Content,
         random: &mut Random,
     ) -> Verdict<()> {
+        let mut sums = vec![sum(&content)];
         for round in 0..3 {
-            let number = random.below(content.len() as u64) as usize;
-            if round == 1 {
-                let deleted = engine.delete(&key(number));
-                let deleted = deleted.map_err(|e| format!("a delete after recovery: {e}"))?;
-                if deleted != content[number].take().is_some() {
-                    return Err(format!("a delete after recovery answers {deleted}"));
-                }
-            } else {
-                let len = random.below(3000) as usize;
-                let value = random.bytes(len);
-                let put = engine.put(&key(number), &value);
-                put.map_err(|e| format!("a put after recovery: {e}"))?;
-                content[number] = Some(digest(&value));
-            }
+            self.write_once(&engine, &mut content, round == 2, random)?;
+            sums.push(sum(&content));
+            // What was cut off does not come back behind the new records.
+            let killed = disk.look(|state| state.kill(random));
+            self.must_hold(&killed, &content, "after recovery, a write and a kill")?;
+            let context = "after recovery, writes and a power cut".to_owned();
+            let (sums, high) = (Arc::new(sums.clone()), sums.len() - 1);
+            let expected = Expected { sums, low: 0, high, durable: 0, context };
+            self.examine_at(
+                &disk.look(|state| state.cut(random)),
+                &expected,
+                random,
+                MAX_DEPTH + 1,
+            );
         }
         engine.sync().map_err(|e| format!("sync after recovery: {e}"))?;
         let mut cut = disk.look(|state| state.cut(random));
@@ -234,6 +244,31 @@ impl Oracle {
         engine.shut_down().map_err(|e| format!("closing after recovery: {e}"))?;
         drop(engine);
         self.must_hold(disk, &content, "after recovery and closing")
+    }
+
+    /// A put or a delete, with a record as long as those of the history if they all have one
+    /// length.
+    fn write_once(
+        &self,
+        engine: &Engine,
+        content: &mut Content,
+        is_delete: bool,
+        random: &mut Random,
+    ) -> Verdict<()> {
+        let number = random.below(content.len() as u64) as usize;
+        let key = key(number);
+        if is_delete {
+            let deleted = engine.delete(&key);
+            let deleted = deleted.map_err(|e| format!("a delete after recovery: {e}"))?;
+            let was_there = content[number].take().is_some();
+            let wrong = || format!("a delete after recovery answers {deleted}");
+            return (deleted == was_there).then_some(()).ok_or_else(wrong);
+        }
+        let len = self.even_len.map_or_else(|| random.below(3000) as usize, |len| len - key.len());
+        let value = random.bytes(len);
+        engine.put(&key, &value).map_err(|e| format!("a put after recovery: {e}"))?;
+        content[number] = Some(digest(&value));
+        Ok(())
     }
 
     /// The database on `disk` opens and holds `content`.
