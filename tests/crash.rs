@@ -209,3 +209,27 @@ fn what_a_crash_leaves_is_a_prefix() {
     let seconds = start.elapsed().as_secs_f32();
     println!("{states} crash states of {histories} histories in {seconds:.1} s, seed {first}");
 }
+
+#[test]
+fn a_log_that_lost_all_its_records_goes_on() {
+    let options = Options { segment_size: 128 << 10, sync: SyncLevel::None, ..Options::default() };
+    for seed in 0..50 {
+        let mut random = Random(seed);
+        let disk = SimDisk::new(seed);
+        let store = Store::open(&disk, &options, false).expect("a new database opens");
+        for number in 0..4_u8 {
+            store.engine().put(&[number], &random.bytes(60_000)).expect("put");
+        }
+        let cut = disk.look(|state| state.cut(&mut random));
+        let store = Store::open(&cut, &options, false).expect("it opens after a power cut");
+        // The first does not fit into what is left of the log's last segment.
+        store.engine().put(b"long", &random.bytes(200_000)).expect("put");
+        store.engine().put(b"short", b"value").expect("put");
+        let killed = cut.look(|state| state.kill(&mut random));
+        let store = Store::open(&killed, &options, false).expect("it opens after a kill");
+        for (key, len) in [(&b"long"[..], 200_000), (b"short", 5)] {
+            let found = store.engine().value_len(key).expect("read");
+            assert_eq!(found, Some(len), "seed {seed}");
+        }
+    }
+}
