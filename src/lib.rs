@@ -1,5 +1,6 @@
 //! libkv: an embeddable key-value store. This file is the map of the crate and nothing else.
 
+mod cpu;
 pub mod db;
 pub mod engine;
 pub mod error;

@@ -16,7 +16,7 @@ use crate::format::segment::{SegmentKind, OVERHEAD};
 use crate::index::Location;
 use crate::segment::active::{self, ActiveSegment, FullSegment};
 use crate::segment::scan::{Found, Item, Scan};
-use crate::segment::{Body, Segment};
+use crate::segment::Segment;
 
 /// Passes over the segments. A second one takes the tombstones that the first had to keep because
 /// of segments it came to later; the third is for what writers leave meanwhile.
@@ -93,10 +93,6 @@ impl Engine {
         for moved in &output.moves {
             self.swing(moved)?;
         }
-        for full in &output.full {
-            let body = Body::of_sealed(&full.file, full.len, self.options.read_mode)?;
-            self.table.replace(&Arc::new(full.segment.with_body(body)));
-        }
         for victim in victims {
             self.table.remove(victim);
             // The manifest does not know it any more: if this fails, the next open removes it.
@@ -144,7 +140,9 @@ impl Engine {
     /// Puts the output in the place of the victims, in one step.
     fn commit(&self, victims: &[Arc<Segment>], output: &mut Output) -> Result<()> {
         output.finish_segment();
-        for full in &output.full {
+        for full in &mut output.full {
+            full.settle(self.options.read_mode)?;
+            self.table.replace(&full.segment);
             full.sync()?;
         }
         self.storage.sync_directory()?;

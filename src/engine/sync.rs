@@ -4,10 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::Engine;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::format::manifest::{Edit, SealedSegment, Tail};
 use crate::segment::active::{self, FullSegment};
-use crate::segment::Body;
 
 /// How many segments the background thread seals before it lets others sync.
 const SEALED_AT_ONCE: usize = 8;
@@ -51,7 +50,12 @@ impl Engine {
             let active = active.map(|a| (Arc::clone(a.segment()), Arc::clone(a.file()), a.len()));
             (writer.full.len(), active, writer.next_sequence)
         };
-        self.seal_full_segments(full)?;
+        let full = self.sync_full_segments(full)?;
+        match self.note_sealed(full) {
+            // They are on the medium. That the manifest does not know it costs the next open time.
+            Err(error) if error.kind() == Kind::NoSpace => {}
+            noted => noted?,
+        }
         if let Some((segment, file, len)) = active {
             file.sync()?;
             if syncer.marked != (segment.header.id, len) {
@@ -69,7 +73,8 @@ impl Engine {
         let _syncer = self.syncer.lock();
         self.latch.check()?;
         let count = self.writer.lock().full.len();
-        self.seal_full_segments(count).map_err(|error| self.latch.watch(error))
+        let sealed = self.sync_full_segments(count).and_then(|full| self.note_sealed(full));
+        sealed.map_err(|error| self.latch.watch(error))
     }
 
     /// Seals some of the segments that the writer has left behind. Answers whether there are more.
@@ -79,28 +84,48 @@ impl Engine {
         if self.latch.check().is_err() {
             return false;
         }
+        let synced = self.sync_full_segments(SEALED_AT_ONCE);
         // What the latch does not keep, a full disk for one, is tried again with the next sync.
-        let sealed = self.seal_full_segments(SEALED_AT_ONCE);
-        sealed.map_err(|error| self.latch.watch(error)).is_ok()
-            && !self.writer.lock().full.is_empty()
+        let sealed = synced.and_then(|full| self.note_sealed(full));
+        let sealed = sealed.map_err(|error| self.latch.watch(error));
+        sealed.is_ok() && !self.writer.lock().full.is_empty()
     }
 
-    /// Puts the `count` oldest full segments on the medium, notes them as sealed, and from then on
-    /// reads them as the options say. The caller holds the syncer's lock.
-    fn seal_full_segments(&self, count: usize) -> Result<()> {
-        let full: Vec<_> = self.writer.lock().full.iter().take(count).cloned().collect();
-        if full.is_empty() {
+    /// Puts the `count` oldest full segments on the medium and takes them out of the writer's
+    /// queue. The caller holds the syncer's lock, so nobody else takes any.
+    fn sync_full_segments(&self, count: usize) -> Result<Vec<FullSegment>> {
+        let mut full: Vec<FullSegment> = {
+            let mut writer = self.writer.lock();
+            let count = count.min(writer.full.len());
+            writer.full.drain(..count).collect()
+        };
+        let synced = full.iter_mut().try_for_each(|full| {
+            full.settle(self.options.read_mode)?;
+            self.table.replace(&full.segment);
+            full.sync()
+        });
+        match synced {
+            Ok(()) => Ok(full),
+            Err(error) => {
+                self.keep_for_later(full);
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes in the manifest that these segments, which are on the medium, are sealed.
+    fn note_sealed(&self, full: Vec<FullSegment>) -> Result<()> {
+        let edits: Vec<Edit> = full.iter().map(|full| Edit::Seal(sealed(full))).collect();
+        if edits.is_empty() {
             return Ok(());
         }
-        full.iter().try_for_each(|full| full.sync())?;
-        let edits: Vec<Edit> = full.iter().map(|full| Edit::Seal(sealed(full))).collect();
-        self.manifest.lock().append(&edits)?;
-        for full in full {
-            let body = Body::of_sealed(&full.file, full.len, self.options.read_mode)?;
-            self.table.replace(&Arc::new(full.segment.with_body(body)));
-            self.writer.lock().full.pop_front();
-        }
-        Ok(())
+        self.manifest.lock().append(&edits).inspect_err(|_| self.keep_for_later(full))
+    }
+
+    /// Puts segments that could not be sealed back in front of the queue.
+    fn keep_for_later(&self, full: Vec<FullSegment>) {
+        let mut writer = self.writer.lock();
+        full.into_iter().rev().for_each(|full| writer.full.push_front(full));
     }
 
     /// Puts everything on the medium and notes that the database was closed. The engine is not used

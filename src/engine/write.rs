@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
 
 use super::{Engine, Lookup};
 use crate::error::{Error, Kind, Result};
@@ -20,7 +19,7 @@ pub struct Writer {
     /// The segment that is being written. There is none before the first write.
     pub active: Option<ActiveSegment>,
     /// Full segments that are not yet on the medium, oldest first.
-    pub full: VecDeque<Arc<FullSegment>>,
+    pub full: VecDeque<FullSegment>,
     /// The sequence of the next record.
     pub next_sequence: u64,
     /// Whether the manifest knows that the database is being written.
@@ -177,7 +176,7 @@ impl Engine {
         }
         if let Some(old) = writer.active.replace(fresh) {
             let full = old.seal(writer.next_sequence);
-            writer.full.push_back(Arc::new(full));
+            writer.full.push_back(full);
             self.sync_bell.ring();
         }
         Ok(())

@@ -3,12 +3,11 @@
 //! A hint may be out of date, or half old and half new; then the wrong line is fetched, and nothing
 //! else happens.
 
-#![allow(unsafe_code, reason = "prefetching has no safe interface")]
-
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::piece::{fraction_of, home_of, Bucket, Piece};
+use crate::cpu;
 
 /// The shape of one piece, as it was when the piece last grew.
 pub struct Hint {
@@ -43,19 +42,6 @@ impl Hint {
         let buckets = self.buckets.load(Ordering::Relaxed);
         let precision = self.precision.load(Ordering::Relaxed) as u32;
         let home = home_of(fraction_of(hash, precision), buckets, precision);
-        fetch(base.wrapping_add(home));
+        cpu::fetch(base.wrapping_add(home));
     }
 }
-
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn fetch(bucket: *const Bucket) {
-    use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-    // SAFETY: prefetching reads nothing that the program can see, and never faults, whatever the
-    // address.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(bucket.cast()) };
-}
-
-/// Other processors have no stable interface for it.
-#[cfg(not(target_arch = "x86_64"))]
-fn fetch(_bucket: *const Bucket) {}

@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::name;
 use crate::format::record::{Prepared, Seal, SEAL_LEN};
 use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE, OVERHEAD};
+use crate::options::ReadMode;
 use crate::storage::map::{AppendMap, Map};
 use crate::storage::{File, Storage};
 
@@ -222,9 +223,18 @@ impl ActiveSegment {
 }
 
 impl FullSegment {
-    /// Puts the segment on the medium and gives back what was allocated beyond its end.
-    pub fn sync(&self) -> Result<()> {
+    /// Gives back what was allocated beyond the end, and reads the segment from now on as a sealed
+    /// one. To be done before it is synced: while it is mapped for writing, a sync takes the pages'
+    /// write permission away one by one, and interrupts every processor for each.
+    pub fn settle(&mut self, mode: ReadMode) -> Result<()> {
         self.file.truncate(self.len)?;
+        let body = Body::of_sealed(&self.file, self.len, mode)?;
+        self.segment = Arc::new(self.segment.with_body(body));
+        Ok(())
+    }
+
+    /// Puts the segment on the medium.
+    pub fn sync(&self) -> Result<()> {
         self.file.sync()
     }
 }

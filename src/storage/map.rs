@@ -9,6 +9,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
+use crate::cpu;
+
 /// Memory that a map may stand on.
 ///
 /// # Safety
@@ -40,6 +42,9 @@ unsafe impl Memory for memmap2::MmapRaw {
 
 /// The size of a page, or a multiple of it, on the machines that libkv runs on.
 const PAGE: usize = 64 << 10;
+
+/// Bytes in a cache line, as a step for fetching ahead.
+const CACHE_LINE: usize = 64;
 
 struct Region {
     memory: Box<dyn Memory>,
@@ -85,6 +90,15 @@ impl Map {
     #[inline]
     pub fn published(&self) -> usize {
         self.region.published.load(Ordering::Acquire)
+    }
+
+    /// Begins to fetch the cache lines of `offset..offset + len`. They need not be published, nor
+    /// even inside the map.
+    #[inline]
+    pub fn prefetch(&self, offset: usize, len: usize) {
+        for at in (offset..offset + len).step_by(CACHE_LINE) {
+            cpu::fetch(self.region.base.wrapping_add(at));
+        }
     }
 
     /// Touches the pages of `from..to`, so that writing there takes no page faults. The file has
