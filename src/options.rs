@@ -61,6 +61,8 @@ const GIB: u64 = 1 << 30;
 pub const MIN_SEGMENT_SIZE: u64 = MIB;
 /// The largest `segment_size`.
 pub const MAX_SEGMENT_SIZE: u64 = 2 * GIB;
+/// The range of `segment_size`, for messages.
+const SEGMENT_SIZES: &str = "1MiB to 2GiB";
 /// The longest `sync_interval_ms`: a day.
 pub const MAX_SYNC_INTERVAL_MS: u64 = 86_400_000;
 
@@ -84,7 +86,7 @@ impl Options {
     pub fn set_segment_size(&mut self, bytes: u64) -> Result<()> {
         let allowed = MIN_SEGMENT_SIZE..=MAX_SEGMENT_SIZE;
         if !allowed.contains(&bytes) {
-            return Err(invalid("segment_size", &bytes.to_string(), "1MiB to 2GiB"));
+            return Err(invalid("segment_size", &bytes.to_string(), SEGMENT_SIZES));
         }
         self.segment_size = bytes;
         Ok(())
@@ -102,7 +104,10 @@ impl Options {
     /// Sets the option called `name` from text, as a configuration file or a command line has it.
     pub fn set_text(&mut self, name: &str, value: &str) -> Result<()> {
         match name {
-            "segment_size" => self.set_segment_size(parse_bytes(name, value)?),
+            "segment_size" => {
+                let set = self.set_segment_size(parse_bytes(name, value)?);
+                set.map_err(|_| invalid(name, value, SEGMENT_SIZES))
+            }
             "sync" => parse_choice(name, value, &SYNC_LEVELS).map(|v| self.sync = v),
             "sync_interval_ms" => {
                 let ms = value.parse().map_err(|_| invalid(name, value, "1 to 86400000"))?;
@@ -232,6 +237,7 @@ mod tests {
         assert_eq!(error.kind(), Kind::UnknownOption);
         assert!(error.to_string().contains("segment_size"), "{error}");
         let error = options.set_text("segment_size", "3GiB").unwrap_err();
+        assert!(error.to_string().contains("\"3GiB\""), "as the user wrote it: {error}");
         assert!(error.to_string().contains("1MiB to 2GiB"), "{error}");
         let error = options.set_text("sync", "sometimes").unwrap_err();
         assert!(error.to_string().contains("none, interval, always"), "{error}");

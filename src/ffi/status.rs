@@ -108,7 +108,7 @@ const STATUSES: [(kv_status, i32, &CStr); 29] = [
     (KV_UNKNOWN_OPTION, KV_CLASS_CALLER, c"unknown option"),
     (KV_INVALID_OPTION, KV_CLASS_CALLER, c"invalid value of an option"),
     (KV_UNSUPPORTED, KV_CLASS_CALLER, c"not supported"),
-    (KV_DOES_NOT_EXIST, KV_CLASS_CALLER, c"database does not exist"),
+    (KV_DOES_NOT_EXIST, KV_CLASS_CALLER, c"no such database or directory"),
     (KV_ALREADY_EXISTS, KV_CLASS_CALLER, c"database exists already"),
     (KV_NOT_A_DIRECTORY, KV_CLASS_CALLER, c"not a directory"),
     (KV_NOT_A_DATABASE, KV_CLASS_CALLER, c"directory holds no database"),
