@@ -327,3 +327,26 @@ fn what_a_fault_leaves_is_a_prefix() {
     let seconds = start.elapsed().as_secs_f32();
     println!("{states} crash states of {histories} histories in {seconds:.1} s, seed {first}");
 }
+
+#[test]
+fn a_disk_that_is_full_while_the_database_closes_does_not_make_it_look_damaged() {
+    let options = Options { segment_size: 128 << 10, sync: SyncLevel::None, ..Options::default() };
+    // The first write that needs a block is the one that notes a full segment as sealed.
+    for lasting in [false, true] {
+        let disk = SimDisk::new(1);
+        let store = Store::open(&disk, &options, false).expect("a new database opens");
+        for number in 0..4_u8 {
+            store.engine().put(&[number], &[number; 60_000]).expect("put");
+        }
+        let fault = Fault { of: Some(Operation::Write), after: 0, lasting, errno: ENOSPC };
+        disk.set_fault(Some(fault));
+        let closed = store.close().map_err(|error| error.kind());
+        assert_eq!(closed.err(), lasting.then_some(Kind::NoSpace));
+        disk.set_fault(None);
+        let store = Store::open(&disk, &options, false).expect("it opens again");
+        for number in 0..4_u8 {
+            let len = store.engine().value_len(&[number]).expect("read");
+            assert_eq!(len, Some(60_000), "key {number}");
+        }
+    }
+}

@@ -140,6 +140,9 @@ impl Engine {
             self.sync_log(&mut syncer).map_err(|error| self.latch.watch(error))?;
             self.writer.lock().next_sequence
         };
+        // A sync lets pass that the manifest has no room for a seal. `Closed` must not: it says
+        // that nothing but the tail is unsealed.
+        self.seal()?;
         let tail = match self.writer.lock().active.take() {
             Some(active) => {
                 let (id, len) = (active.segment().header.id, active.len());
