@@ -6,20 +6,17 @@
 //! `KV_TEST_SEED` gives another seed (a failure names the one of its history); `KV_CRASH_SECONDS`
 //! sets how long to go on, instead of a fixed number of histories.
 
-#![allow(clippy::print_stdout, reason = "how many states were examined is worth knowing")]
-
 mod common;
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use common::history::{content_of, digest, key, sum, Content, Shape, Step, Sum};
-use common::oracle::{difference, find, read, Expected, Oracle};
+use common::oracle::{difference, find, read, run_histories, Expected, Oracle};
 use common::sim_disk::fault::{Fault, Operation, EIO, ENOMEM, ENOSPC};
 use common::sim_disk::SimDisk;
 use common::store::Store;
-use common::{seed, Random};
+use common::Random;
 use kv::error::{Error, Kind};
 use kv::options::{Options, ReadMode, SyncLevel};
 
@@ -313,19 +310,7 @@ fn run_history(seed: u64) -> u64 {
 
 #[test]
 fn what_a_fault_leaves_is_a_prefix() {
-    let limit = std::env::var("KV_CRASH_SECONDS").ok().and_then(|text| text.parse().ok());
-    let (start, first) = (Instant::now(), seed());
-    let is_over = |histories: u64| match limit {
-        Some(seconds) => start.elapsed() >= Duration::from_secs(seconds),
-        None => histories == HISTORIES,
-    };
-    let (mut states, mut histories) = (0, 0);
-    while !is_over(histories) {
-        states += run_history(first.wrapping_add(histories));
-        histories += 1;
-    }
-    let seconds = start.elapsed().as_secs_f32();
-    println!("{states} crash states of {histories} histories in {seconds:.1} s, seed {first}");
+    run_histories(HISTORIES, run_history);
 }
 
 #[test]

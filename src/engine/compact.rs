@@ -140,11 +140,7 @@ impl Engine {
     /// Puts the output in the place of the victims, in one step.
     fn commit(&self, victims: &[Arc<Segment>], output: &mut Output) -> Result<()> {
         output.finish_segment();
-        for full in &mut output.full {
-            full.settle(self.options.read_mode)?;
-            self.table.replace(&full.segment);
-            full.sync()?;
-        }
+        self.settle(&mut output.full)?;
         self.storage.sync_directory()?;
         self.sync()?;
         let mut edits = Vec::new();

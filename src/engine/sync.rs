@@ -99,18 +99,22 @@ impl Engine {
             let count = count.min(writer.full.len());
             writer.full.drain(..count).collect()
         };
-        let synced = full.iter_mut().try_for_each(|full| {
-            full.settle(self.options.read_mode)?;
-            self.table.replace(&full.segment);
-            full.sync()
-        });
-        match synced {
+        match self.settle(&mut full) {
             Ok(()) => Ok(full),
             Err(error) => {
                 self.keep_for_later(full);
                 Err(error)
             }
         }
+    }
+
+    /// Puts full segments on the medium, and reads them from now on as sealed ones.
+    pub(super) fn settle(&self, full: &mut [FullSegment]) -> Result<()> {
+        full.iter_mut().try_for_each(|full| {
+            full.settle(self.options.read_mode)?;
+            self.table.replace(&full.segment);
+            full.sync()
+        })
     }
 
     /// Notes in the manifest that these segments, which are on the medium, are sealed.

@@ -119,11 +119,6 @@ impl ActiveSegment {
         self.map.map().published() as u64
     }
 
-    /// Records written.
-    pub fn records(&self) -> u64 {
-        self.records
-    }
-
     /// Whether no record was written.
     pub fn is_empty(&self) -> bool {
         self.records == 0

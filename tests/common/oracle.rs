@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kv::engine::{recover, Engine};
 use kv::options::Options;
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 use super::history::{content_of, digest, key, sum, Content, Shape, Sum};
 use super::sim_disk::fault::Operation;
 use super::sim_disk::SimDisk;
-use super::Random;
+use super::{seed, Random};
 
 /// How deep recoveries of crashed recoveries go.
 const MAX_DEPTH: u32 = 3;
@@ -320,4 +321,23 @@ pub fn difference(found: &Content, expected: &Content) -> Option<String> {
         })
         .collect();
     (!which.is_empty()).then(|| which.join(", "))
+}
+
+/// Runs histories, each with a seed of its own: `usual` of them, or for KV_CRASH_SECONDS. `run`
+/// answers how many crash states it examined.
+#[allow(clippy::print_stdout, reason = "how many states were examined is worth knowing")]
+pub fn run_histories(usual: u64, run: impl Fn(u64) -> u64) {
+    let limit = std::env::var("KV_CRASH_SECONDS").ok().and_then(|text| text.parse().ok());
+    let (start, first) = (Instant::now(), seed());
+    let is_over = |histories: u64| match limit {
+        Some(seconds) => start.elapsed() >= Duration::from_secs(seconds),
+        None => histories == usual,
+    };
+    let (mut states, mut histories) = (0, 0);
+    while !is_over(histories) {
+        states += run(first.wrapping_add(histories));
+        histories += 1;
+    }
+    let seconds = start.elapsed().as_secs_f32();
+    println!("{states} crash states of {histories} histories in {seconds:.1} s, seed {first}");
 }
