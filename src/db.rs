@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
 use crate::engine::{destroy, recover, Engine};
+use crate::epoch;
 use crate::error::{Error, Kind, Result};
 use crate::options::Options;
 use crate::storage::posix::{self, PosixStorage};
@@ -42,7 +43,9 @@ impl Db {
         match self.maintenance.take() {
             Some(maintenance) => {
                 drop(maintenance);
-                self.engine.shut_down()
+                let result = self.engine.shut_down();
+                epoch::flush();
+                result
             }
             None => Ok(()),
         }

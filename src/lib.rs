@@ -1,8 +1,10 @@
 //! libkv: an embeddable key-value store. This file is the map of the crate and nothing else.
 
+mod atomic;
 mod cpu;
 pub mod db;
 pub mod engine;
+pub mod epoch;
 pub mod error;
 pub mod ffi;
 pub mod format;

@@ -10,7 +10,7 @@
 mod common;
 
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::history::{History, Shape, Step, Sum};
 use common::oracle::{find, read, run_histories, Expected, Oracle, Progress};
@@ -36,12 +36,15 @@ struct Epoch {
     progress: Arc<Progress>,
     with_thread: bool,
     name: String,
+    /// What crashes in the midst of a call left. They are examined after it: the thread that calls
+    /// may be pinned, and would wait for itself.
+    left: Arc<Mutex<Vec<(SimDisk, Expected)>>>,
 }
 
 impl Epoch {
     /// Has the disk cut at every operation from now on.
     fn watch(&self, disk: &SimDisk, random: &mut Random) {
-        let (oracle, name) = (Arc::clone(&self.oracle), self.name.clone());
+        let (left, name) = (Arc::clone(&self.left), self.name.clone());
         let (sums, progress) = (Arc::clone(&self.sums), Arc::clone(&self.progress));
         let mut random = Random(random.next());
         disk.watch(Box::new(move |state, operation| {
@@ -49,9 +52,17 @@ impl Epoch {
                 let step = progress.issued.load(Ordering::SeqCst);
                 let context = format!("{name}, power cut in step {step} before {operation:?}");
                 let expected = progress.expected(&sums, context, false);
-                oracle.examine(&state.cut(&mut random), &expected, &mut random);
+                left.lock().expect("no panic").push((state.cut(&mut random), expected));
             }
         }));
+    }
+
+    /// Examines what the crashes so far left.
+    fn examine_crashes(&self, random: &mut Random) {
+        let left = std::mem::take(&mut *self.left.lock().expect("no panic"));
+        for (disk, expected) in left {
+            self.oracle.examine(&disk, &expected, random);
+        }
     }
 
     /// Crashes now, between two calls.
@@ -90,6 +101,7 @@ impl Epoch {
                 unreachable!("a failure is concluded with a panic")
             });
             disk.set_interlude(None);
+            self.examine_crashes(random);
             self.oracle.conclude();
             if !is_compaction {
                 self.note_done(at, step);
@@ -178,10 +190,12 @@ fn run_history(seed: u64) -> u64 {
             progress: Arc::default(),
             with_thread,
             name: format!("epoch {number}"),
+            left: Arc::default(),
         });
         epoch.watch(&disk, &mut random);
         let store = epoch.run(&disk, store, &mut random);
         disk.unwatch();
+        epoch.examine_crashes(&mut random);
         let (crashed, crash_expected) = epoch.crash(&disk, &mut random);
         drop(store);
         (disk, expected) = (crashed, crash_expected);

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::Engine;
+use crate::epoch;
 use crate::error::Result;
 use crate::format::manifest::Edit;
 use crate::format::name;
@@ -60,7 +61,7 @@ impl Engine {
             let live = manifest.state().segments.get(&segment.header.id);
             live.is_some_and(|live| live.sealed.is_some())
         };
-        let mut victims = self.table.read().all();
+        let mut victims = self.table.all();
         victims.retain(|segment| segment.dead() > 0 && is_sealed(segment));
         victims.sort_by_key(|segment| segment.header.base_sequence);
         victims
@@ -131,10 +132,10 @@ impl Engine {
     ) -> Result<bool> {
         if found.record.header.kind == RecordKind::Tombstone {
             let needed = found.sequence >= droppable_below;
-            return Ok(needed && self.find(found.record.key(), |_, _, _| Ok(()))?.is_none());
+            return Ok(needed && self.find(found.record.key(), |_| Ok(()))?.is_none());
         }
-        let is_newest = self.index.find(hash, |location| Ok((location == from).then_some(())))?;
-        Ok(is_newest.is_some())
+        let is_it = |location| Ok((location == from).then_some(()));
+        Ok(self.index.find(&epoch::pin()?, hash, is_it)?.is_some())
     }
 
     /// Puts the output in the place of the victims, in one step.
@@ -159,12 +160,12 @@ impl Engine {
 
     /// Points the index to the copy, unless a newer record has come meanwhile.
     fn swing(&self, moved: &Move) -> Result<()> {
-        let segments = self.table.read();
-        let entry = self.index.entry(moved.hash, |location| Ok(location == moved.from))?;
+        let guard = epoch::pin()?;
+        let entry = self.index.entry(&guard, moved.hash, |location| Ok(location == moved.from))?;
         if entry.location().is_some() {
             entry.set(moved.to);
         } else {
-            segments.of(moved.to)?.add_dead(moved.len);
+            self.table.pinned(&guard).of(moved.to)?.add_dead(moved.len);
         }
         Ok(())
     }
@@ -177,7 +178,7 @@ impl Engine {
         let outside = |segment: &&Arc<Segment>| {
             segment.dead() > 0 && victims.iter().all(|v| v.header.id != segment.header.id)
         };
-        let all = self.table.read().all();
+        let all = self.table.all();
         let needed_from = all.iter().filter(outside).map(|segment| {
             let header = &segment.header;
             header.base_sequence.max(header.horizon)
@@ -213,6 +214,8 @@ struct Output<'a> {
 impl<'a> Output<'a> {
     fn new(engine: &'a Engine, victims: &[Arc<Segment>]) -> Output<'a> {
         let horizon = engine.writer.lock().next_sequence;
+        // A write is applied to the index after it is appended: until its thread unpins.
+        epoch::synchronize();
         let base = victims.iter().map(|victim| victim.header.base_sequence).min();
         Output {
             engine,
@@ -285,7 +288,7 @@ impl<'a> Output<'a> {
     fn abandon(&mut self) {
         self.finish_segment();
         for full in &self.full {
-            self.engine.table.remove(&full.segment);
+            self.engine.table.discard(&full.segment);
             if self.engine.latch.check().is_ok() {
                 let _ = self.engine.storage.remove(&name::segment(full.segment.header.id));
             }

@@ -1,7 +1,11 @@
 //! The engine: what all operations share, and the order in which locks are taken.
 //!
-//! Order of locks: compaction, syncer, writer, manifest, segment table, index piece. Whoever holds
-//! one may take those to its right only. Readers take the table (shared) and one piece (shared).
+//! Order of locks: compaction, syncer, index piece, writer, manifest, segment table. Whoever holds
+//! one may take those to its right only. Readers take none: they are pinned ([`crate::epoch`]).
+//!
+//! A write pins its thread, locks its key's piece of the index, and then the writer for as long as
+//! it takes to append. So while a piece is locked, all records of its keys are in the index; and
+//! after a grace period all records are that were appended before it.
 
 pub mod compact;
 pub mod destroy;
@@ -17,12 +21,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::epoch::Guard;
 use crate::error::Result;
 use crate::index::hash::KeyHasher;
 use crate::index::{Entry, Index, Location};
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::segment::table::{SegmentTable, Segments};
+use crate::segment::Segment;
 use crate::storage::{Lock, Storage};
 use latch::Latch;
 use maintenance::Bell;
@@ -78,27 +84,42 @@ impl Engine {
 
 /// Reads of the log on the index's behalf: whose record is this, and how long is it?
 struct Lookup<'a> {
-    segments: &'a Segments<'a>,
+    guard: &'a Guard,
+    segments: Segments<'a>,
     hasher: &'a KeyHasher,
     scratch: Vec<u8>,
 }
 
+/// The record that a key has had so far.
+struct OldRecord<'a> {
+    segment: &'a Segment,
+    len: usize,
+}
+
 impl<'a> Lookup<'a> {
-    fn new(segments: &'a Segments<'a>, hasher: &'a KeyHasher) -> Lookup<'a> {
-        Lookup { segments, hasher, scratch: Vec::new() }
+    fn new(guard: &'a Guard, table: &'a SegmentTable, hasher: &'a KeyHasher) -> Lookup<'a> {
+        Lookup { guard, segments: table.pinned(guard), hasher, scratch: Vec::new() }
     }
 
-    /// Locks the index entry of `key`; answers it with the length of the record that it points to.
-    fn entry<'i>(&mut self, index: &'i Index, hash: u64, key: &[u8]) -> Result<(Entry<'i>, usize)> {
-        let mut len = 0;
-        let entry = index.entry(hash, |location| {
+    /// Locks the index entry of `key`; answers it with the record that it points to.
+    fn entry(
+        &mut self,
+        index: &'a Index,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<(Entry<'a>, Option<OldRecord<'a>>)> {
+        let mut old = None;
+        let entry = index.entry(self.guard, hash, |location| {
             let segment = self.segments.of(location)?;
             let offset = segment.offset(location);
             let record = segment.record(offset, &mut self.scratch)?;
-            len = record.header.record_len();
-            segment.is_of(key, &record, offset)
+            let is_it = segment.is_of(key, &record, offset)?;
+            if is_it {
+                old = Some(OldRecord { segment, len: record.header.record_len() });
+            }
+            Ok(is_it)
         })?;
-        Ok((entry, len))
+        Ok((entry, old))
     }
 
     /// The hash of the key of the record at `location`.

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use super::write::check_key;
 use super::Engine;
+use crate::epoch;
 use crate::error::{Error, Kind, Result};
 use crate::format::record::Record;
+use crate::index::Location;
+use crate::segment::table::Segments;
 use crate::segment::Segment;
 use crate::storage::map::Map;
 
-/// Records longer than this are read outside all locks.
+/// Records longer than this are read without a pin, which would keep others' garbage.
 const LARGE: usize = 64 << 10;
 
 /// A value that stays readable whatever happens to its key, its segment and its database.
@@ -34,11 +37,11 @@ impl View {
     }
 }
 
-/// What looking a key up under the locks leads to.
+/// What looking a key up leads to.
 enum Answer<R> {
     /// The result itself.
     Done(R),
-    /// The record is long: here it is, to be read when the locks are gone.
+    /// The record is long: here it is, to be read when the pin is gone.
     Large(Arc<Segment>, u64),
 }
 
@@ -46,12 +49,12 @@ impl Engine {
     /// Hands the value of `key` to `read`, in place. `read` must not call the database.
     pub fn get<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
         let mut read = Some(read);
-        let answer = self.find(key, |segment, record, offset| {
-            if record.header.record_len() > LARGE {
-                return Ok(Answer::Large(Arc::clone(segment), offset));
+        let answer = self.find(key, |found| {
+            if found.record.header.record_len() > LARGE {
+                return Ok(Answer::Large(found.keep_segment()?, found.offset));
             }
-            self.check(segment, record, offset)?;
-            read.take().map(|read| Answer::Done(read(record.value()))).ok_or_else(found_twice)
+            self.check(found.segment, &found.record, found.offset)?;
+            read.take().map(|read| Answer::Done(read(found.record.value()))).ok_or_else(found_twice)
         })?;
         match answer {
             None => Ok(None),
@@ -67,7 +70,7 @@ impl Engine {
 
     /// The value of `key`, kept readable until the view is dropped.
     pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
-        let found = self.find(key, |segment, _, offset| Ok((Arc::clone(segment), offset)))?;
+        let found = self.find(key, |found| Ok((found.keep_segment()?, found.offset)))?;
         let Some((segment, offset)) = found else { return Ok(None) };
         let mut scratch = Vec::new();
         let record = segment.record(offset, &mut scratch)?;
@@ -84,9 +87,9 @@ impl Engine {
 
     /// The length of the value of `key`.
     pub fn value_len(&self, key: &[u8]) -> Result<Option<usize>> {
-        self.find(key, |segment, record, offset| {
-            self.check(segment, record, offset)?;
-            Ok(record.value().len())
+        self.find(key, |found| {
+            self.check(found.segment, &found.record, found.offset)?;
+            Ok(found.record.value().len())
         })
     }
 
@@ -100,27 +103,43 @@ impl Engine {
         }
     }
 
-    /// Hands the newest record of `key` to `visit`, unverified, with the locks held.
+    /// Hands the newest record of `key` to `visit`, unverified, with the thread pinned.
     #[inline]
     pub(super) fn find<R>(
         &self,
         key: &[u8],
-        mut visit: impl FnMut(&Arc<Segment>, &Record, u64) -> Result<R>,
+        mut visit: impl FnMut(&FoundRecord) -> Result<R>,
     ) -> Result<Option<R>> {
         check_key(key)?;
         let hash = self.hasher.hash(key);
-        self.index.prefetch(hash);
-        let segments = self.table.read();
+        let guard = epoch::pin()?;
+        let segments = self.table.pinned(&guard);
         let mut scratch = Vec::new();
-        self.index.find(hash, |location| {
+        self.index.find(&guard, hash, |location| {
             let segment = segments.of(location)?;
             let offset = segment.offset(location);
             let record = segment.record(offset, &mut scratch)?;
             if !segment.is_of(key, &record, offset)? {
                 return Ok(None);
             }
-            visit(segment, &record, offset).map(Some)
+            visit(&FoundRecord { segments, location, segment, record, offset }).map(Some)
         })
+    }
+}
+
+/// A key's newest record, while the thread that looked it up is pinned.
+pub(super) struct FoundRecord<'a> {
+    segments: Segments<'a>,
+    location: Location,
+    segment: &'a Segment,
+    record: Record<'a>,
+    offset: u64,
+}
+
+impl FoundRecord<'_> {
+    /// The segment, for longer than the pin.
+    fn keep_segment(&self) -> Result<Arc<Segment>> {
+        self.segments.arc_of(self.location)
     }
 }
 

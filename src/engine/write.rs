@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use super::{Engine, Lookup};
+use crate::epoch;
 use crate::error::{Error, Kind, Result};
 use crate::format::manifest::Edit;
 use crate::format::name;
@@ -52,54 +53,55 @@ impl Engine {
         check_key(key)?;
         check_value(value)?;
         let hash = self.hasher.hash(key);
-        self.index.prefetch(hash);
+        let guard = epoch::pin()?;
+        self.index.prefetch(&guard, hash);
         let record = Prepared::new(RecordKind::Put, key, value);
         let sequence = {
-            let mut writer = self.writer.lock();
-            self.make_room(&mut writer, record.len)?;
-            let segments = self.table.read();
-            let mut lookup = Lookup::new(&segments, &self.hasher);
-            let (mut entry, old_len) = lookup.entry(&self.index, hash, key)?;
+            let mut lookup = Lookup::new(&guard, &self.table, &self.hasher);
+            let (mut entry, old) = lookup.entry(&self.index, hash, key)?;
             entry.reserve(&mut |location| lookup.hash_at(location))?;
-            let old = entry.location();
-            let (location, sequence) = writer.append(&record, key, value);
+            let (location, sequence) = {
+                let mut writer = self.writer.lock();
+                self.make_room(&mut writer, record.len)?;
+                let placed = writer.append(&record, key, value);
+                if let Some(old) = old {
+                    old.segment.add_dead(old.len);
+                }
+                self.look_ahead(&mut writer);
+                placed
+            };
             entry.set(location);
-            if let Some(old) = old {
-                segments.of(old)?.add_dead(old_len);
-            }
-            self.look_ahead(&mut writer);
             sequence
         };
+        drop(guard);
         self.acknowledge(sequence)
     }
 
     /// Removes `key`. Answers whether it was there; if not, nothing is written.
     pub fn delete(&self, key: &[u8]) -> Result<bool> {
         check_key(key)?;
+        self.latch.check()?;
         let hash = self.hasher.hash(key);
-        self.index.prefetch(hash);
+        let guard = epoch::pin()?;
+        self.index.prefetch(&guard, hash);
         let record = Prepared::new(RecordKind::Tombstone, key, &[]);
         let sequence = {
-            let mut writer = self.writer.lock();
-            self.latch.check()?;
-            if !writer.has_room(record.len) {
-                // Room may cost a new segment, which a missing key must not.
-                if self.find(key, |_, _, _| Ok(()))?.is_none() {
-                    return Ok(false);
-                }
+            let mut lookup = Lookup::new(&guard, &self.table, &self.hasher);
+            let (entry, old) = lookup.entry(&self.index, hash, key)?;
+            let Some(old) = old else { return Ok(false) };
+            let sequence = {
+                let mut writer = self.writer.lock();
                 self.make_room(&mut writer, record.len)?;
-            }
-            let segments = self.table.read();
-            let mut lookup = Lookup::new(&segments, &self.hasher);
-            let (entry, old_len) = lookup.entry(&self.index, hash, key)?;
-            let Some(old) = entry.location() else { return Ok(false) };
-            let (location, sequence) = writer.append(&record, key, &[]);
+                let (_, sequence) = writer.append(&record, key, &[]);
+                old.segment.add_dead(old.len);
+                writer.count_dead(record.len);
+                self.look_ahead(&mut writer);
+                sequence
+            };
             entry.remove();
-            segments.of(old)?.add_dead(old_len);
-            segments.of(location)?.add_dead(record.len);
-            self.look_ahead(&mut writer);
             sequence
         };
+        drop(guard);
         self.acknowledge(sequence).map(|()| true)
     }
 
@@ -168,7 +170,7 @@ impl Engine {
         // Nothing may fail after this: were the old segment written on, recovery would end the log
         // at the new one.
         if let Err(error) = self.manifest.lock().append(&[Edit::Add(header)]) {
-            self.table.remove(fresh.segment());
+            self.table.discard(fresh.segment());
             if error.kind() == Kind::NoSpace {
                 remove();
             }
@@ -211,5 +213,12 @@ impl Writer {
         let offset = active.append(record, key, value, sequence);
         self.next_sequence += 1;
         (active.segment().location(offset), sequence)
+    }
+
+    /// Counts a record of `len` bytes in the active segment as dead.
+    fn count_dead(&self, len: usize) {
+        if let Some(active) = &self.active {
+            active.segment().add_dead(len);
+        }
     }
 }

@@ -2,19 +2,26 @@
 //! record holds.
 //!
 //! It stores no keys: whoever asks says whether the record at a location is the one meant. 1024
-//! pieces ([`piece`]), chosen by the top bits of the hash, are locked and grow each on its own, at
-//! different fills, so that growth is spread evenly over time and the memory per key hardly varies.
+//! pieces ([`piece`]), chosen by the top bits of the hash, grow each on its own, at different
+//! fills, so that growth is spread evenly over time and the memory per key hardly varies. Readers
+//! take no lock; writers lock one piece.
 
+mod buckets;
 pub mod hash;
-mod hint;
 mod piece;
 
-use parking_lot::{RwLock, RwLockWriteGuard};
-
+use crate::atomic::{AtomicUsize, Ordering};
+use crate::epoch::Guard;
 use crate::error::Result;
-use hint::Hint;
-pub use piece::{Location, LOCATION_BITS};
-use piece::{Piece, Place};
+use buckets::Place;
+use piece::{LockedPiece, Piece};
+
+/// Where a record is: in units of 8 bytes, below 2^40, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Location(pub u64);
+
+/// Bits of a location.
+pub const LOCATION_BITS: u32 = 40;
 
 /// Bits of the hash that choose the piece.
 const PIECE_BITS: u32 = 10;
@@ -27,9 +34,9 @@ const FILL_MAX: usize = 900;
 
 /// Key hash → location, for any number of threads.
 pub struct Index {
-    pieces: Box<[RwLock<Piece>]>,
-    /// Where the buckets of each piece are, for prefetching without its lock.
-    hints: Box<[Hint]>,
+    pieces: Box<[Piece]>,
+    /// Bytes of memory.
+    memory: AtomicUsize,
 }
 
 impl Default for Index {
@@ -42,52 +49,52 @@ impl Index {
     /// An empty index.
     pub fn new() -> Index {
         let fill = |piece| FILL_MIN + (FILL_MAX - FILL_MIN) * piece / PIECES;
-        let pieces = (0..PIECES).map(|piece| RwLock::new(Piece::new(fill(piece) as u32)));
-        let hints = (0..PIECES).map(|_| Hint::default());
-        Index { pieces: pieces.collect(), hints: hints.collect() }
+        let pieces: Box<[Piece]> =
+            (0..PIECES).map(|piece| Piece::new(fill(piece) as u32)).collect();
+        let memory = AtomicUsize::new(size_of_val(&*pieces));
+        Index { pieces, memory }
     }
 
     /// Begins to fetch the bucket that `hash` is at home in, so that it is there when it is needed.
     #[inline]
-    pub fn prefetch(&self, hash: u64) {
-        self.hints[number_of_piece(hash)].prefetch(hash);
+    pub fn prefetch(&self, guard: &Guard, hash: u64) {
+        self.piece(hash).prefetch(guard, hash);
     }
 
-    fn piece(&self, hash: u64) -> &RwLock<Piece> {
-        &self.pieces[number_of_piece(hash)]
+    #[inline]
+    fn piece(&self, hash: u64) -> &Piece {
+        &self.pieces[(hash >> (64 - PIECE_BITS)) as usize]
     }
 
     /// Asks `visit` for each entry that may be the key of `hash`, until it answers with something.
-    /// While it runs, the entry is not changed.
+    /// The entry may change while it runs; what it pointed to stays as long as the pin.
     #[inline]
     pub fn find<R>(
         &self,
+        guard: &Guard,
         hash: u64,
-        mut visit: impl FnMut(Location) -> Result<Option<R>>,
+        visit: impl FnMut(Location) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
-        let mut answer = None;
-        self.piece(hash).read().find(hash, |location| {
-            answer = visit(location)?;
-            Ok::<bool, crate::error::Error>(answer.is_some())
-        })?;
-        Ok(answer)
+        self.piece(hash).find(guard, hash, visit)
     }
 
-    /// Locks the entry that `matches`, or the place where it would be.
+    /// Locks the entry that `matches`, or the place where it would be: all other writers of its
+    /// piece wait.
     #[inline]
-    pub fn entry(
-        &self,
+    pub fn entry<'a>(
+        &'a self,
+        guard: &'a Guard,
         hash: u64,
         matches: impl FnMut(Location) -> Result<bool>,
-    ) -> Result<Entry<'_>> {
-        let piece = self.piece(hash).write();
+    ) -> Result<Entry<'a>> {
+        let piece = self.piece(hash).lock(guard);
         let found = piece.find(hash, matches)?;
-        Ok(Entry { piece, hint: &self.hints[number_of_piece(hash)], hash, found })
+        Ok(Entry { piece, memory: &self.memory, hash, found })
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.read().len()).sum()
+        self.pieces.iter().map(Piece::len).sum()
     }
 
     /// Whether there is no key.
@@ -97,18 +104,14 @@ impl Index {
 
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.read().memory()).sum()
+        self.memory.load(Ordering::Relaxed)
     }
-}
-
-fn number_of_piece(hash: u64) -> usize {
-    (hash >> (64 - PIECE_BITS)) as usize
 }
 
 /// One entry, locked for writing.
 pub struct Entry<'a> {
-    piece: RwLockWriteGuard<'a, Piece>,
-    hint: &'a Hint,
+    piece: LockedPiece<'a>,
+    memory: &'a AtomicUsize,
     hash: u64,
     found: Option<(Place, Location)>,
 }
@@ -122,15 +125,13 @@ impl Entry<'_> {
     /// Makes sure that [`Entry::set`] will have room. `rehash` gives the hash of the key at a
     /// location.
     pub fn reserve(&mut self, rehash: &mut dyn FnMut(Location) -> Result<u64>) -> Result<()> {
-        match self.found {
-            Some(_) => Ok(()),
-            None => {
-                if self.piece.reserve(self.hash, rehash)? {
-                    self.hint.update(&self.piece);
-                }
-                Ok(())
+        if self.found.is_none() {
+            let more = self.piece.reserve(self.hash, rehash)?;
+            if more > 0 {
+                self.memory.fetch_add(more, Ordering::Relaxed);
             }
         }
+        Ok(())
     }
 
     /// Points the entry to `location`. If it was not there, [`Entry::reserve`] has succeeded

@@ -3,13 +3,16 @@
 //!
 //! The space is dealt out in pages of 1 MiB, so that segments of any size lie in it without holes.
 //! A sealed segment of one record, however large, takes one page once the database is opened again,
-//! since only where records begin has a location.
+//! since only where records begin has a location. Looking a location up takes no lock: what a
+//! reader finds stays for as long as it is pinned.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::Mutex;
 
 use super::Segment;
+use crate::epoch::{self, Guard, Retired, Slot};
 use crate::error::{Error, Kind, Result};
 use crate::index::{Location, LOCATION_BITS};
 
@@ -17,97 +20,166 @@ use crate::index::{Location, LOCATION_BITS};
 const PAGE_BITS: u32 = 17;
 /// Bytes that a page stands for.
 const PAGE_BYTES: u64 = 8 << PAGE_BITS;
+/// log2 of the pages in a chunk of the table, which is allocated at once.
+const CHUNK_BITS: u32 = 12;
+const CHUNK_PAGES: usize = 1 << CHUNK_BITS;
+/// Chunks of the whole space.
+const CHUNKS: usize = 1 << (LOCATION_BITS - PAGE_BITS - CHUNK_BITS);
 /// Pages in the whole space.
-const MAX_PAGES: usize = 1 << (LOCATION_BITS - PAGE_BITS);
+const MAX_PAGES: usize = CHUNKS * CHUNK_PAGES;
+
+type Chunk = Box<[Slot<Segment>]>;
 
 /// All segments, by location.
-#[derive(Default)]
 pub struct SegmentTable {
-    pages: RwLock<Vec<Option<Arc<Segment>>>>,
+    chunks: Box<[OnceLock<Chunk>]>,
+    /// The segments by their first page. Who holds the lock may change the pages.
+    layout: Mutex<BTreeMap<usize, Placed>>,
+}
+
+/// A segment in its place.
+struct Placed {
+    pages: usize,
+    segment: Arc<Segment>,
+}
+
+impl Default for SegmentTable {
+    fn default() -> SegmentTable {
+        let chunks = (0..CHUNKS).map(|_| OnceLock::new()).collect();
+        SegmentTable { chunks, layout: Mutex::default() }
+    }
 }
 
 impl SegmentTable {
     /// Adds the segment that `make` builds for the base location it is given. Records begin in its
     /// first `span` bytes.
     pub fn add(&self, span: u64, make: impl FnOnce(u64) -> Segment) -> Result<Arc<Segment>> {
-        let count = span.div_ceil(PAGE_BYTES) as usize;
-        let mut pages = self.pages.write();
-        let first = free_run(&pages, count);
-        if first + count > MAX_PAGES {
+        let pages = span.div_ceil(PAGE_BYTES) as usize;
+        let mut layout = self.layout.lock();
+        let first = free_run(&layout, pages);
+        if first + pages > MAX_PAGES {
             return Err(Error::new(Kind::NoSpace, "the database has reached its limit of 8 TiB"));
         }
-        if pages.len() < first + count {
-            pages.resize(first + count, None);
-        }
         let segment = Arc::new(make((first as u64) << PAGE_BITS));
-        pages[first..first + count].fill(Some(Arc::clone(&segment)));
+        // The pages were free: what is taken out of them is nothing.
+        drop(self.fill(first, pages, Some(&segment)));
+        layout.insert(first, Placed { pages, segment: Arc::clone(&segment) });
         Ok(segment)
     }
 
-    /// Puts another form of a segment in its place.
+    /// Puts another form of a segment in its place, and frees the old one. The thread is not
+    /// pinned.
     pub fn replace(&self, segment: &Arc<Segment>) {
-        let mut pages = self.pages.write();
-        for page in own_pages(&mut pages, segment) {
-            *page = Some(Arc::clone(segment));
-        }
+        let mut layout = self.layout.lock();
+        let first = first_page(segment);
+        let Some(placed) = layout.get_mut(&first).filter(|placed| is_same(placed, segment)) else {
+            return;
+        };
+        let old = std::mem::replace(&mut placed.segment, Arc::clone(segment));
+        let retired = self.fill(first, placed.pages, Some(segment));
+        drop(layout);
+        epoch::release(retired);
+        drop(old);
     }
 
-    /// Removes a segment: no location means it any more.
+    /// Removes a segment that the index does not point into any more, when the last reader that may
+    /// have a location of it has left, and frees it. The thread is not pinned.
     pub fn remove(&self, segment: &Segment) {
-        let mut pages = self.pages.write();
-        for page in own_pages(&mut pages, segment) {
-            *page = None;
+        // Before the pages are free for another segment.
+        epoch::synchronize();
+        epoch::release(self.take_out(segment));
+    }
+
+    /// Removes a segment that the index has never pointed into. Waits for nobody.
+    pub fn discard(&self, segment: &Segment) {
+        drop(self.take_out(segment));
+    }
+
+    fn take_out(&self, segment: &Segment) -> Vec<Retired<Segment>> {
+        let mut layout = self.layout.lock();
+        let first = first_page(segment);
+        if !layout.get(&first).is_some_and(|placed| is_same(placed, segment)) {
+            return Vec::new();
         }
+        layout.remove(&first).map_or_else(Vec::new, |gone| self.fill(first, gone.pages, None))
     }
 
-    /// Holds the table still, for looking locations up.
-    pub fn read(&self) -> Segments<'_> {
-        Segments { pages: self.pages.read() }
+    /// Looks locations up for a pinned thread.
+    pub fn pinned<'g>(&'g self, guard: &'g Guard) -> Segments<'g> {
+        Segments { table: self, guard }
+    }
+
+    /// Every segment, in the order of their locations.
+    pub fn all(&self) -> Vec<Arc<Segment>> {
+        self.layout.lock().values().map(|placed| Arc::clone(&placed.segment)).collect()
+    }
+
+    fn page(&self, page: usize) -> Option<&Slot<Segment>> {
+        self.chunks.get(page >> CHUNK_BITS)?.get()?.get(page % CHUNK_PAGES)
+    }
+
+    /// Puts `segment` into its pages. The caller holds the lock.
+    fn fill(
+        &self,
+        first: usize,
+        pages: usize,
+        segment: Option<&Arc<Segment>>,
+    ) -> Vec<Retired<Segment>> {
+        let replace = |page: usize| {
+            let chunk = self.chunks[page >> CHUNK_BITS].get_or_init(new_chunk);
+            chunk[page % CHUNK_PAGES].replace(segment.cloned())
+        };
+        (first..first + pages).map(replace).collect()
     }
 }
 
-/// The pages that belong to `segment`, whatever form of it they hold.
-fn own_pages<'a>(
-    pages: &'a mut [Option<Arc<Segment>>],
-    segment: &Segment,
-) -> impl Iterator<Item = &'a mut Option<Arc<Segment>>> {
-    let (id, first) = (segment.header.id, (segment.base() >> PAGE_BITS) as usize);
-    pages[first..]
-        .iter_mut()
-        .take_while(move |page| page.as_ref().is_some_and(|held| held.header.id == id))
+fn new_chunk() -> Chunk {
+    (0..CHUNK_PAGES).map(|_| Slot::default()).collect()
 }
 
-/// The first page of `count` free ones in a row.
-fn free_run(pages: &[Option<Arc<Segment>>], count: usize) -> usize {
-    let mut run = 0;
-    for (at, page) in pages.iter().enumerate() {
-        run = if page.is_none() { run + 1 } else { 0 };
-        if run == count {
-            return at + 1 - count;
+fn first_page(segment: &Segment) -> usize {
+    (segment.base() >> PAGE_BITS) as usize
+}
+
+fn is_same(placed: &Placed, segment: &Segment) -> bool {
+    placed.segment.header.id == segment.header.id
+}
+
+/// The first page of `pages` free ones in a row.
+fn free_run(layout: &BTreeMap<usize, Placed>, pages: usize) -> usize {
+    let mut free = 0;
+    for (&first, placed) in layout {
+        if first - free >= pages {
+            break;
         }
+        free = first + placed.pages;
     }
-    pages.len() - run
+    free
 }
 
-/// The table, held still.
-pub struct Segments<'a> {
-    pages: RwLockReadGuard<'a, Vec<Option<Arc<Segment>>>>,
+/// The table, for a pinned thread.
+#[derive(Clone, Copy)]
+pub struct Segments<'g> {
+    table: &'g SegmentTable,
+    guard: &'g Guard,
 }
 
-impl Segments<'_> {
+impl<'g> Segments<'g> {
     /// The segment that `location` means.
     #[inline]
-    pub fn of(&self, location: Location) -> Result<&Arc<Segment>> {
-        let page = self.pages.get((location.0 >> PAGE_BITS) as usize);
-        page.and_then(Option::as_ref).ok_or_else(|| {
-            Error::new(Kind::Internal, format!("the index points to nowhere ({})", location.0))
-        })
+    pub fn of(&self, location: Location) -> Result<&'g Segment> {
+        let page = self.table.page((location.0 >> PAGE_BITS) as usize);
+        page.and_then(|slot| slot.get(self.guard)).ok_or_else(|| nowhere(location))
     }
 
-    /// Every segment once, in the order of their locations.
-    pub fn all(&self) -> Vec<Arc<Segment>> {
-        let mut all: Vec<Arc<Segment>> = self.pages.iter().flatten().cloned().collect();
-        all.dedup_by_key(|segment| segment.header.id);
-        all
+    /// The same, to keep.
+    pub fn arc_of(&self, location: Location) -> Result<Arc<Segment>> {
+        let page = self.table.page((location.0 >> PAGE_BITS) as usize);
+        page.and_then(|slot| slot.get_arc(self.guard)).ok_or_else(|| nowhere(location))
     }
+}
+
+#[cold]
+fn nowhere(location: Location) -> Error {
+    Error::new(Kind::Internal, format!("the index points to nowhere ({})", location.0))
 }

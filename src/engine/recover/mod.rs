@@ -14,6 +14,7 @@ use super::latch::Latch;
 use super::maintenance::Bell;
 use super::write::Writer;
 use super::{Engine, Lookup};
+use crate::epoch;
 use crate::error::{Error, Kind, Result};
 use crate::format::manifest::{Edit, SealedSegment};
 use crate::format::name;
@@ -27,10 +28,11 @@ use crate::segment::active::{self, ActiveSegment};
 use crate::segment::scan::{Found, Item, Scan};
 use crate::segment::table::SegmentTable;
 use crate::segment::{Body, Segment};
-use crate::storage::{File, Lock, Storage};
+use crate::storage::{barrier, File, Lock, Storage};
 
 /// Opens the database in `storage`, or creates it there.
 pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
+    barrier::prepare();
     // Before the lock file is created: a directory with other things in it is left alone.
     examine_names(&*storage, &options)?;
     let lock = storage.lock(name::LOCK)?;
@@ -236,22 +238,22 @@ impl Recovery {
         let len = record.header.record_len();
         let hash = self.hasher.hash(record.key());
         let is_tombstone = record.header.kind == RecordKind::Tombstone;
-        let segments = self.table.read();
-        let mut lookup = Lookup::new(&segments, &self.hasher);
-        let (mut entry, old_len) = lookup.entry(&self.index, hash, record.key())?;
+        let guard = epoch::pin()?;
+        let mut lookup = Lookup::new(&guard, &self.table, &self.hasher);
+        let (mut entry, old) = lookup.entry(&self.index, hash, record.key())?;
         entry.reserve(&mut |location| lookup.hash_at(location))?;
         let location = segment.location(found.offset);
-        if let Some(old) = entry.location() {
-            let holder = segments.of(old)?;
+        if let Some((at, old)) = entry.location().zip(old) {
+            let holder = old.segment;
             let mut scratch = Vec::new();
-            let old_record = holder.record(holder.offset(old), &mut scratch)?;
+            let old_record = holder.record(holder.offset(at), &mut scratch)?;
             if holder.sequence(&old_record) >= found.sequence {
                 segment.add_dead(len);
                 return Ok(());
             }
             // A tombstone was counted when it was met.
             if old_record.header.kind != RecordKind::Tombstone {
-                holder.add_dead(old_len);
+                holder.add_dead(old.len);
             }
         }
         if is_tombstone {
@@ -264,8 +266,9 @@ impl Recovery {
 
     /// Takes the tombstones out of the index: all older records of their keys have been met.
     fn forget_tombstones(&mut self) -> Result<()> {
+        let guard = epoch::pin()?;
         for (hash, tombstone) in std::mem::take(&mut self.tombstones) {
-            self.index.entry(hash, |location| Ok(location == tombstone))?.remove();
+            self.index.entry(&guard, hash, |location| Ok(location == tombstone))?.remove();
         }
         Ok(())
     }

@@ -1,0 +1,183 @@
+//! Tests of pieces and their buckets against a map, and beside readers.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::epoch::pin;
+use crate::index::piece::Piece;
+
+/// A small generator (SplitMix64), so that failures repeat.
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+/// A piece, and the hash of the key at each location.
+struct Tested {
+    piece: Piece,
+    hashes: HashMap<u64, u64>,
+}
+
+impl Tested {
+    fn new(fill: u32) -> Tested {
+        Tested { piece: Piece::new(fill), hashes: HashMap::new() }
+    }
+
+    fn insert(&mut self, hash: u64, location: u64) -> Result<()> {
+        self.hashes.insert(location, hash);
+        let guard = pin()?;
+        let mut locked = self.piece.lock(&guard);
+        locked.reserve(hash, &mut |location| Ok(self.hashes[&location.0]))?;
+        locked.insert(hash, Location(location));
+        Ok(())
+    }
+
+    fn find(&self, hash: u64) -> Option<u64> {
+        let matches = |at: Location| Ok((self.hashes[&at.0] == hash).then_some(at.0));
+        self.piece.find(&pin().unwrap(), hash, matches).unwrap()
+    }
+
+    fn remove(&mut self, hash: u64) {
+        let guard = pin().unwrap();
+        let mut locked = self.piece.lock(&guard);
+        let found = locked.find(hash, |at| Ok(self.hashes[&at.0] == hash)).unwrap();
+        locked.remove(found.unwrap().0);
+    }
+
+    fn check(&self, model: &HashMap<u64, u64>) {
+        assert_eq!(self.piece.len(), model.len());
+        for (hash, location) in model {
+            assert_eq!(self.find(*hash), Some(*location));
+        }
+    }
+}
+
+#[test]
+fn agrees_with_a_map_through_growth_and_removal() {
+    let mut state = 1;
+    let mut tested = Tested::new(900);
+    let mut model: HashMap<u64, u64> = HashMap::new();
+    let mut live = Vec::new();
+    for step in 0..60_000_u64 {
+        let location = step + 1;
+        if random(&mut state) % 10 < 7 || live.is_empty() {
+            let hash = random(&mut state);
+            tested.insert(hash, location).unwrap();
+            model.insert(hash, location);
+            live.push(hash);
+        } else {
+            let hash = live.swap_remove(random(&mut state) as usize % live.len());
+            tested.remove(hash);
+            model.remove(&hash);
+            assert_eq!(tested.find(hash), None);
+        }
+        if step % 7_000 == 0 {
+            tested.check(&model);
+        }
+    }
+    tested.check(&model);
+}
+
+#[test]
+fn every_entry_is_reached_from_home_without_crossing_a_gap() {
+    let mut state = 9;
+    let mut buckets: Option<Buckets> = None;
+    let mut hashes = HashMap::new();
+    let moves = AtomicU64::new(0);
+    for location in 1..20_000_u64 {
+        let hash = random(&mut state);
+        hashes.insert(location, hash);
+        let full = |b: &Buckets| location as usize * 1024 > b.capacity() * 920;
+        if buckets.as_ref().is_none_or(|b| full(b) || !b.has_room(hash)) {
+            let rehash = &mut |at: Location| Ok(hashes[&at.0]);
+            buckets = Some(Buckets::grown(buckets.as_ref(), hash, rehash).unwrap());
+        }
+        buckets.as_ref().unwrap().insert(hash, Location(location));
+    }
+    let buckets = buckets.unwrap();
+    for location in (1..20_000_u64).step_by(3) {
+        let found = buckets.find::<()>(hashes[&location], |l| Ok(l.0 == location)).unwrap();
+        buckets.remove(found.unwrap().0, &moves);
+    }
+    assert!(moves.load(Ordering::Relaxed) > 100, "entries were moved into the gaps");
+    let mut entries = 0;
+    for at in 0..buckets.buckets.len() {
+        for entry in buckets.entries(at).filter(|&entry| entry != 0) {
+            entries += 1;
+            let hash = hashes[&(entry & LOCATION_MASK)];
+            assert_eq!(buckets.fraction_at(at, entry), buckets.fraction(hash));
+            let mut on_the_way = buckets.home(buckets.fraction(hash));
+            while on_the_way != at {
+                assert!(buckets.entries(on_the_way).all(|entry| entry != 0));
+                on_the_way = buckets.after(on_the_way);
+            }
+        }
+    }
+    assert_eq!(entries, 19_999 - 6_667);
+}
+
+#[test]
+fn too_many_equal_hashes_are_refused() {
+    let mut tested = Tested::new(900);
+    let mut refused = None;
+    for location in 1..1000 {
+        if let Err(error) = tested.insert(42, location) {
+            refused = Some((location, error.kind()));
+            break;
+        }
+    }
+    let (location, kind) = refused.unwrap();
+    assert_eq!(kind, Kind::OutOfMemory);
+    assert!(location > 60, "64 equal hashes fit in the buckets near one home");
+}
+
+/// One thread inserts and removes others' keys around those that stay, so that they move and the
+/// piece grows; readers must find each of them at any time, and never one that was not there.
+#[test]
+fn readers_find_what_stays_while_entries_move() {
+    let piece = Piece::new(1000);
+    // Few homes, so that buckets overflow: the hash is the location, spread.
+    let hash_of = |location: u64| location.wrapping_mul(0x9e37_79b9_7f4a_7c15) & !(0x3f << 48);
+    let insert = |location: u64| {
+        let guard = pin().unwrap();
+        let mut locked = piece.lock(&guard);
+        locked.reserve(hash_of(location), &mut |at| Ok(hash_of(at.0))).unwrap();
+        locked.insert(hash_of(location), Location(location));
+    };
+    let remove = |location: u64| {
+        let guard = pin().unwrap();
+        let mut locked = piece.lock(&guard);
+        let found = locked.find(hash_of(location), |at| Ok(at.0 == location)).unwrap();
+        locked.remove(found.unwrap().0);
+    };
+    let find = |location: u64| {
+        let visit = |at: Location| Ok((at.0 == location).then_some(()));
+        piece.find(&pin().unwrap(), hash_of(location), visit).unwrap().is_some()
+    };
+    let stays = 1..=200_u64;
+    stays.clone().for_each(insert);
+    let stop = crate::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    assert!(stays.clone().all(find), "an entry that stays was missed");
+                    assert!(!find(1_000_000), "an entry that never was is found");
+                }
+            });
+        }
+        let mut state = 3;
+        for round in 0..30_u64 {
+            let mut others: Vec<u64> = (0..400 + round * 20).map(|n| 1000 + n).collect();
+            others.iter().for_each(|&location| insert(location));
+            while !others.is_empty() {
+                remove(others.swap_remove(random(&mut state) as usize % others.len()));
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
