@@ -82,6 +82,15 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How many files of sealed segments may be open at once. A process may have some 65,000 maps,
+    /// but few descriptors.
+    pub fn open_segments(&self) -> usize {
+        match self.read_mode {
+            ReadMode::Mmap => 8192,
+            ReadMode::Pread => 256,
+        }
+    }
+
     /// Sets the segment size in bytes.
     pub fn set_segment_size(&mut self, bytes: u64) -> Result<()> {
         let allowed = MIN_SEGMENT_SIZE..=MAX_SEGMENT_SIZE;

@@ -60,6 +60,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
             "format",
             "storage",
             "epoch",
+            "atomic",
             "error",
             "index::Location",
             "index::LOCATION_BITS",

@@ -27,6 +27,7 @@ use crate::index::hash::KeyHasher;
 use crate::index::{Entry, Index, Location};
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::segment::open::Opener;
 use crate::segment::table::{SegmentTable, Segments};
 use crate::segment::Segment;
 use crate::storage::{Lock, Storage};
@@ -43,6 +44,7 @@ pub struct Engine {
     uuid: [u8; 16],
     index: Index,
     table: SegmentTable,
+    opener: Arc<Opener>,
     compaction: Mutex<()>,
     syncer: Mutex<Syncer>,
     writer: Mutex<Writer>,
@@ -74,6 +76,11 @@ impl Engine {
     /// Bytes of memory that the index takes.
     pub fn index_memory(&self) -> usize {
         self.index.memory()
+    }
+
+    /// How many files of sealed segments are open.
+    pub fn open_segments(&self) -> usize {
+        self.opener.open_files()
     }
 
     /// What makes this database refuse writes.
@@ -112,7 +119,7 @@ impl<'a> Lookup<'a> {
         let entry = index.entry(self.guard, hash, |location| {
             let segment = self.segments.of(location)?;
             let offset = segment.offset(location);
-            let record = segment.record(offset, &mut self.scratch)?;
+            let record = segment.record(self.guard, offset, &mut self.scratch)?;
             let is_it = segment.is_of(key, &record, offset)?;
             if is_it {
                 old = Some(OldRecord { segment, len: record.header.record_len() });
@@ -126,7 +133,7 @@ impl<'a> Lookup<'a> {
     fn hash_at(&mut self, location: Location) -> Result<u64> {
         let segment = self.segments.of(location)?;
         let offset = segment.offset(location);
-        let record = segment.record(offset, &mut self.scratch)?;
+        let record = segment.record(self.guard, offset, &mut self.scratch)?;
         segment.verify(&record, offset)?;
         Ok(self.hasher.hash(record.key()))
     }

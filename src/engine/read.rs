@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::write::check_key;
 use super::Engine;
-use crate::epoch;
+use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};
 use crate::format::record::Record;
 use crate::index::Location;
 use crate::segment::table::Segments;
-use crate::segment::Segment;
+use crate::segment::{Body, Segment};
 use crate::storage::map::Map;
 
 /// Records longer than this are read without a pin, which would keep others' garbage.
@@ -42,7 +42,7 @@ enum Answer<R> {
     /// The result itself.
     Done(R),
     /// The record is long: here it is, to be read when the pin is gone.
-    Large(Arc<Segment>, u64),
+    Large(Kept),
 }
 
 impl Engine {
@@ -51,7 +51,7 @@ impl Engine {
         let mut read = Some(read);
         let answer = self.find(key, |found| {
             if found.record.header.record_len() > LARGE {
-                return Ok(Answer::Large(found.keep_segment()?, found.offset));
+                return Ok(Answer::Large(found.keep()?));
             }
             self.check(found.segment, &found.record, found.offset)?;
             read.take().map(|read| Answer::Done(read(found.record.value()))).ok_or_else(found_twice)
@@ -59,10 +59,10 @@ impl Engine {
         match answer {
             None => Ok(None),
             Some(Answer::Done(result)) => Ok(Some(result)),
-            Some(Answer::Large(segment, offset)) => {
+            Some(Answer::Large(kept)) => {
                 let mut scratch = Vec::new();
-                let record = segment.record(offset, &mut scratch)?;
-                self.check(&segment, &record, offset)?;
+                let record = kept.record(&mut scratch)?;
+                self.check(&kept.segment, &record, kept.offset)?;
                 Ok(read.take().map(|read| read(record.value())))
             }
         }
@@ -70,17 +70,16 @@ impl Engine {
 
     /// The value of `key`, kept readable until the view is dropped.
     pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
-        let found = self.find(key, |found| Ok((found.keep_segment()?, found.offset)))?;
-        let Some((segment, offset)) = found else { return Ok(None) };
+        let Some(kept) = self.find(key, |found| found.keep())? else { return Ok(None) };
         let mut scratch = Vec::new();
-        let record = segment.record(offset, &mut scratch)?;
-        self.check(&segment, &record, offset)?;
+        let record = kept.record(&mut scratch)?;
+        self.check(&kept.segment, &record, kept.offset)?;
         let (start, len) = (record.header.key_at() + record.header.key_len, record.value().len());
-        let bytes = match segment.map() {
-            Some(map) => {
-                ViewBytes::Mapped { map: map.clone(), offset: offset as usize + start, len }
+        let bytes = match &*kept.body {
+            Body::Mapped(map) => {
+                ViewBytes::Mapped { map: map.clone(), offset: kept.offset as usize + start, len }
             }
-            None => ViewBytes::Owned(scratch.drain(start..start + len).collect()),
+            Body::File(..) => ViewBytes::Owned(scratch.drain(start..start + len).collect()),
         };
         Ok(Some(View { bytes }))
     }
@@ -118,17 +117,19 @@ impl Engine {
         self.index.find(&guard, hash, |location| {
             let segment = segments.of(location)?;
             let offset = segment.offset(location);
-            let record = segment.record(offset, &mut scratch)?;
+            let record = segment.record(&guard, offset, &mut scratch)?;
             if !segment.is_of(key, &record, offset)? {
                 return Ok(None);
             }
-            visit(&FoundRecord { segments, location, segment, record, offset }).map(Some)
+            visit(&FoundRecord { guard: &guard, segments, location, segment, record, offset })
+                .map(Some)
         })
     }
 }
 
 /// A key's newest record, while the thread that looked it up is pinned.
 pub(super) struct FoundRecord<'a> {
+    guard: &'a Guard,
     segments: Segments<'a>,
     location: Location,
     segment: &'a Segment,
@@ -137,9 +138,24 @@ pub(super) struct FoundRecord<'a> {
 }
 
 impl FoundRecord<'_> {
-    /// The segment, for longer than the pin.
-    fn keep_segment(&self) -> Result<Arc<Segment>> {
-        self.segments.arc_of(self.location)
+    /// What it takes to read the record when the pin is gone.
+    fn keep(&self) -> Result<Kept> {
+        let segment = self.segments.arc_of(self.location)?;
+        Ok(Kept { body: segment.keep_body(self.guard)?, segment, offset: self.offset })
+    }
+}
+
+/// A record that stays readable whatever happens to its segment.
+struct Kept {
+    segment: Arc<Segment>,
+    body: Arc<Body>,
+    offset: u64,
+}
+
+impl Kept {
+    fn record<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Record<'a>> {
+        let record = self.body.record(self.offset, scratch)?;
+        record.ok_or_else(|| self.segment.damaged(self.offset, "no record can be made out"))
     }
 }
 

@@ -111,7 +111,7 @@ impl Engine {
     /// Puts full segments on the medium, and reads them from now on as sealed ones.
     pub(super) fn settle(&self, full: &mut [FullSegment]) -> Result<()> {
         full.iter_mut().try_for_each(|full| {
-            full.settle(self.options.read_mode)?;
+            full.settle(&self.opener)?;
             self.table.replace(&full.segment);
             full.sync()
         })

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use super::open::Opener;
 use super::table::SegmentTable;
-use super::{Body, Segment};
+use super::{Body, Segment, Source};
 use crate::error::{Error, Kind, Result};
 use crate::format::name;
 use crate::format::record::{Prepared, Seal, SEAL_LEN};
 use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE, OVERHEAD};
-use crate::options::ReadMode;
 use crate::storage::map::{AppendMap, Map};
 use crate::storage::{File, Storage};
 
@@ -85,8 +85,8 @@ impl ActiveSegment {
         capacity: u64,
     ) -> Result<ActiveSegment> {
         let map = map_for_appending(&*file, HEADER_PAGE as u64, capacity)?;
-        let body = Body::Mapped(map.map().clone());
-        let segment = table.add(capacity, |base| Segment::new(header, storage, body, base))?;
+        let source = Source::Active(Body::Mapped(map.map().clone()));
+        let segment = table.add(capacity, |base| Segment::new(header, storage, source, base))?;
         Ok(ActiveSegment { segment, file, map, records: 0, low_water: 0 })
     }
 
@@ -99,7 +99,8 @@ impl ActiveSegment {
         capacity: u64,
     ) -> Result<ActiveSegment> {
         let map = map_for_appending(&*file, len, capacity)?;
-        let segment = Arc::new(segment.with_body(Body::Mapped(map.map().clone())));
+        let source = Source::Active(Body::Mapped(map.map().clone()));
+        let segment = Arc::new(segment.with_source(source));
         table.replace(&segment);
         Ok(ActiveSegment { segment, file, map, records, low_water: 0 })
     }
@@ -221,10 +222,10 @@ impl FullSegment {
     /// Gives back what was allocated beyond the end, and reads the segment from now on as a sealed
     /// one. To be done before it is synced: while it is mapped for writing, a sync takes the pages'
     /// write permission away one by one, and interrupts every processor for each.
-    pub fn settle(&mut self, mode: ReadMode) -> Result<()> {
+    pub fn settle(&mut self, opener: &Arc<Opener>) -> Result<()> {
         self.file.truncate(self.len)?;
-        let body = Body::of_sealed(&self.file, self.len, mode)?;
-        self.segment = Arc::new(self.segment.with_body(body));
+        let sealed = opener.sealed_and_open(self.segment.header.id, self.len, &self.file)?;
+        self.segment = Arc::new(self.segment.with_source(Source::Sealed(sealed)));
         Ok(())
     }
 

@@ -2,37 +2,38 @@
 //! [`scan`], and [`table`] finds the segment that a location means.
 
 pub mod active;
+pub mod open;
 pub mod scan;
 pub mod table;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
+use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::format::name;
 use crate::format::record::{Header, Record, HEADER_LEN};
 use crate::format::segment::SegmentHeader;
 use crate::index::Location;
-use crate::options::ReadMode;
 use crate::storage::map::Map;
 use crate::storage::{File, Storage};
+use open::SealedFile;
 
 /// What a segment's bytes are read through.
+#[derive(Clone)]
 pub enum Body {
-    /// A map: the only way for the segment that is being written.
+    /// A map.
     Mapped(Map),
     /// The file, up to this length.
     File(Arc<dyn File>, u64),
 }
 
-impl Body {
-    /// How a sealed segment of `len` bytes is read.
-    pub fn of_sealed(file: &Arc<dyn File>, len: u64, mode: ReadMode) -> Result<Body> {
-        Ok(match mode {
-            ReadMode::Mmap => Body::Mapped(file.map(len)?),
-            ReadMode::Pread => Body::File(Arc::clone(file), len),
-        })
-    }
+/// Where a segment's bytes come from.
+pub enum Source {
+    /// The map that it is written through: it is the segment that is being written.
+    Active(Body),
+    /// A file that does not change any more.
+    Sealed(Arc<SealedFile>),
 }
 
 /// One file of the log.
@@ -41,7 +42,7 @@ pub struct Segment {
     pub header: SegmentHeader,
     /// Its path, for messages.
     path: String,
-    body: Body,
+    source: Source,
     /// The location of its byte 0.
     base: u64,
     /// Bytes in records that are nobody's newest, tombstones included. Shared by successive forms
@@ -51,17 +52,17 @@ pub struct Segment {
 
 impl Segment {
     /// A segment whose byte 0 has the location `base`.
-    pub fn new(header: SegmentHeader, storage: &dyn Storage, body: Body, base: u64) -> Segment {
+    pub fn new(header: SegmentHeader, storage: &dyn Storage, source: Source, base: u64) -> Segment {
         let path = format!("{}/{}", storage.path(), name::segment(header.id));
-        Segment { header, path, body, base, dead: Arc::default() }
+        Segment { header, path, source, base, dead: Arc::default() }
     }
 
     /// The same segment, read in another way.
-    pub fn with_body(&self, body: Body) -> Segment {
+    pub fn with_source(&self, source: Source) -> Segment {
         Segment {
             header: self.header,
             path: self.path.clone(),
-            body,
+            source,
             base: self.base,
             dead: Arc::clone(&self.dead),
         }
@@ -74,9 +75,9 @@ impl Segment {
 
     /// Bytes that can be read.
     pub fn len(&self) -> u64 {
-        match &self.body {
-            Body::Mapped(map) => map.published() as u64,
-            Body::File(_, len) => *len,
+        match &self.source {
+            Source::Active(body) => body.len(),
+            Source::Sealed(file) => file.len(),
         }
     }
 
@@ -110,21 +111,34 @@ impl Segment {
         self.dead.fetch_add(len as u64, Ordering::Relaxed);
     }
 
+    /// What the segment is read through, while the thread is pinned.
+    #[inline]
+    fn body<'a>(&'a self, guard: &'a Guard) -> Result<&'a Body> {
+        match &self.source {
+            Source::Active(body) => Ok(body),
+            Source::Sealed(file) => file.body(guard),
+        }
+    }
+
     /// The record at `offset`, with all its bytes but unverified. `scratch` holds them where there
     /// is no map.
     #[inline]
-    pub fn record<'a>(&'a self, offset: u64, scratch: &'a mut Vec<u8>) -> Result<Record<'a>> {
-        let record = match &self.body {
-            Body::Mapped(map) => {
-                // All lines of a small record at once, not the rest when the first has told its
-                // length.
-                map.prefetch(offset as usize, FETCHED_AHEAD);
-                let rest = map.published().saturating_sub(offset as usize);
-                map.bytes(offset as usize, rest).and_then(Record::decode)
-            }
-            Body::File(file, len) => read_record(&**file, *len, offset, scratch)?,
-        };
+    pub fn record<'a>(
+        &'a self,
+        guard: &'a Guard,
+        offset: u64,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Record<'a>> {
+        let record = self.body(guard)?.record(offset, scratch)?;
         record.ok_or_else(|| self.damaged(offset, "no record can be made out"))
+    }
+
+    /// What the segment is read through, for longer than the pin.
+    pub fn keep_body(&self, guard: &Guard) -> Result<Arc<Body>> {
+        match &self.source {
+            Source::Active(body) => Ok(Arc::new(body.clone())),
+            Source::Sealed(file) => file.keep_body(guard),
+        }
     }
 
     /// An error unless `record`, found at `offset`, is what was written there.
@@ -152,18 +166,39 @@ impl Segment {
         self.header.base_sequence.wrapping_add(record.sequence_delta())
     }
 
-    /// The map, if the segment is read through one.
-    pub fn map(&self) -> Option<&Map> {
-        match &self.body {
-            Body::Mapped(map) => Some(map),
-            Body::File(..) => None,
-        }
-    }
-
     /// Reports damage at `offset`.
     #[cold]
     pub fn damaged(&self, offset: u64, what: &str) -> Error {
         Error::corrupt(&self.path, offset, what)
+    }
+}
+
+impl Body {
+    /// Bytes that can be read.
+    fn len(&self) -> u64 {
+        match self {
+            Body::Mapped(map) => map.published() as u64,
+            Body::File(_, len) => *len,
+        }
+    }
+
+    /// The record at `offset`, unverified, if one can be made out.
+    #[inline]
+    pub fn record<'a>(
+        &'a self,
+        offset: u64,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Option<Record<'a>>> {
+        match self {
+            Body::Mapped(map) => {
+                // All lines of a small record at once, not the rest when the first has told its
+                // length.
+                map.prefetch(offset as usize, FETCHED_AHEAD);
+                let rest = map.published().saturating_sub(offset as usize);
+                Ok(map.bytes(offset as usize, rest).and_then(Record::decode))
+            }
+            Body::File(file, len) => read_record(&**file, *len, offset, scratch),
+        }
     }
 }
 

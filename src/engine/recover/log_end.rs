@@ -8,7 +8,7 @@ use crate::format::manifest::SealedSegment;
 use crate::format::name;
 use crate::format::segment::{SegmentHeader, HEADER_PAGE};
 use crate::segment::scan::{Item, Scan};
-use crate::segment::{Body, Segment};
+use crate::segment::{Segment, Source};
 use crate::storage::File;
 
 impl Recovery {
@@ -58,9 +58,9 @@ impl Recovery {
         expected: &mut Option<u64>,
     ) -> Result<Option<Error>> {
         let span = len.max(self.options.segment_size);
-        let body = Body::of_sealed(&file, len, self.options.read_mode)?;
+        let source = Source::Sealed(self.opener.sealed(header.id, len));
         let storage = Arc::clone(&self.storage);
-        let segment = self.table.add(span, |base| Segment::new(header, &*storage, body, base))?;
+        let segment = self.table.add(span, |base| Segment::new(header, &*storage, source, base))?;
         let mut scan = Scan::new(Arc::clone(&file), header, len);
         if let Some(expected) = *expected {
             scan.expect(expected);

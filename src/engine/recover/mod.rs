@@ -25,9 +25,10 @@ use crate::index::{Index, Location};
 use crate::manifest::{LiveSegment, Manifest};
 use crate::options::{OnDamage, Options};
 use crate::segment::active::{self, ActiveSegment};
+use crate::segment::open::Opener;
 use crate::segment::scan::{Found, Item, Scan};
 use crate::segment::table::SegmentTable;
-use crate::segment::{Body, Segment};
+use crate::segment::{Segment, Source};
 use crate::storage::{barrier, File, Lock, Storage};
 
 /// Opens the database in `storage`, or creates it there.
@@ -96,6 +97,7 @@ struct Recovery {
     hasher: KeyHasher,
     index: Index,
     table: SegmentTable,
+    opener: Arc<Opener>,
     /// Tombstones that are their keys' newest records: in the index until all is read.
     tombstones: Vec<(u64, Location)>,
     next_sequence: u64,
@@ -113,6 +115,8 @@ impl Recovery {
     fn new(storage: Arc<dyn Storage>, options: Options, manifest: Manifest) -> Recovery {
         let hasher = KeyHasher::new(manifest.identity().hash_seed);
         let next_sequence = manifest.state().next_sequence;
+        let limit = options.open_segments();
+        let opener = Opener::new(Arc::clone(&storage), options.read_mode, limit);
         Recovery {
             storage,
             options,
@@ -120,6 +124,7 @@ impl Recovery {
             hasher,
             index: Index::new(),
             table: SegmentTable::default(),
+            opener,
             tombstones: Vec::new(),
             next_sequence,
             tail: None,
@@ -211,9 +216,9 @@ impl Recovery {
         }
         // Where records begin: a single one begins in the first page, however long it is.
         let span = if sealed.records == 1 { HEADER_PAGE as u64 + 8 } else { len };
-        let body = Body::of_sealed(&file, len, self.options.read_mode)?;
+        let source = Source::Sealed(self.opener.sealed(header.id, len));
         let storage = Arc::clone(&self.storage);
-        let segment = self.table.add(span, |base| Segment::new(header, &*storage, body, base))?;
+        let segment = self.table.add(span, |base| Segment::new(header, &*storage, source, base))?;
         let mut scan = Scan::new(file, header, len);
         let what = loop {
             match scan.next_item()? {
@@ -246,7 +251,7 @@ impl Recovery {
         if let Some((at, old)) = entry.location().zip(old) {
             let holder = old.segment;
             let mut scratch = Vec::new();
-            let old_record = holder.record(holder.offset(at), &mut scratch)?;
+            let old_record = holder.record(&guard, holder.offset(at), &mut scratch)?;
             if holder.sequence(&old_record) >= found.sequence {
                 segment.add_dead(len);
                 return Ok(());
@@ -304,8 +309,8 @@ impl Recovery {
             self.storage.remove(&name::segment(id))?;
         }
         for full in &self.full {
-            let body = Body::of_sealed(&full.file, full.sealed.len, self.options.read_mode)?;
-            self.table.replace(&Arc::new(full.segment.with_body(body)));
+            let source = Source::Sealed(self.opener.sealed(full.sealed.id, full.sealed.len));
+            self.table.replace(&Arc::new(full.segment.with_source(source)));
         }
         Ok(())
     }
@@ -334,6 +339,7 @@ impl Recovery {
             uuid: self.manifest.identity().uuid,
             index: self.index,
             table: self.table,
+            opener: self.opener,
             compaction: Mutex::default(),
             syncer: Mutex::default(),
             writer: Mutex::new(writer),
