@@ -8,24 +8,45 @@ pub const MANIFEST: &str = "MANIFEST";
 pub const MANIFEST_NEW: &str = "MANIFEST.new";
 /// How the name of a segment ends.
 const SEGMENT_SUFFIX: &str = ".seg";
+/// How the name of a segment's hint ends.
+const HINT_SUFFIX: &str = ".hint";
 /// Fewer digits are filled up with zeros, so that directory listings sort.
 const SEGMENT_DIGITS: usize = 8;
 
 /// The name of segment `id`.
 pub fn segment(id: u64) -> String {
-    format!("{id:0SEGMENT_DIGITS$}{SEGMENT_SUFFIX}")
+    numbered(id, SEGMENT_SUFFIX)
+}
+
+/// The name of the hint of segment `id`.
+pub fn hint(id: u64) -> String {
+    numbered(id, HINT_SUFFIX)
+}
+
+fn numbered(id: u64, suffix: &str) -> String {
+    format!("{id:0SEGMENT_DIGITS$}{suffix}")
 }
 
 /// The id in the name of a segment, or `None` if it is no such name.
 pub fn parse_segment(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(SEGMENT_SUFFIX)?;
-    let id = digits.parse().ok()?;
-    (segment(id) == name).then_some(id)
+    parse(name, SEGMENT_SUFFIX)
+}
+
+/// The id of the segment that a hint is of, or `None` if it is no such name.
+pub fn parse_hint(name: &str) -> Option<u64> {
+    parse(name, HINT_SUFFIX)
+}
+
+fn parse(name: &str, suffix: &str) -> Option<u64> {
+    let id = name.strip_suffix(suffix)?.parse().ok()?;
+    (numbered(id, suffix) == name).then_some(id)
 }
 
 /// Whether a file of this name belongs to a database.
 pub fn is_ours(name: &str) -> bool {
-    matches!(name, LOCK | MANIFEST | MANIFEST_NEW) || parse_segment(name).is_some()
+    matches!(name, LOCK | MANIFEST | MANIFEST_NEW)
+        || parse_segment(name).is_some()
+        || parse_hint(name).is_some()
 }
 
 #[cfg(test)]
@@ -36,6 +57,8 @@ mod tests {
     fn making_and_parsing_are_inverse() {
         for id in [1, 42, 99_999_999, 100_000_000, u64::MAX] {
             assert_eq!(parse_segment(&segment(id)), Some(id));
+            assert_eq!(parse_hint(&hint(id)), Some(id));
+            assert_eq!((parse_hint(&segment(id)), parse_segment(&hint(id))), (None, None));
         }
         assert_eq!(segment(1), "00000001.seg");
         for name in ["1.seg", "00000001.sega", "+0000001.seg", "-0000001.seg", ".seg", "a.seg", ""]
