@@ -96,8 +96,7 @@ impl Engine {
         }
         for victim in victims {
             self.table.remove(victim);
-            // The manifest does not know it any more: if this fails, the next open removes it.
-            let _ = self.storage.remove(&name::segment(victim.header.id));
+            self.remove_segment_files(victim.header.id);
         }
         Ok(())
     }
@@ -150,12 +149,13 @@ impl Engine {
             edits.push(Edit::Seal(super::sync::sealed(full)));
         }
         edits.extend(victims.iter().map(|victim| Edit::Remove { id: victim.header.id }));
-        self.manifest.lock().append(&edits).inspect_err(|error| {
+        let committed = self.manifest.lock().append(&edits).inspect_err(|error| {
             // Whether the edit is on the medium is unknown, and so is which files must stay.
             if error.kind() != crate::error::Kind::NoSpace {
                 self.latch.close(error);
             }
-        })
+        });
+        committed.map(|()| self.want_hints(output.full.iter().map(|full| full.segment.header.id)))
     }
 
     /// Points the index to the copy, unless a newer record has come meanwhile.

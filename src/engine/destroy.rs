@@ -15,7 +15,8 @@ pub fn destroy(storage: &dyn Storage) -> Result<()> {
         return Err(Error::new(Kind::NotADatabase, message));
     }
     let _lock = storage.lock(name::LOCK)?;
-    for name in names.iter().filter(|name| name::parse_segment(name).is_some()) {
+    let is_segment = |name: &str| name::parse_segment(name).or(name::parse_hint(name)).is_some();
+    for name in names.iter().filter(|name| is_segment(name)) {
         storage.remove(name)?;
     }
     // The manifest after them: until then, what is left is known as a database.

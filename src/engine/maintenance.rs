@@ -119,6 +119,10 @@ impl Engine {
                     next_sync = Some(Instant::now() + interval);
                 }
             }
+            // One at a time, so that syncs get their turn.
+            if self.write_next_hint() {
+                self.sync_bell.ring();
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod compact;
 pub mod destroy;
+pub mod hints;
 pub mod latch;
 pub mod maintenance;
 pub mod read;
@@ -16,6 +17,7 @@ pub mod recover;
 pub mod sync;
 pub mod write;
 
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
@@ -50,6 +52,10 @@ pub struct Engine {
     writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,
     latch: Latch,
+    /// Sealed segments that have no hint yet.
+    hints_due: Mutex<VecDeque<u64>>,
+    /// Held by the one who writes hints.
+    hint_writer: Mutex<()>,
     /// The id of the next segment.
     next_id: AtomicU64,
     /// Everything below this sequence is on the medium.

@@ -123,7 +123,10 @@ impl Engine {
         if edits.is_empty() {
             return Ok(());
         }
-        self.manifest.lock().append(&edits).inspect_err(|_| self.keep_for_later(full))
+        let ids: Vec<u64> = full.iter().map(|full| full.segment.header.id).collect();
+        self.manifest.lock().append(&edits).inspect_err(|_| self.keep_for_later(full))?;
+        self.want_hints(ids.into_iter());
+        Ok(())
     }
 
     /// Puts segments that could not be sealed back in front of the queue.

@@ -250,6 +250,25 @@ impl Buckets {
         }
     }
 
+    /// As many buckets as growth would have led to with `keys` entries, if those are more; growth
+    /// comes when `fill` of every 1024 entries are used.
+    pub fn presized(
+        old: Option<&Buckets>,
+        keys: usize,
+        fill: usize,
+        rehash: &mut dyn FnMut(Location) -> Result<u64>,
+    ) -> Result<Option<Buckets>> {
+        let old_count = old.map_or(0, |old| old.buckets.len());
+        let mut count = old_count;
+        while keys * 1024 >= count * BUCKET_ENTRIES * fill {
+            count += (count / 8).max(1);
+        }
+        match count > old_count {
+            true => Buckets::resized(old, count, rehash),
+            false => Ok(None),
+        }
+    }
+
     /// The entries of `old` in `count` buckets; `None` if one finds no room near its home.
     fn resized(
         old: Option<&Buckets>,

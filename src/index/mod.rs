@@ -25,7 +25,8 @@ pub const LOCATION_BITS: u32 = 40;
 
 /// Bits of the hash that choose the piece.
 const PIECE_BITS: u32 = 10;
-const PIECES: usize = 1 << PIECE_BITS;
+/// Pieces of the index, each with hashes that follow one another.
+pub const PIECES: usize = 1 << PIECE_BITS;
 /// The pieces grow at fills, in 1024ths, from this …
 const FILL_MIN: usize = 800;
 /// … up to this. The one is an eighth above the other, as growth is by an eighth: so at any time
@@ -90,6 +91,25 @@ impl Index {
         let piece = self.piece(hash).lock(guard);
         let found = piece.find(hash, matches)?;
         Ok(Entry { piece, memory: &self.memory, hash, found })
+    }
+
+    /// Makes room in these pieces for their part of `keys` keys in all, so that they need not grow
+    /// little by little. `rehash` gives the hash of the key at a location.
+    pub fn presize(
+        &self,
+        guard: &Guard,
+        pieces: std::ops::Range<usize>,
+        keys: usize,
+        rehash: &mut dyn FnMut(Location) -> Result<u64>,
+    ) -> Result<()> {
+        // Pieces differ by the luck of the draw; some to spare, and few have to grow.
+        let mean = keys / PIECES;
+        let most = mean + 3 * mean.isqrt();
+        for piece in self.pieces[pieces].iter().filter(|_| keys > 0) {
+            let more = piece.lock(guard).presize(most, rehash)?;
+            self.memory.fetch_add(more, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// How many keys there are.

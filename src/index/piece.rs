@@ -130,12 +130,28 @@ impl LockedPiece<'_> {
         rehash: &mut dyn FnMut(Location) -> Result<u64>,
     ) -> Result<usize> {
         let grown = Buckets::grown(self.buckets, hash, rehash)?;
+        Ok(self.put_in_place(grown))
+    }
+
+    /// Grows at once to what the piece would have grown to with so many keys. Answers by how many
+    /// bytes it has grown.
+    pub fn presize(
+        &mut self,
+        keys: usize,
+        rehash: &mut dyn FnMut(Location) -> Result<u64>,
+    ) -> Result<usize> {
+        let grown = Buckets::presized(self.buckets, keys, self.piece.fill as usize, rehash)?;
+        Ok(grown.map_or(0, |grown| self.put_in_place(grown)))
+    }
+
+    /// Answers how many bytes more `grown` has.
+    fn put_in_place(&mut self, grown: Buckets) -> usize {
         let old_bytes = self.buckets.map_or(0, Buckets::memory);
         let more = grown.memory() - old_bytes;
         let old = self.piece.buckets.replace(Some(Arc::new(grown)));
         old.holding(old_bytes);
         self.buckets = self.piece.buckets.get(self.guard);
-        Ok(more)
+        more
     }
 
     /// Adds an entry, for which [`LockedPiece::reserve`] made room.

@@ -1,7 +1,8 @@
 //! One file of the log: reading its records. Appending is in [`active`], walking through it in
-//! [`scan`], and [`table`] finds the segment that a location means.
+//! [`scan`] and [`digest`], and [`table`] finds the segment that a location means.
 
 pub mod active;
+pub mod digest;
 pub mod open;
 pub mod scan;
 pub mod table;
@@ -131,6 +132,13 @@ impl Segment {
     ) -> Result<Record<'a>> {
         let record = self.body(guard)?.record(offset, scratch)?;
         record.ok_or_else(|| self.damaged(offset, "no record can be made out"))
+    }
+
+    /// Begins to fetch the record at `offset`, if that can be had without opening a file.
+    pub fn prefetch(&self, guard: &Guard, offset: u64) {
+        if let Ok(Body::Mapped(map)) = self.body(guard) {
+            map.prefetch(offset as usize, FETCHED_AHEAD);
+        }
     }
 
     /// What the segment is read through, for longer than the pin.

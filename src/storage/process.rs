@@ -72,6 +72,30 @@ pub fn spawn_quiet(
     spawned.map_err(|e| Error::io(format_args!("start the thread {name}"), &e))
 }
 
+/// Runs `body` on so many threads at once, this one among them, and answers what each returned.
+/// The others get no signal of the program. The part of one that cannot be had is done by this one.
+pub fn in_parallel<R: Send>(threads: usize, body: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let body = &body;
+    std::thread::scope(|scope| {
+        let old = block_signals();
+        let spawn = |number| {
+            let builder = std::thread::Builder::new().name("libkv-open".to_owned());
+            builder.spawn_scoped(scope, move || body(number))
+        };
+        let others: Vec<_> = (1..threads).map(spawn).collect();
+        restore_signals(&old);
+        let mut results = vec![body(0)];
+        for (number, other) in (1..).zip(others) {
+            results.push(match other.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(result)) => result,
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(_) => body(number),
+            });
+        }
+        results
+    })
+}
+
 /// Blocks all signals on this thread, and answers which were blocked before. A new thread inherits
 /// the mask.
 fn block_signals() -> libc::sigset_t {

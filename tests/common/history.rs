@@ -29,6 +29,7 @@ pub enum Step {
     Delete { key: usize },
     Sync,
     Compact,
+    WriteHints,
     Reopen,
 }
 
@@ -48,6 +49,7 @@ pub struct Shape {
     deletes: u64,
     syncs: u64,
     compactions: u64,
+    hints: u64,
     reopenings: u64,
 }
 
@@ -113,6 +115,7 @@ impl Shape {
             deletes: random.below(30),
             syncs: [0, 3, 8, 25][random.below(4) as usize],
             compactions: [0, 2, 5][random.below(3) as usize],
+            hints: [0, 10][random.below(2) as usize],
             reopenings: random.below(4),
         }
     }
@@ -144,7 +147,7 @@ impl Shape {
     pub fn step(&self, random: &mut Random) -> Step {
         let key = random.below(self.keys) as usize;
         let kind = random.below(100);
-        let kinds = [self.deletes, self.syncs, self.compactions, self.reopenings];
+        let kinds = [self.deletes, self.syncs, self.compactions, self.hints, self.reopenings];
         let mut upto = 0;
         let chosen = kinds.iter().position(|count| {
             upto += count;
@@ -154,6 +157,7 @@ impl Shape {
             Some(0) => Step::Delete { key },
             Some(1) => Step::Sync,
             Some(2) => Step::Compact,
+            Some(3) => Step::WriteHints,
             Some(_) => Step::Reopen,
             None => Step::Put { key, value: self.value(self::key(key).len(), random) },
         }
@@ -177,6 +181,10 @@ impl Step {
             Step::Delete { key: number } => engine.delete(&key(*number)).map(|_| ()),
             Step::Sync => engine.sync(),
             Step::Compact => engine.compact(),
+            Step::WriteHints => {
+                engine.write_due_hints();
+                Ok(())
+            }
             Step::Reopen => Err(kv::error::Error::new(Kind::Internal, "the driver reopens")),
         }
     }

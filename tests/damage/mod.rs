@@ -1,6 +1,8 @@
 //! Damaging databases: samples to damage, kinds of damage, and a bench that does it and judges the
 //! answer.
 
+pub mod kinds;
+
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -130,12 +132,14 @@ impl Builder {
     }
 
     pub fn closed(mut self, name: &'static str) -> Sample {
+        self.db().engine().write_due_hints();
         self.db.take().expect("it is open").close().expect("close");
         self.sample(name, None)
     }
 
     /// The files as a kill would leave them.
     pub fn killed(self, name: &'static str) -> Sample {
+        self.db().engine().write_due_hints();
         // The one with zeros allocated ahead is the one that is being written.
         let files = read_files(&self.path()).into_iter();
         let file = files.max_by_key(|(_, bytes)| bytes.len()).map(|(name, _)| name);
@@ -192,6 +196,18 @@ impl Sample {
         let at = writes.checked_sub(tail.before)?;
         let start = at.checked_sub(1).map_or(HEADER_PAGE, |before| tail.ends[before]);
         tail.ends.get(at).map(|end| end - start)
+    }
+
+    /// Whether `file` is a hint, without which everything is as it was.
+    pub fn is_hint(&self, file: &str) -> bool {
+        name::parse_hint(file).is_some()
+    }
+
+    /// Whether damage in `file` from byte `from` on may be left to who reads it: an open does not
+    /// read the records of a segment with a hint.
+    pub fn is_left_to_readers(&self, file: &str, from: usize) -> bool {
+        let hint = name::parse_segment(file).map(name::hint);
+        from >= HEADER_PAGE && hint.is_some_and(|hint| self.files.contains_key(&hint))
     }
 
     pub fn segments(&self) -> Vec<&str> {
@@ -288,6 +304,11 @@ impl<'a> Bench<'a> {
         let looked = catch_unwind(AssertUnwindSafe(|| look(&self.path(), &self.sample.keys)));
         assert!(started.elapsed() < PATIENCE, "{context}: it took {:?}", started.elapsed());
         let Ok(looked) = looked else { panic!("{context}: it panicked") };
+        if let (Err(error), true) =
+            (&looked, damage.iter().all(|damage| self.sample.is_hint(&damage.file)))
+        {
+            panic!("{context}: a hint matters: {error}");
+        }
         match looked {
             Ok(found) => {
                 let mut least = self.sample.states.len() - 1;

@@ -18,7 +18,10 @@ impl Recovery {
                     self.check_leftover(id, &name)?;
                     true
                 }
-                None => name == name::MANIFEST_NEW,
+                None => match name::parse_hint(&name) {
+                    Some(id) => !state.segments.contains_key(&id),
+                    None => name == name::MANIFEST_NEW,
+                },
             };
             if is_leftover {
                 self.leftovers.push(name);

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::format::manifest::SealedSegment;
 use crate::format::name;
 use crate::format::segment::{SegmentHeader, HEADER_PAGE};
-use crate::segment::scan::{Item, Scan};
+use crate::segment::digest::{self, End};
+use crate::segment::scan::Scan;
 use crate::segment::{Segment, Source};
 use crate::storage::File;
 
@@ -65,24 +66,24 @@ impl Recovery {
         if let Some(expected) = *expected {
             scan.expect(expected);
         }
-        let what = loop {
-            match scan.next_item()? {
-                Item::Record(found) => self.take(&segment, &found)?,
-                Item::Seal(seal) => {
-                    let sealed = SealedSegment {
-                        id: header.id,
-                        len: scan.offset(),
-                        records: seal.records,
-                        next_sequence: seal.next_sequence,
-                    };
-                    self.full.push(FoundFull { segment, file, sealed });
-                    *expected = Some(seal.next_sequence);
-                    self.next_sequence = self.next_sequence.max(seal.next_sequence);
-                    return Ok(None);
-                }
-                Item::End => break "the log ends before what was synced",
-                Item::Damage(what) => break what,
+        let hash = |key: &[u8]| self.hasher.hash(key);
+        let (digest, end) = digest::of_scan(&mut scan, header.kind, hash)?;
+        self.replay(&[(Arc::clone(&segment), digest)])?;
+        let what = match end {
+            End::Seal(seal) => {
+                let sealed = SealedSegment {
+                    id: header.id,
+                    len: scan.offset(),
+                    records: seal.records,
+                    next_sequence: seal.next_sequence,
+                };
+                self.full.push(FoundFull { segment, file, sealed });
+                *expected = Some(seal.next_sequence);
+                self.next_sequence = self.next_sequence.max(seal.next_sequence);
+                return Ok(None);
             }
+            End::End => "the log ends before what was synced",
+            End::Damage(what) => what,
         };
         let end = segment.damaged(scan.offset(), what);
         let (records, offset, next) = (scan.records(), scan.offset(), scan.next_sequence());

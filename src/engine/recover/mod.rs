@@ -3,6 +3,8 @@
 
 mod leftovers;
 mod log_end;
+mod replay;
+mod sealed;
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
@@ -13,12 +15,11 @@ use parking_lot::Mutex;
 use super::latch::Latch;
 use super::maintenance::Bell;
 use super::write::Writer;
-use super::{Engine, Lookup};
-use crate::epoch;
+use super::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::format::manifest::{Edit, SealedSegment};
 use crate::format::name;
-use crate::format::record::{RecordKind, SEAL_LEN};
+use crate::format::record::SEAL_LEN;
 use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE};
 use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location};
@@ -26,7 +27,6 @@ use crate::manifest::{LiveSegment, Manifest};
 use crate::options::{OnDamage, Options};
 use crate::segment::active::{self, ActiveSegment};
 use crate::segment::open::Opener;
-use crate::segment::scan::{Found, Item, Scan};
 use crate::segment::table::SegmentTable;
 use crate::segment::{Segment, Source};
 use crate::storage::{barrier, File, Lock, Storage};
@@ -100,6 +100,10 @@ struct Recovery {
     opener: Arc<Opener>,
     /// Tombstones that are their keys' newest records: in the index until all is read.
     tombstones: Vec<(u64, Location)>,
+    /// Hashes of some of the keys, to know how many there are.
+    sample: Vec<u64>,
+    /// Sealed segments without a hint.
+    unhinted: VecDeque<u64>,
     next_sequence: u64,
     tail: Option<FoundTail>,
     full: Vec<FoundFull>,
@@ -126,6 +130,8 @@ impl Recovery {
             table: SegmentTable::default(),
             opener,
             tombstones: Vec::new(),
+            sample: Vec::new(),
+            unhinted: VecDeque::new(),
             next_sequence,
             tail: None,
             full: Vec::new(),
@@ -140,12 +146,7 @@ impl Recovery {
         let result = self.find_leftovers();
         self.tolerate(result)?;
         let live: Vec<LiveSegment> = self.manifest.state().segments.values().copied().collect();
-        for segment in &live {
-            if let Some(sealed) = segment.sealed {
-                let result = self.read_sealed(segment.header, sealed);
-                self.tolerate(result)?;
-            }
-        }
+        self.read_sealed(&live)?;
         let unsealed = live.iter().filter(|segment| segment.sealed.is_none());
         let unsealed: Vec<SegmentHeader> = unsealed.map(|segment| segment.header).collect();
         let result = self.read_log_end(&unsealed);
@@ -207,77 +208,6 @@ impl Recovery {
         Ok((file, mark, path))
     }
 
-    fn read_sealed(&mut self, header: SegmentHeader, sealed: SealedSegment) -> Result<()> {
-        let (file, _, path) = self.open_segment(header, false)?;
-        let len = file.len()?;
-        if len != sealed.len {
-            let what = format!("the file has {len} bytes, not {}", sealed.len);
-            return Err(Error::corrupt(&path, len.min(sealed.len), what));
-        }
-        // Where records begin: a single one begins in the first page, however long it is.
-        let span = if sealed.records == 1 { HEADER_PAGE as u64 + 8 } else { len };
-        let source = Source::Sealed(self.opener.sealed(header.id, len));
-        let storage = Arc::clone(&self.storage);
-        let segment = self.table.add(span, |base| Segment::new(header, &*storage, source, base))?;
-        let mut scan = Scan::new(file, header, len);
-        let what = loop {
-            match scan.next_item()? {
-                Item::Record(found) => self.take(&segment, &found)?,
-                Item::Seal(_) => {
-                    if scan.offset() == len && scan.records() == sealed.records {
-                        self.next_sequence = self.next_sequence.max(scan.next_sequence());
-                        return Ok(());
-                    }
-                    break "the seal is not the one in the manifest";
-                }
-                Item::End => break "the records end before the seal",
-                Item::Damage(what) => break what,
-            }
-        };
-        Err(Error::corrupt(&path, scan.offset(), what))
-    }
-
-    /// Takes one record into the index, if no newer one of its key is there.
-    fn take(&mut self, segment: &Segment, found: &Found) -> Result<()> {
-        let record = &found.record;
-        let len = record.header.record_len();
-        let hash = self.hasher.hash(record.key());
-        let is_tombstone = record.header.kind == RecordKind::Tombstone;
-        let guard = epoch::pin()?;
-        let mut lookup = Lookup::new(&guard, &self.table, &self.hasher);
-        let (mut entry, old) = lookup.entry(&self.index, hash, record.key())?;
-        entry.reserve(&mut |location| lookup.hash_at(location))?;
-        let location = segment.location(found.offset);
-        if let Some((at, old)) = entry.location().zip(old) {
-            let holder = old.segment;
-            let mut scratch = Vec::new();
-            let old_record = holder.record(&guard, holder.offset(at), &mut scratch)?;
-            if holder.sequence(&old_record) >= found.sequence {
-                segment.add_dead(len);
-                return Ok(());
-            }
-            // A tombstone was counted when it was met.
-            if old_record.header.kind != RecordKind::Tombstone {
-                holder.add_dead(old.len);
-            }
-        }
-        if is_tombstone {
-            segment.add_dead(len);
-            self.tombstones.push((hash, location));
-        }
-        entry.set(location);
-        Ok(())
-    }
-
-    /// Takes the tombstones out of the index: all older records of their keys have been met.
-    fn forget_tombstones(&mut self) -> Result<()> {
-        let guard = epoch::pin()?;
-        for (hash, tombstone) in std::mem::take(&mut self.tombstones) {
-            self.index.entry(&guard, hash, |location| Ok(location == tombstone))?.remove();
-        }
-        Ok(())
-    }
-
     /// Removes what a crash left, and ends the log where its whole part ends.
     fn put_in_order(&mut self) -> Result<()> {
         // Before tidying, which makes and renames a MANIFEST.new of its own.
@@ -308,6 +238,7 @@ impl Recovery {
         for &id in &self.discarded {
             self.storage.remove(&name::segment(id))?;
         }
+        self.unhinted.extend(self.full.iter().map(|full| full.sealed.id));
         for full in &self.full {
             let source = Source::Sealed(self.opener.sealed(full.sealed.id, full.sealed.len));
             self.table.replace(&Arc::new(full.segment.with_source(source)));
@@ -345,6 +276,8 @@ impl Recovery {
             writer: Mutex::new(writer),
             manifest: Mutex::new(self.manifest),
             latch,
+            hints_due: Mutex::new(self.unhinted),
+            hint_writer: Mutex::default(),
             next_id,
             durable: AtomicU64::new(self.next_sequence),
             sync_bell: Bell::default(),

@@ -1,0 +1,73 @@
+//! Hints: beside a sealed segment, what the next open needs to know of it. They are written in the
+//! background, and whatever goes wrong with one costs the next open time and nothing else.
+
+use super::Engine;
+use crate::error::Result;
+use crate::format::hint::Digest;
+use crate::format::name;
+use crate::manifest::LiveSegment;
+use crate::segment::digest::{self, End};
+use crate::segment::scan::Scan;
+
+impl Engine {
+    /// Returns when all segments that were sealed before the call have hints, or cannot have them.
+    pub fn write_due_hints(&self) {
+        while self.write_next_hint() {}
+    }
+
+    /// Writes the hint of one segment that has none. Answers whether there was one to be written.
+    pub(super) fn write_next_hint(&self) -> bool {
+        let _writer = self.hint_writer.lock();
+        let Some(id) = self.hints_due.lock().pop_front() else { return false };
+        if let Some(live) = self.sealed_segment(id) {
+            self.write_hint(&live);
+        }
+        true
+    }
+
+    /// Says that these segments, which are sealed, have no hints yet.
+    pub(super) fn want_hints(&self, ids: impl Iterator<Item = u64>) {
+        self.hints_due.lock().extend(ids);
+    }
+
+    /// The segment `id`, if it is live and sealed.
+    fn sealed_segment(&self, id: u64) -> Option<LiveSegment> {
+        let live = self.manifest.lock().state().segments.get(&id).copied();
+        live.filter(|live| live.sealed.is_some())
+    }
+
+    fn write_hint(&self, live: &LiveSegment) {
+        if self.latch.check().is_err() {
+            return;
+        }
+        let Ok(Some(bytes)) = self.encode_hint(live) else { return };
+        let name = name::hint(live.header.id);
+        // One that did not verify may be there.
+        let _ = self.storage.remove(&name);
+        let written = self.storage.create(&name).and_then(|file| file.write_at(&bytes, 0));
+        // Compaction removes the hint after it has removed the segment from the manifest: either it
+        // finds this one, or this finds the segment gone.
+        if written.is_err() || self.sealed_segment(live.header.id).is_none() {
+            let _ = self.storage.remove(&name);
+        }
+    }
+
+    /// The bytes of a segment's hint, unless the segment is damaged.
+    fn encode_hint(&self, live: &LiveSegment) -> Result<Option<Vec<u8>>> {
+        let Some(sealed) = live.sealed else { return Ok(None) };
+        let file = self.storage.open(&name::segment(live.header.id), false)?;
+        let mut scan = Scan::new(file, live.header, sealed.len);
+        let hash = |key: &[u8]| self.hasher.hash(key);
+        let (digest, end) = digest::of_scan(&mut scan, live.header.kind, hash)?;
+        let is_whole = matches!(end, End::Seal(_)) && scan.offset() == sealed.len;
+        let encode = |digest: Digest| digest.encode(&self.uuid, &live.header, &sealed);
+        Ok(is_whole.then_some(digest).map(encode))
+    }
+
+    /// Removes the files of a segment that the manifest does not know any more. If that fails, the
+    /// next open removes them.
+    pub(super) fn remove_segment_files(&self, id: u64) {
+        let _ = self.storage.remove(&name::segment(id));
+        let _ = self.storage.remove(&name::hint(id));
+    }
+}

@@ -1,0 +1,253 @@
+//! Records go into the index: of each key the newest counts, wherever the records come from.
+
+use std::sync::Arc;
+
+use super::super::Lookup;
+use super::Recovery;
+use crate::epoch::{self, Guard};
+use crate::error::{Kind, Result};
+use crate::format::hint::{Digest, Entry};
+use crate::format::record::RecordKind;
+use crate::index::hash::KeyHasher;
+use crate::index::{Index, Location, PIECES};
+use crate::options::OnDamage;
+use crate::segment::table::SegmentTable;
+use crate::segment::Segment;
+use crate::storage::process;
+
+/// Entries whose buckets are fetched at once.
+const BATCH: usize = 32;
+/// Fewer records than this are not worth a thread.
+const RECORDS_FOR_THREADS: u64 = 200_000;
+/// More threads than this wait for memory.
+const MAX_THREADS: usize = 4;
+/// One of so many keys is counted, to know how many there are.
+const SAMPLED: u64 = 256;
+
+/// A segment and its records.
+pub(super) type Part = (Arc<Segment>, Digest);
+
+/// How many threads to use for so many records.
+pub(super) fn threads_for(records: u64) -> usize {
+    match std::thread::available_parallelism() {
+        Ok(processors) if records >= RECORDS_FOR_THREADS => processors.get().min(MAX_THREADS),
+        _ => 1,
+    }
+}
+
+/// The part of all hashes that one thread looks after: pieces of the index that follow one another.
+#[derive(Clone, Copy)]
+struct Share {
+    number: usize,
+    of: usize,
+}
+
+impl Share {
+    #[inline]
+    fn has(&self, hash: u64) -> bool {
+        ((u128::from(hash) * self.of as u128) >> 64) as usize == self.number
+    }
+
+    /// The pieces whose lowest hashes it has.
+    fn pieces(&self) -> std::ops::Range<usize> {
+        let first = |number: usize| (number * PIECES).div_ceil(self.of);
+        first(self.number)..first(self.number + 1)
+    }
+}
+
+/// What one thread has done.
+#[derive(Default)]
+struct Done {
+    tombstones: Vec<(u64, Location)>,
+    /// Failures, by the number of the part.
+    failed: Vec<(usize, crate::error::Error)>,
+}
+
+impl Recovery {
+    /// Takes records into the index, those of each key that are its newest so far. Parts that meet
+    /// damage end there, if the options say so.
+    pub(super) fn replay(&mut self, parts: &[Part]) -> Result<()> {
+        let records = parts.iter().map(|(_, digest)| digest.records()).sum();
+        let threads = threads_for(records);
+        let keys = if threads > 1 { self.count_keys(parts) } else { 0 };
+        let tolerant = self.options.on_damage == OnDamage::ReadOnly;
+        let (index, table, hasher) = (&self.index, &self.table, &self.hasher);
+        let done = process::in_parallel(threads, |number| {
+            let share = Share { number, of: threads };
+            Replay::new(index, table, hasher).run(parts, share, keys, tolerant)
+        });
+        let mut failed = Vec::new();
+        for mut done in done {
+            self.tombstones.append(&mut done.tombstones);
+            failed.append(&mut done.failed);
+        }
+        failed.sort_by_key(|(number, _)| *number);
+        failed.into_iter().try_for_each(|(_, error)| self.tolerate(Err(error)))
+    }
+
+    /// About how many keys the index will have with these parts.
+    fn count_keys(&mut self, parts: &[Part]) -> usize {
+        let sampled = |(_, digest): &Part| -> Vec<u64> {
+            let hashes = digest.entries().map(|entry| entry.hash);
+            hashes.filter(|hash| hash.is_multiple_of(SAMPLED)).collect()
+        };
+        self.sample.extend(parts.iter().flat_map(sampled));
+        self.sample.sort_unstable();
+        self.sample.dedup();
+        self.sample.len() * SAMPLED as usize
+    }
+
+    /// Takes the tombstones out of the index: all older records of their keys have been met.
+    pub(super) fn forget_tombstones(&mut self) -> Result<()> {
+        let tombstones = std::mem::take(&mut self.tombstones);
+        let threads = threads_for(tombstones.len() as u64);
+        let done = process::in_parallel(threads, |number| {
+            let share = Share { number, of: threads };
+            let mine = tombstones.iter().filter(|(hash, _)| share.has(*hash));
+            for &(hash, tombstone) in mine {
+                let guard = epoch::pin()?;
+                self.index.entry(&guard, hash, |location| Ok(location == tombstone))?.remove();
+            }
+            Ok(())
+        });
+        done.into_iter().collect()
+    }
+}
+
+/// Takes records into the index. Several may do so at once, with shares of their own.
+struct Replay<'a> {
+    index: &'a Index,
+    table: &'a SegmentTable,
+    hasher: &'a KeyHasher,
+    new_bytes: Vec<u8>,
+    old_bytes: Vec<u8>,
+    tombstones: Vec<(u64, Location)>,
+}
+
+/// A record in the index that has the key of the one that comes.
+struct Old<'a> {
+    holder: &'a Segment,
+    sequence: u64,
+    len: usize,
+    is_tombstone: bool,
+}
+
+impl<'a> Replay<'a> {
+    fn new(index: &'a Index, table: &'a SegmentTable, hasher: &'a KeyHasher) -> Replay<'a> {
+        let (new_bytes, old_bytes, tombstones) = (Vec::new(), Vec::new(), Vec::new());
+        Replay { index, table, hasher, new_bytes, old_bytes, tombstones }
+    }
+
+    fn run(mut self, parts: &[Part], share: Share, keys: usize, tolerant: bool) -> Done {
+        let mut failed = Vec::new();
+        failed.extend(self.presize(share, keys).err().map(|error| (0, error)));
+        for (number, (segment, digest)) in parts.iter().enumerate() {
+            if failed.iter().any(|(_, e)| !tolerant || e.kind() != Kind::Corrupt) {
+                break;
+            }
+            let result = self.take_all(segment, digest, share);
+            failed.extend(result.err().map(|error| (number, error)));
+        }
+        Done { tombstones: self.tombstones, failed }
+    }
+
+    fn presize(&self, share: Share, keys: usize) -> Result<()> {
+        let guard = epoch::pin()?;
+        let mut lookup = Lookup::new(&guard, self.table, self.hasher);
+        self.index.presize(&guard, share.pieces(), keys, &mut |at| lookup.hash_at(at))
+    }
+
+    fn take_all(&mut self, segment: &Segment, digest: &Digest, share: Share) -> Result<()> {
+        let mut entries = digest.entries().filter(|entry| share.has(entry.hash));
+        let mut batch = [Entry::default(); BATCH];
+        let mut replaced = 0;
+        loop {
+            // Anew each time: until then, nothing that growth replaces is freed.
+            let guard = epoch::pin()?;
+            let mut count = 0;
+            for entry in entries.by_ref().take(BATCH) {
+                self.index.prefetch(&guard, entry.hash);
+                batch[count] = entry;
+                count += 1;
+            }
+            let batch = &batch[..count];
+            if replaced > BATCH / 4 {
+                batch.iter().try_for_each(|entry| self.fetch_records(&guard, segment, entry))?;
+            }
+            replaced = 0;
+            for entry in batch {
+                replaced += usize::from(self.take(&guard, segment, entry)?);
+            }
+            if count < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Begins to fetch the record of `new` and that of its key's entry, if there is one.
+    fn fetch_records(&self, guard: &Guard, segment: &Segment, new: &Entry) -> Result<()> {
+        let segments = self.table.pinned(guard);
+        self.index.find(guard, new.hash, |location| {
+            let holder = segments.of(location)?;
+            holder.prefetch(guard, holder.offset(location));
+            segment.prefetch(guard, new.offset);
+            Ok(Some(()))
+        })?;
+        Ok(())
+    }
+
+    /// Takes one record in, unless a newer one of its key is there. Answers whether there was any.
+    fn take(&mut self, guard: &Guard, segment: &Segment, new: &Entry) -> Result<bool> {
+        let (index, location) = (self.index, segment.location(new.offset));
+        let mut old = None;
+        let mut entry = index.entry(guard, new.hash, |at| {
+            old = self.of_same_key(guard, segment, new, at)?;
+            Ok(old.is_some())
+        })?;
+        let mut lookup = Lookup::new(guard, self.table, self.hasher);
+        entry.reserve(&mut |location| lookup.hash_at(location))?;
+        let len = new.len as usize;
+        if let Some(old) = &old {
+            if old.sequence >= new.sequence {
+                segment.add_dead(len);
+                return Ok(true);
+            }
+            // A tombstone was counted when it was met.
+            if !old.is_tombstone {
+                old.holder.add_dead(old.len);
+            }
+        }
+        if new.is_tombstone {
+            segment.add_dead(len);
+            self.tombstones.push((new.hash, location));
+        }
+        entry.set(location);
+        Ok(old.is_some())
+    }
+
+    /// The record at `location`, if it has the key of `new`. Both are read, and must verify: which
+    /// one is newer must not be decided by damaged bytes.
+    fn of_same_key<'g>(
+        &mut self,
+        guard: &'g Guard,
+        segment: &Segment,
+        new: &Entry,
+        location: Location,
+    ) -> Result<Option<Old<'g>>>
+    where
+        'a: 'g,
+    {
+        let holder = self.table.pinned(guard).of(location)?;
+        let offset = holder.offset(location);
+        let old = holder.record(guard, offset, &mut self.old_bytes)?;
+        holder.verify(&old, offset)?;
+        let record = segment.record(guard, new.offset, &mut self.new_bytes)?;
+        segment.verify(&record, new.offset)?;
+        Ok((old.key() == record.key()).then(|| Old {
+            holder,
+            sequence: holder.sequence(&old),
+            len: old.header.record_len(),
+            is_tombstone: old.header.kind == RecordKind::Tombstone,
+        }))
+    }
+}

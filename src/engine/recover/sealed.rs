@@ -1,0 +1,164 @@
+//! The sealed segments: their digests come from hints, or else from walking through them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use super::replay::{threads_for, Part};
+use super::Recovery;
+use crate::error::{Error, Result};
+use crate::format::hint::{self, Digest};
+use crate::format::manifest::SealedSegment;
+use crate::format::name;
+use crate::format::record::{Record, RecordKind, Seal, SEAL_LEN};
+use crate::format::segment::{SegmentHeader, HEADER_PAGE};
+use crate::manifest::LiveSegment;
+use crate::segment::digest::{self, End};
+use crate::segment::scan::Scan;
+use crate::segment::{Segment, Source};
+use crate::storage::{process, File};
+
+/// Digests of about so many records are held in memory at once: some 160 MB of them.
+const RECORDS_AT_ONCE: u64 = 16 << 20;
+
+/// A sealed segment, opened.
+struct Opened {
+    segment: Arc<Segment>,
+    file: Arc<dyn File>,
+    sealed: SealedSegment,
+    /// Whether the seal is there.
+    has_seal: bool,
+}
+
+/// What is known of the records of a segment.
+struct Known {
+    digest: Digest,
+    next_sequence: u64,
+    /// Whether it was in a hint.
+    is_from_hint: bool,
+    /// What the digest ends with, if that is not the seal.
+    damage: Option<Error>,
+}
+
+impl Recovery {
+    /// Takes the records of all sealed segments into the index.
+    pub(super) fn read_sealed(&mut self, live: &[LiveSegment]) -> Result<()> {
+        let mut opened = Vec::new();
+        for segment in live {
+            let Some(sealed) = segment.sealed else { continue };
+            match self.open_sealed(segment.header, sealed) {
+                Ok(segment) => opened.push(segment),
+                Err(error) => self.tolerate(Err(error))?,
+            }
+        }
+        let mut rest = opened.as_slice();
+        while !rest.is_empty() {
+            let mut records = 0;
+            let fit = rest.iter().take_while(|opened| {
+                records += opened.sealed.records;
+                records <= RECORDS_AT_ONCE
+            });
+            let group;
+            (group, rest) = rest.split_at(fit.count().max(1));
+            self.read_group(group)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a sealed segment: the file is there, has the right length, and begins and ends as it
+    /// must.
+    fn open_sealed(&mut self, header: SegmentHeader, sealed: SealedSegment) -> Result<Opened> {
+        let (file, _, path) = self.open_segment(header, false)?;
+        let len = file.len()?;
+        if len != sealed.len {
+            let what = format!("the file has {len} bytes, not {}", sealed.len);
+            return Err(Error::corrupt(&path, len.min(sealed.len), what));
+        }
+        // Where records begin: a single one begins in the first page, however long it is.
+        let span = if sealed.records == 1 { HEADER_PAGE as u64 + 8 } else { len };
+        let source = Source::Sealed(self.opener.sealed(header.id, len));
+        let storage = Arc::clone(&self.storage);
+        let segment = self.table.add(span, |base| Segment::new(header, &*storage, source, base))?;
+        let has_seal = has_seal(&*file, &header, &sealed)?;
+        Ok(Opened { segment, file, sealed, has_seal })
+    }
+
+    /// Takes the records of some segments into the index.
+    fn read_group(&mut self, group: &[Opened]) -> Result<()> {
+        let threads = threads_for(group.iter().map(|opened| opened.sealed.records).sum());
+        let next = AtomicUsize::new(0);
+        let found = process::in_parallel(threads, |_| {
+            let mut found = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(opened) = group.get(number) else { return found };
+                found.push((number, self.digest_of(opened)));
+            }
+        });
+        let mut found: Vec<_> = found.into_iter().flatten().collect();
+        found.sort_by_key(|(number, _)| *number);
+        let mut parts: Vec<Part> = Vec::new();
+        for (number, known) in found {
+            let known = known?;
+            let segment = &group[number].segment;
+            if let Some(damage) = known.damage {
+                self.tolerate(Err(damage))?;
+            } else {
+                self.next_sequence = self.next_sequence.max(known.next_sequence);
+                self.unhinted.extend((!known.is_from_hint).then_some(segment.header.id));
+            }
+            parts.push((Arc::clone(segment), known.digest));
+        }
+        self.replay(&parts)
+    }
+
+    fn digest_of(&self, opened: &Opened) -> Result<Known> {
+        let (header, sealed) = (&opened.segment.header, &opened.sealed);
+        if let Some(digest) = opened.has_seal.then(|| self.read_hint(header, sealed)).flatten() {
+            let next_sequence = sealed.next_sequence;
+            return Ok(Known { digest, next_sequence, is_from_hint: true, damage: None });
+        }
+        let mut scan = Scan::new(Arc::clone(&opened.file), *header, sealed.len);
+        let (digest, end) = digest::of_scan(&mut scan, header.kind, |key| self.hasher.hash(key))?;
+        let what = match end {
+            End::Seal(seal) if scan.offset() == sealed.len && seal.records == sealed.records => {
+                None
+            }
+            End::Seal(_) => Some("the seal is not the one in the manifest"),
+            End::End => Some("the records end before the seal"),
+            End::Damage(what) => Some(what),
+        };
+        let damage = what.map(|what| opened.segment.damaged(scan.offset(), what));
+        let next_sequence = scan.next_sequence();
+        Ok(Known { digest, next_sequence, is_from_hint: false, damage })
+    }
+
+    /// The digest in the segment's hint. Whatever is wrong with it, there is none.
+    fn read_hint(&self, header: &SegmentHeader, sealed: &SealedSegment) -> Option<Digest> {
+        let file = self.storage.open(&name::hint(header.id), false).ok()?;
+        let len = file.len().ok()?;
+        // No entry is longer than the shortest record.
+        if len > sealed.len + hint::HEADER_LEN as u64 {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len as usize).ok()?;
+        bytes.resize(len as usize, 0);
+        file.read_at(&mut bytes, 0).ok()?;
+        Digest::decode(bytes, &self.manifest.identity().uuid, header, sealed)
+    }
+}
+
+/// Whether the segment ends with the seal that the manifest knows.
+fn has_seal(file: &dyn File, header: &SegmentHeader, sealed: &SealedSegment) -> Result<bool> {
+    let mut bytes = [0; SEAL_LEN];
+    let Some(offset) = sealed.len.checked_sub((HEADER_PAGE + SEAL_LEN) as u64) else {
+        return Ok(false);
+    };
+    let offset = offset + HEADER_PAGE as u64;
+    file.read_at(&mut bytes, offset)?;
+    let Some(record) = Record::decode(&bytes) else { return Ok(false) };
+    let expected = Seal { records: sealed.records, next_sequence: sealed.next_sequence };
+    Ok(record.header.kind == RecordKind::Seal
+        && record.verifies(header.salt, offset)
+        && Seal::decode(&record) == expected)
+}
