@@ -4,6 +4,7 @@
 //! `docs/FORMAT.md` describes the same in words and pictures; the two change together.
 
 pub mod bytes;
+pub mod checkpoint;
 pub mod hint;
 pub mod manifest;
 pub mod name;

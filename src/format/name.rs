@@ -6,6 +6,10 @@ pub const LOCK: &str = "LOCK";
 pub const MANIFEST: &str = "MANIFEST";
 /// The next manifest while it is being written.
 pub const MANIFEST_NEW: &str = "MANIFEST.new";
+/// The last checkpoint of the index.
+pub const INDEX: &str = "INDEX";
+/// The next checkpoint while it is being written.
+pub const INDEX_NEW: &str = "INDEX.new";
 /// How the name of a segment ends.
 const SEGMENT_SUFFIX: &str = ".seg";
 /// How the name of a segment's hint ends.
@@ -44,7 +48,7 @@ fn parse(name: &str, suffix: &str) -> Option<u64> {
 
 /// Whether a file of this name belongs to a database.
 pub fn is_ours(name: &str) -> bool {
-    matches!(name, LOCK | MANIFEST | MANIFEST_NEW)
+    matches!(name, LOCK | MANIFEST | MANIFEST_NEW | INDEX | INDEX_NEW)
         || parse_segment(name).is_some()
         || parse_hint(name).is_some()
 }

@@ -66,6 +66,44 @@ impl Buckets {
         Ok(Buckets { buckets: buckets.into_boxed_slice(), precision })
     }
 
+    /// Buckets with these entries, which have the same home; nothing if there are none.
+    pub fn of_entries(entries: &[u64], precision: u32) -> Result<Option<Buckets>> {
+        let (filled, rest) = entries.as_chunks::<BUCKET_ENTRIES>();
+        if filled.is_empty() || !rest.is_empty() {
+            return Ok(None);
+        }
+        let buckets = Buckets::new(filled.len(), precision)?;
+        for (bucket, entries) in buckets.buckets.iter().zip(filled) {
+            for (slot, &entry) in bucket.0.iter().zip(entries) {
+                slot.store(entry, Ordering::Relaxed);
+            }
+        }
+        Ok(Some(buckets))
+    }
+
+    /// All entries, those that are not in use included, and how many bits of the hash are used.
+    pub fn entries_of_all(&self) -> (Vec<u64>, u32) {
+        let entries = (0..self.buckets.len()).flat_map(|bucket| self.entries(bucket));
+        (entries.collect(), self.precision)
+    }
+
+    /// Removes all entries that `keep` says no to; answers how many. `moves` counts as for
+    /// [`Buckets::remove`].
+    pub fn retain(&self, keep: impl Fn(Location) -> bool, moves: &AtomicU64) -> usize {
+        let mut removed = 0;
+        for bucket in 0..self.buckets.len() {
+            for slot in 0..BUCKET_ENTRIES {
+                let place = Place { bucket, slot };
+                // Another one may come into the gap.
+                while self.at(place) != 0 && !keep(Location(self.at(place) & LOCATION_MASK)) {
+                    self.remove(place, moves);
+                    removed += 1;
+                }
+            }
+        }
+        removed
+    }
+
     /// How many entries there is room for.
     pub fn capacity(&self) -> usize {
         self.buckets.len() * BUCKET_ENTRIES

@@ -8,12 +8,14 @@
 
 mod buckets;
 pub mod hash;
+pub mod image;
 mod piece;
 
 use crate::atomic::{AtomicUsize, Ordering};
 use crate::epoch::Guard;
 use crate::error::Result;
 use buckets::Place;
+use image::Source;
 use piece::{LockedPiece, Piece};
 
 /// Where a record is: in units of 8 bytes, below 2^40, never 0.
@@ -38,6 +40,8 @@ pub struct Index {
     pieces: Box<[Piece]>,
     /// Bytes of memory.
     memory: AtomicUsize,
+    /// Where pieces come from that wait for their entries.
+    source: Source,
 }
 
 impl Default for Index {
@@ -53,7 +57,7 @@ impl Index {
         let pieces: Box<[Piece]> =
             (0..PIECES).map(|piece| Piece::new(fill(piece) as u32)).collect();
         let memory = AtomicUsize::new(size_of_val(&*pieces));
-        Index { pieces, memory }
+        Index { pieces, memory, source: Source::default() }
     }
 
     /// Begins to fetch the bucket that `hash` is at home in, so that it is there when it is needed.
@@ -64,7 +68,7 @@ impl Index {
 
     #[inline]
     fn piece(&self, hash: u64) -> &Piece {
-        &self.pieces[(hash >> (64 - PIECE_BITS)) as usize]
+        &self.pieces[number_of(hash)]
     }
 
     /// Asks `visit` for each entry that may be the key of `hash`, until it answers with something.
@@ -76,7 +80,11 @@ impl Index {
         hash: u64,
         visit: impl FnMut(Location) -> Result<Option<R>>,
     ) -> Result<Option<R>> {
-        self.piece(hash).find(guard, hash, visit)
+        let piece = self.piece(hash);
+        if piece.waits(guard) {
+            self.load(guard, number_of(hash))?;
+        }
+        piece.find(guard, hash, visit)
     }
 
     /// Locks the entry that `matches`, or the place where it would be: all other writers of its
@@ -88,7 +96,7 @@ impl Index {
         hash: u64,
         matches: impl FnMut(Location) -> Result<bool>,
     ) -> Result<Entry<'a>> {
-        let piece = self.piece(hash).lock(guard);
+        let piece = self.lock(guard, number_of(hash))?;
         let found = piece.find(hash, matches)?;
         Ok(Entry { piece, memory: &self.memory, hash, found })
     }
@@ -126,6 +134,12 @@ impl Index {
     pub fn memory(&self) -> usize {
         self.memory.load(Ordering::Relaxed)
     }
+}
+
+/// The number of the piece that keys with this hash are in.
+#[inline]
+pub fn number_of(hash: u64) -> usize {
+    (hash >> (64 - PIECE_BITS)) as usize
 }
 
 /// One entry, locked for writing.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::buckets::{Buckets, Place};
+use super::image::Image;
 use super::Location;
 use crate::atomic::{fence, AtomicU64, AtomicUsize, Ordering};
 use crate::epoch::{Guard, Slot};
@@ -46,6 +47,17 @@ impl Piece {
     /// Entries in use.
     pub fn len(&self) -> usize {
         self.writers.used.load(Ordering::Relaxed)
+    }
+
+    /// Says that the piece, which is empty, has so many entries, and waits for them.
+    pub fn expect(&self, used: usize) {
+        self.writers.used.store(used, Ordering::Relaxed);
+    }
+
+    /// Whether the piece waits for its entries. It may have got them meanwhile.
+    #[inline]
+    pub fn waits(&self, guard: &Guard) -> bool {
+        self.buckets.get(guard).is_none() && self.len() > 0
     }
 
     /// Begins to fetch the bucket that `hash` is at home in.
@@ -97,6 +109,36 @@ pub struct LockedPiece<'a> {
 }
 
 impl LockedPiece<'_> {
+    /// Whether the piece waits for its entries.
+    #[inline]
+    pub fn waits(&self) -> bool {
+        self.buckets.is_none() && self.piece.len() > 0
+    }
+
+    /// All entries.
+    pub fn image(&self) -> Image {
+        let (entries, precision) = self.buckets.map_or((Vec::new(), 0), Buckets::entries_of_all);
+        Image { entries, used: self.piece.len(), precision }
+    }
+
+    /// Gives the piece, which has no entries, those of `image`. Answers by how many bytes it has
+    /// grown.
+    pub fn fill(&mut self, image: &Image) -> Result<usize> {
+        debug_assert!(self.buckets.is_none());
+        let buckets = Buckets::of_entries(&image.entries, image.precision)?;
+        let more = buckets.map_or(0, |buckets| self.put_in_place(buckets));
+        self.piece.expect(image.used);
+        Ok(more)
+    }
+
+    /// Removes all entries that `keep` says no to.
+    pub fn retain(&mut self, keep: impl Fn(Location) -> bool) {
+        if let Some(buckets) = self.buckets {
+            let removed = buckets.retain(keep, &self.piece.moves);
+            self.count(removed.wrapping_neg());
+        }
+    }
+
     /// Finds the entry of `hash` that `matches`.
     #[inline]
     pub fn find(

@@ -1,0 +1,304 @@
+//! The index's checkpoint: its pieces as they were, so that opening need not build them anew.
+//!
+//! ```text
+//! 0    magic "kvindex\n"               56   zero
+//! 8    format version (u32)            64   the segments, 24 bytes each:
+//! 12   zero                                 id, first page (u32), pages (u32), dead bytes
+//! 16   database uuid                        then the pieces, 32 bytes each:
+//! 32   end of the sequences in it           sequence, offset, buckets (u32), used (u32),
+//! 40   records in the active segment        precision (u32), checksum (u32)
+//! 48   segments (u32), pieces (u32)         then the CRC-32 of all before
+//! ```
+//!
+//! Behind that, at the offsets given, lie the buckets of the pieces: 64 bytes each, eight entries.
+
+use super::bytes::{array, get_u32, get_u64, put_u32, put_u64};
+use super::{FORMAT_VERSION, MAX_NUMBER};
+
+const MAGIC: [u8; 8] = *b"kvindex\n";
+/// Bytes before the lists.
+pub const FIXED_LEN: usize = 64;
+const SEGMENT_LEN: usize = 24;
+const PIECE_LEN: usize = 32;
+const CHECKSUM_LEN: usize = 4;
+/// Bytes of a bucket.
+pub const BUCKET_LEN: usize = 64;
+/// Bits of the hash that a piece may use at most.
+const MAX_PRECISION: u32 = 54;
+
+/// A segment that the entries point into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownSegment {
+    /// Which one.
+    pub id: u64,
+    /// Where its locations begin, in pages of the location space.
+    pub first_page: u32,
+    /// How many pages it takes.
+    pub pages: u32,
+    /// Bytes in dead records, by all writes below the end of the sequences.
+    pub dead: u64,
+}
+
+/// One piece of the index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KnownPiece {
+    /// It reflects all records of its keys below this sequence, and no others.
+    pub sequence: u64,
+    /// Where its buckets are in the file.
+    pub offset: u64,
+    /// How many there are.
+    pub buckets: u32,
+    /// Entries in use.
+    pub used: u32,
+    /// Bits of the hash that choose a bucket.
+    pub precision: u32,
+    /// The CRC-32 of the buckets.
+    pub checksum: u32,
+}
+
+impl KnownPiece {
+    /// Bytes of the buckets.
+    pub fn len(&self) -> usize {
+        self.buckets as usize * BUCKET_LEN
+    }
+
+    /// Whether there are no buckets.
+    pub fn is_empty(&self) -> bool {
+        self.buckets == 0
+    }
+}
+
+/// What stands before the buckets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// No record at or above this sequence is in it, and none of its dead bytes come from one.
+    pub sequence_end: u64,
+    /// Records in the segment that was being written.
+    pub active_records: u64,
+    /// The segments, in the order of their pages.
+    pub segments: Vec<KnownSegment>,
+    /// The pieces, in order.
+    pub pieces: Vec<KnownPiece>,
+}
+
+/// Bytes before the buckets if there are so many segments and pieces.
+pub fn header_len(segments: usize, pieces: usize) -> usize {
+    FIXED_LEN + segments * SEGMENT_LEN + pieces * PIECE_LEN + CHECKSUM_LEN
+}
+
+/// Bytes before the buckets of a file that begins with `fixed`; `None` if it is no checkpoint of
+/// the database `uuid` with `pieces` pieces and `len` bytes.
+pub fn decode_len(
+    fixed: &[u8; FIXED_LEN],
+    uuid: &[u8; 16],
+    pieces: u32,
+    len: u64,
+) -> Option<usize> {
+    let is_ours = fixed[..8] == MAGIC
+        && get_u32(fixed, 8) == FORMAT_VERSION
+        && array::<16>(fixed, 16) == *uuid
+        && get_u32(fixed, 52) == pieces;
+    let whole = header_len(get_u32(fixed, 48) as usize, pieces as usize);
+    (is_ours && whole as u64 <= len).then_some(whole)
+}
+
+impl Checkpoint {
+    /// All that stands before the buckets.
+    pub fn encode(&self, uuid: &[u8; 16]) -> Vec<u8> {
+        let mut out = vec![0; header_len(self.segments.len(), self.pieces.len())];
+        out[..8].copy_from_slice(&MAGIC);
+        put_u32(&mut out, 8, FORMAT_VERSION);
+        out[16..32].copy_from_slice(uuid);
+        put_u64(&mut out, 32, self.sequence_end);
+        put_u64(&mut out, 40, self.active_records);
+        put_u32(&mut out, 48, self.segments.len() as u32);
+        put_u32(&mut out, 52, self.pieces.len() as u32);
+        let mut at = FIXED_LEN;
+        for segment in &self.segments {
+            put_u64(&mut out, at, segment.id);
+            put_u32(&mut out, at + 8, segment.first_page);
+            put_u32(&mut out, at + 12, segment.pages);
+            put_u64(&mut out, at + 16, segment.dead);
+            at += SEGMENT_LEN;
+        }
+        for piece in &self.pieces {
+            put_u64(&mut out, at, piece.sequence);
+            put_u64(&mut out, at + 8, piece.offset);
+            put_u32(&mut out, at + 16, piece.buckets);
+            put_u32(&mut out, at + 20, piece.used);
+            put_u32(&mut out, at + 24, piece.precision);
+            put_u32(&mut out, at + 28, piece.checksum);
+            at += PIECE_LEN;
+        }
+        let sum = crc32fast::hash(&out[..at]);
+        put_u32(&mut out, at, sum);
+        out
+    }
+
+    /// Decodes what [`decode_len`] gave the length of, from a file of `len` bytes. `None` if it is
+    /// not what was written, or makes no sense.
+    pub fn decode(bytes: &[u8], len: u64) -> Option<Checkpoint> {
+        let end = bytes.len().checked_sub(CHECKSUM_LEN).filter(|&end| end >= FIXED_LEN)?;
+        if crc32fast::hash(&bytes[..end]) != get_u32(bytes, end) {
+            return None;
+        }
+        let (segments, pieces) = (get_u32(bytes, 48) as usize, get_u32(bytes, 52) as usize);
+        if header_len(segments, pieces) != bytes.len() {
+            return None;
+        }
+        let pieces_at = FIXED_LEN + segments * SEGMENT_LEN;
+        let checkpoint = Checkpoint {
+            sequence_end: get_u64(bytes, 32),
+            active_records: get_u64(bytes, 40),
+            segments: bytes[FIXED_LEN..pieces_at].chunks(SEGMENT_LEN).map(decode_segment).collect(),
+            pieces: bytes[pieces_at..end].chunks(PIECE_LEN).map(decode_piece).collect(),
+        };
+        checkpoint.makes_sense(len).then_some(checkpoint)
+    }
+
+    fn makes_sense(&self, len: u64) -> bool {
+        let mut free = 0;
+        let in_order = self.segments.iter().all(|segment| {
+            let begins_after = segment.first_page >= free && segment.pages > 0;
+            free = segment.first_page.saturating_add(segment.pages);
+            begins_after
+        });
+        let fits = |piece: &KnownPiece| {
+            let end = piece.offset.checked_add(piece.len() as u64);
+            end.is_some_and(|end| end <= len)
+                && u64::from(piece.used) <= u64::from(piece.buckets) * 8
+                && piece.precision <= MAX_PRECISION
+                && (piece.is_empty() || piece.precision >= piece.buckets.ilog2())
+                && piece.sequence <= self.sequence_end
+        };
+        self.sequence_end < MAX_NUMBER && in_order && self.pieces.iter().all(fits)
+    }
+}
+
+fn decode_segment(bytes: &[u8]) -> KnownSegment {
+    KnownSegment {
+        id: get_u64(bytes, 0),
+        first_page: get_u32(bytes, 8),
+        pages: get_u32(bytes, 12),
+        dead: get_u64(bytes, 16),
+    }
+}
+
+fn decode_piece(bytes: &[u8]) -> KnownPiece {
+    KnownPiece {
+        sequence: get_u64(bytes, 0),
+        offset: get_u64(bytes, 8),
+        buckets: get_u32(bytes, 16),
+        used: get_u32(bytes, 20),
+        precision: get_u32(bytes, 24),
+        checksum: get_u32(bytes, 28),
+    }
+}
+
+/// The bytes of buckets, and their checksum.
+pub fn encode_entries(entries: &[u64]) -> (Vec<u8>, u32) {
+    let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    let checksum = crc32fast::hash(&bytes);
+    (bytes, checksum)
+}
+
+/// The entries in the bytes of buckets; `None` if they are not those of `piece`.
+pub fn decode_entries(bytes: &[u8], piece: &KnownPiece) -> Option<Vec<u64>> {
+    if bytes.len() != piece.len() || crc32fast::hash(bytes) != piece.checksum {
+        return None;
+    }
+    let (words, _) = bytes.as_chunks::<8>();
+    let entries: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    let used = entries.iter().filter(|&&entry| entry != 0).count();
+    (used == piece.used as usize).then_some(entries)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+mod tests {
+    use super::*;
+
+    const UUID: [u8; 16] = [7; 16];
+    const FILE: u64 = 4096;
+
+    fn checkpoint() -> Checkpoint {
+        let segment = |id, first_page| KnownSegment { id, first_page, pages: 2, dead: id << 40 };
+        let piece = |sequence| KnownPiece {
+            sequence,
+            offset: 1024,
+            buckets: 3,
+            used: 20,
+            precision: 22,
+            checksum: 0x1234_5678,
+        };
+        Checkpoint {
+            sequence_end: 1 << 50,
+            active_records: 77,
+            segments: vec![segment(9, 0), segment(4, 2), segment(5, 7)],
+            pieces: vec![piece(1 << 50), KnownPiece::default(), piece(3), piece(0)],
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Checkpoint> {
+        let fixed = bytes.first_chunk::<FIXED_LEN>()?;
+        let len = decode_len(fixed, &UUID, 4, FILE)?;
+        Checkpoint::decode(bytes.get(..len)?, FILE)
+    }
+
+    #[test]
+    fn checkpoints_come_back() {
+        let bytes = checkpoint().encode(&UUID);
+        assert_eq!(decode(&bytes), Some(checkpoint()));
+        assert_eq!(decode(&checkpoint().encode(&[8; 16])), None, "another database");
+        let empty = Checkpoint { pieces: vec![KnownPiece::default(); 4], ..Checkpoint::default() };
+        assert_eq!(decode(&empty.encode(&UUID)), Some(empty));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let bytes = checkpoint().encode(&UUID);
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&damaged), None, "bit {bit}");
+        }
+        for len in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..len]), None, "cut to {len}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_whatever_its_checksum() {
+        let refused = |change: fn(&mut Checkpoint)| {
+            let mut changed = checkpoint();
+            change(&mut changed);
+            assert_eq!(decode(&changed.encode(&UUID)), None, "{changed:?}");
+        };
+        refused(|c| c.segments[1].first_page = 1);
+        refused(|c| c.segments[0].pages = u32::MAX);
+        refused(|c| c.segments[2].pages = 0);
+        refused(|c| c.pieces[0].offset = u64::MAX);
+        refused(|c| c.pieces[0].buckets = u32::MAX);
+        refused(|c| c.pieces[0].used = 25);
+        refused(|c| c.pieces[0].precision = 55);
+        refused(|c| c.pieces[0].precision = 0);
+        refused(|c| c.pieces[0].sequence += 1);
+        refused(|c| c.sequence_end = MAX_NUMBER);
+        refused(|c| c.pieces.truncate(3));
+    }
+
+    #[test]
+    fn entries_come_back_whole_or_not_at_all() {
+        let entries: Vec<u64> = (0..16).map(|at| at * 0x0123_4567_89ab).collect();
+        let (bytes, checksum) = encode_entries(&entries);
+        let piece = KnownPiece { buckets: 2, used: 15, checksum, ..KnownPiece::default() };
+        assert_eq!(decode_entries(&bytes, &piece), Some(entries));
+        assert_eq!(decode_entries(&bytes[..64], &piece), None);
+        assert_eq!(decode_entries(&bytes, &KnownPiece { used: 14, ..piece }), None);
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode_entries(&damaged, &piece), None, "bit {bit}");
+        }
+    }
+}
