@@ -52,6 +52,7 @@ impl Engine {
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
         check_key(key)?;
         check_value(value)?;
+        self.latch.check()?;
         let hash = self.hasher.hash(key);
         let guard = epoch::pin()?;
         self.index.prefetch(&guard, hash);
