@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod history;
+pub mod linear;
 pub mod oracle;
 pub mod sim_disk;
 pub mod store;
