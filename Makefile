@@ -27,7 +27,7 @@ CARGO = CARGO_TARGET_DIR="$(TARGET_DIR)" cargo
 BUILD_TOOLS = cc=gcc c++=g++ cmake=cmake
 CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind
 
-.PHONY: help demo check build test lint header bench install install-tools clean
+.PHONY: help demo check build test lint header bench bench-engine install install-tools clean
 .PHONY: build-tools check-c-debug check-c-release test-rust
 .NOTPARALLEL:
 
@@ -38,7 +38,8 @@ help:
 	@echo "make test           the tests alone, without valgrind"
 	@echo "make lint           formatting and clippy"
 	@echo "make header         refresh include/kv.h from src/ffi"
-	@echo "make bench          the benchmarks (BENCH_ARGS=...)"
+	@echo "make bench          the benchmarks of single operations (BENCH_ARGS=...)"
+	@echo "make bench-engine   every promised figure with its target (BENCH_ARGS=--quick)"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make clean          remove all that was built"
@@ -90,6 +91,9 @@ header:
 
 bench:
 	@$(CARGO) bench $(CARGO_FLAGS) $(BENCH_ARGS)
+
+bench-engine:
+	@$(CARGO) bench $(CARGO_FLAGS) --bench scale -- $(BENCH_ARGS)
 
 install: build
 	@cmake --install build/release --prefix "$(PREFIX)"
