@@ -36,7 +36,9 @@ impl Record {
         if turn % 2 == 1 {
             return false;
         }
-        self.turn.store(turn + 1, Ordering::Relaxed);
+        // Release: who waits for an earlier pin of this record, and sees this one instead, sees
+        // also what was done under that one, maybe by another thread.
+        self.turn.store(turn + 1, Ordering::Release);
         barrier::light();
         true
     }
