@@ -28,7 +28,7 @@ BUILD_TOOLS = cc=gcc c++=g++ cmake=cmake
 CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind
 
 .PHONY: help demo check build test lint header bench bench-engine install install-tools clean
-.PHONY: build-tools check-c-debug check-c-release test-rust
+.PHONY: build-tools check-c-debug check-c-release test-rust test-schedules
 .NOTPARALLEL:
 
 help:
@@ -54,10 +54,10 @@ build: build-tools
 	@cmake --build build/release --target examples -j $(JOBS)
 
 # Every part prints its own result; the last line is reached only when all have passed.
-check: install-tools lint test-rust check-c-debug check-c-release
+check: install-tools lint test-rust test-schedules check-c-debug check-c-release
 	@echo "==> all checks passed"
 
-test: build-tools test-rust check-c-debug
+test: build-tools test-rust test-schedules check-c-debug
 
 lint:
 	@$(CARGO) fmt --version >/dev/null && $(CARGO) clippy --version >/dev/null \
@@ -70,6 +70,12 @@ lint:
 test-rust:
 	@echo "==> tests in Rust"
 	@$(CARGO) test $(CARGO_FLAGS)
+
+# A package of its own, with a directory of its own: it builds the sources against other atomics.
+test-schedules:
+	@echo "==> schedules of the rooms without locks"
+	@cd tests/loom && cargo fmt --check \
+		&& CARGO_TARGET_DIR="$(TARGET_DIR)/schedules" cargo run --quiet $(CARGO_FLAGS)
 
 # What is shipped is what valgrind looks at; the debug build has checks of its own.
 check-c-debug:

@@ -15,7 +15,7 @@ use rust_text::{code_of, imports, is_name_char, line_at, module_of, words};
 /// Where source files are, besides the top directory.
 const DIRECTORIES: [&str; 6] = ["src", "tests", "benches", "examples-c", "cmake", "fuzz"];
 /// Directories in them that hold no sources.
-const NO_SOURCES: [&str; 3] = ["tests/golden", "fuzz/target", "fuzz/corpus"];
+const NO_SOURCES: [&str; 4] = ["tests/golden", "tests/loom/target", "fuzz/target", "fuzz/corpus"];
 
 const MAX_COLUMNS: usize = 100;
 const MAX_FUNCTION: usize = 70;

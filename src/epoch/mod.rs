@@ -153,7 +153,7 @@ impl Patience {
     /// Waits once more, longer if it was often before.
     pub fn a_little(&mut self) {
         match self.rounds {
-            0..64 => std::hint::spin_loop(),
+            0..64 => crate::atomic::spin_loop(),
             64..256 => std::thread::yield_now(),
             _ => std::thread::sleep(Duration::from_micros(200)),
         }

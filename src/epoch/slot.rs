@@ -3,10 +3,9 @@
 
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::Arc;
 
 use super::{defer, synchronize, Guard};
-use crate::atomic::{AtomicPtr, Ordering};
+use crate::atomic::{Arc, AtomicPtr, Ordering};
 
 /// Holds an `Arc<T>` or nothing. A reader needs a pin and nothing else; what is taken out is freed
 /// when no pinned reader can have it any more.

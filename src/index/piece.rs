@@ -5,14 +5,12 @@
 //! was moved meanwhile. A reader that got hold of buckets before they were replaced sees the piece
 //! as it was at that moment, which lies within its call.
 
-use std::sync::Arc;
-
 use parking_lot::{Mutex, MutexGuard};
 
 use super::buckets::{Buckets, Place};
 use super::image::Image;
 use super::Location;
-use crate::atomic::{fence, AtomicU64, AtomicUsize, Ordering};
+use crate::atomic::{fence, Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::epoch::{Guard, Slot};
 use crate::error::Result;
 
