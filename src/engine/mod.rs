@@ -1,7 +1,8 @@
 //! The engine: what all operations share, and the order in which locks are taken.
 //!
-//! Order of locks: compaction, syncer, index piece, writer, manifest, segment table. Whoever holds
-//! one may take those to its right only. Readers take none: they are pinned ([`crate::epoch`]).
+//! Order of locks: compaction, sealing, syncer, index piece, writer, manifest, segment table.
+//! Whoever holds one may take those to its right only. Readers take none: they are pinned
+//! ([`crate::epoch`]).
 //!
 //! A write pins its thread, locks its key's piece of the index, and then the writer for as long as
 //! it takes to append. So while a piece is locked, all records of its keys are in the index; and
@@ -9,6 +10,7 @@
 
 pub mod compact;
 pub mod destroy;
+pub mod group;
 pub mod hints;
 pub mod latch;
 pub mod maintenance;
@@ -33,6 +35,7 @@ use crate::segment::open::Opener;
 use crate::segment::table::{SegmentTable, Segments};
 use crate::segment::Segment;
 use crate::storage::{Lock, Storage};
+use group::Group;
 use latch::Latch;
 use maintenance::Bell;
 use sync::Syncer;
@@ -48,6 +51,8 @@ pub struct Engine {
     table: SegmentTable,
     opener: Arc<Opener>,
     compaction: Mutex<()>,
+    sealing: Mutex<()>,
+    group: Group,
     syncer: Mutex<Syncer>,
     writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,

@@ -3,21 +3,21 @@
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
+use super::group::Turn;
 use super::Engine;
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::format::manifest::{Edit, SealedSegment, Tail};
 use crate::segment::active::{self, FullSegment};
 
-/// How many segments the background thread seals before it lets others sync.
-const SEALED_AT_ONCE: usize = 8;
-
-/// What the one who syncs needs; holding its lock is being the one who syncs.
+/// What the one who puts the log on the medium needs; holding its lock is being that one.
 #[derive(Default)]
 pub struct Syncer {
     /// Marks written, which decides where the next one goes.
     turn: u64,
     /// Where the last mark was written: segment id and offset.
     marked: (u64, u64),
+    /// Full segments that are on the medium, while the manifest does not know that they are sealed.
+    synced: Vec<FullSegment>,
 }
 
 impl Engine {
@@ -30,19 +30,37 @@ impl Engine {
     /// Returns when all records below `sequence` are on the medium. Those who come while another
     /// syncs wait, and find in most cases that it has been done for them.
     pub(super) fn sync_to(&self, sequence: u64) -> Result<()> {
-        if self.durable.load(Ordering::Acquire) >= sequence {
+        let is_durable = || self.durable() >= sequence;
+        if is_durable() {
             return Ok(());
         }
-        let mut syncer = self.syncer.lock();
-        if self.durable.load(Ordering::Acquire) >= sequence {
-            return Ok(());
+        match self.group.join(sequence, is_durable) {
+            Turn::Over(result) => result,
+            Turn::Lead(leader) => {
+                let synced = self.latch.check().and_then(|()| {
+                    leader.gather();
+                    let mut syncer = self.syncer.lock();
+                    let synced = self.sync_log(&mut syncer, |end| leader.covers(end));
+                    synced.map_err(|error| self.latch.watch(error))
+                });
+                leader.finish(synced)
+            }
         }
-        self.latch.check()?;
-        self.sync_log(&mut syncer).map_err(|error| self.latch.watch(error))
     }
 
-    /// Puts the log on the medium, older segments before younger ones.
-    fn sync_log(&self, syncer: &mut Syncer) -> Result<()> {
+    /// Everything below this sequence is on the medium.
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// How many syncs there were for those who waited, and how many waited for another's.
+    pub fn group_counts(&self) -> (u64, u64) {
+        self.group.counts()
+    }
+
+    /// Puts the log on the medium, older segments before younger ones. Tells `covers` how far,
+    /// before it begins.
+    fn sync_log(&self, syncer: &mut Syncer, covers: impl FnOnce(u64)) -> Result<()> {
         // First what is to be synced, then the sync: what comes meanwhile waits for the next one.
         let (full, active, next_sequence) = {
             let writer = self.writer.lock();
@@ -50,12 +68,8 @@ impl Engine {
             let active = active.map(|a| (Arc::clone(a.segment()), Arc::clone(a.file()), a.len()));
             (writer.full.len(), active, writer.next_sequence)
         };
-        let full = self.sync_full_segments(full)?;
-        match self.note_sealed(full) {
-            // They are on the medium. That the manifest does not know it costs the next open time.
-            Err(error) if error.kind() == Kind::NoSpace => {}
-            noted => noted?,
-        }
+        covers(next_sequence);
+        self.sync_full_segments(syncer, full)?;
         if let Some((segment, file, len)) = active {
             file.sync()?;
             if syncer.marked != (segment.header.id, len) {
@@ -70,42 +84,44 @@ impl Engine {
 
     /// Returns when all segments that were full before the call are sealed.
     pub(super) fn seal(&self) -> Result<()> {
-        let _syncer = self.syncer.lock();
-        self.latch.check()?;
         let count = self.writer.lock().full.len();
-        let sealed = self.sync_full_segments(count).and_then(|full| self.note_sealed(full));
+        self.seal_some(count)
+    }
+
+    /// Seals one of the segments that the writer has left behind. Answers whether there are more.
+    /// Only one, so that those who wait for a sync or a compaction get their turn.
+    pub fn seal_in_background(&self) -> bool {
+        // What the latch does not keep, a full disk for one, is tried again with the next segment.
+        self.seal_some(1).is_ok() && !self.writer.lock().full.is_empty()
+    }
+
+    /// Puts the `count` oldest full segments on the medium, and notes all that are there in the
+    /// manifest.
+    fn seal_some(&self, count: usize) -> Result<()> {
+        let _one_at_a_time = self.sealing.lock();
+        let sealed = self.latch.check().and_then(|()| {
+            let synced = {
+                let mut syncer = self.syncer.lock();
+                self.sync_full_segments(&mut syncer, count)?;
+                std::mem::take(&mut syncer.synced)
+            };
+            // Without the syncer's lock: nobody waits for the medium because of the manifest.
+            self.note_sealed(synced)
+        });
         sealed.map_err(|error| self.latch.watch(error))
     }
 
-    /// Seals some of the segments that the writer has left behind. Answers whether there are more.
-    /// Not all at once, so that those who wait for a sync or a compaction get their turn.
-    pub(super) fn seal_in_background(&self) -> bool {
-        let _syncer = self.syncer.lock();
-        if self.latch.check().is_err() {
-            return false;
-        }
-        let synced = self.sync_full_segments(SEALED_AT_ONCE);
-        // What the latch does not keep, a full disk for one, is tried again with the next sync.
-        let sealed = synced.and_then(|full| self.note_sealed(full));
-        let sealed = sealed.map_err(|error| self.latch.watch(error));
-        sealed.is_ok() && !self.writer.lock().full.is_empty()
-    }
-
-    /// Puts the `count` oldest full segments on the medium and takes them out of the writer's
-    /// queue. The caller holds the syncer's lock, so nobody else takes any.
-    fn sync_full_segments(&self, count: usize) -> Result<Vec<FullSegment>> {
-        let mut full: Vec<FullSegment> = {
-            let mut writer = self.writer.lock();
-            let count = count.min(writer.full.len());
-            writer.full.drain(..count).collect()
-        };
-        match self.settle(&mut full) {
-            Ok(()) => Ok(full),
-            Err(error) => {
-                self.keep_for_later(full);
-                Err(error)
+    /// Puts the `count` oldest full segments on the medium.
+    fn sync_full_segments(&self, syncer: &mut Syncer, count: usize) -> Result<()> {
+        for _ in 0..count {
+            let Some(mut full) = self.writer.lock().full.pop_front() else { break };
+            if let Err(error) = self.settle(std::slice::from_mut(&mut full)) {
+                self.writer.lock().full.push_front(full);
+                return Err(error);
             }
+            syncer.synced.push(full);
         }
+        Ok(())
     }
 
     /// Puts full segments on the medium, and reads them from now on as sealed ones.
@@ -118,21 +134,19 @@ impl Engine {
     }
 
     /// Notes in the manifest that these segments, which are on the medium, are sealed.
-    fn note_sealed(&self, full: Vec<FullSegment>) -> Result<()> {
-        let edits: Vec<Edit> = full.iter().map(|full| Edit::Seal(sealed(full))).collect();
+    fn note_sealed(&self, mut synced: Vec<FullSegment>) -> Result<()> {
+        let edits: Vec<Edit> = synced.iter().map(|full| Edit::Seal(sealed(full))).collect();
         if edits.is_empty() {
             return Ok(());
         }
-        let ids: Vec<u64> = full.iter().map(|full| full.segment.header.id).collect();
-        self.manifest.lock().append(&edits).inspect_err(|_| self.keep_for_later(full))?;
+        let ids: Vec<u64> = synced.iter().map(|full| full.segment.header.id).collect();
+        self.manifest.lock().append(&edits).inspect_err(|_| {
+            let mut syncer = self.syncer.lock();
+            synced.append(&mut syncer.synced);
+            syncer.synced = synced;
+        })?;
         self.want_hints(ids.into_iter());
         Ok(())
-    }
-
-    /// Puts segments that could not be sealed back in front of the queue.
-    fn keep_for_later(&self, full: Vec<FullSegment>) {
-        let mut writer = self.writer.lock();
-        full.into_iter().rev().for_each(|full| writer.full.push_front(full));
     }
 
     /// Puts everything on the medium and notes that the database was closed. The engine is not used
@@ -144,11 +158,11 @@ impl Engine {
         self.latch.check()?;
         let next = {
             let mut syncer = self.syncer.lock();
-            self.sync_log(&mut syncer).map_err(|error| self.latch.watch(error))?;
+            let synced = self.sync_log(&mut syncer, |_| ());
+            synced.map_err(|error| self.latch.watch(error))?;
             self.writer.lock().next_sequence
         };
-        // A sync lets pass that the manifest has no room for a seal. `Closed` must not: it says
-        // that nothing but the tail is unsealed.
+        // `Closed` says that nothing but the tail is unsealed.
         self.seal()?;
         let tail = match self.writer.lock().active.take() {
             Some(active) => {

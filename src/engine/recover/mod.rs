@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::group::Group;
 use super::latch::Latch;
 use super::maintenance::Bell;
 use super::write::Writer;
@@ -272,6 +273,8 @@ impl Recovery {
             table: self.table,
             opener: self.opener,
             compaction: Mutex::default(),
+            sealing: Mutex::default(),
+            group: Group::default(),
             syncer: Mutex::default(),
             writer: Mutex::new(writer),
             manifest: Mutex::new(self.manifest),
