@@ -143,7 +143,9 @@ impl Epoch {
             for _ in 0..random.below(4) {
                 let next = epoch.progress.issued.load(Ordering::SeqCst);
                 let step = epoch.history.steps.get(next);
-                if !step.is_some_and(|step| step.writes() || matches!(step, Step::Sync)) {
+                let fits =
+                    |step: &Step| step.writes() || matches!(step, Step::Sync | Step::Background);
+                if !step.is_some_and(fits) {
                     return;
                 }
                 let Some((at, step)) = epoch.next_step() else { return };

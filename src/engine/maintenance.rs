@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::options::SyncLevel;
-use crate::storage::map::Map;
+use crate::segment::active::{ActiveSegment, Step};
 use crate::storage::process;
 
 /// What a background thread waits for.
@@ -132,18 +132,31 @@ impl Engine {
         while self.ahead_bell.wait(None) {
             let is_fast = last_step.elapsed() < FAST_STEP;
             last_step = Instant::now();
-            while let Some((map, from, to)) = self.allocate_ahead() {
+            while let Some(step) = self.allocate_ahead() {
                 if is_fast {
-                    map.populate(from, to);
+                    step.populate();
                 }
+            }
+            if self.wants_spare() {
+                // What the latch does not keep is met by the writer when it matters.
+                let _ = self.prepare_spare(is_fast);
             }
         }
     }
 
     /// One step. A failure is left to the writer, who meets it when it matters.
-    fn allocate_ahead(&self) -> Option<(Map, usize, usize)> {
+    fn allocate_ahead(&self) -> Option<Step> {
+        let step = self.writer.lock().active.as_mut()?.next_step()?;
+        // Without the writer's lock: the file system may take its time.
+        let step = step.allocate().ok()??;
         let mut writer = self.writer.lock();
         let active = writer.active.as_mut()?;
-        active.allocate_ahead().unwrap_or(None)
+        active.grow(&step).then_some(step)
+    }
+
+    /// Whether it is time to prepare the next segment.
+    fn wants_spare(&self) -> bool {
+        let writer = self.writer.lock();
+        writer.active.as_ref().is_some_and(ActiveSegment::is_half_full)
     }
 }

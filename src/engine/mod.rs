@@ -1,7 +1,7 @@
 //! The engine: what all operations share, and the order in which locks are taken.
 //!
-//! Order of locks: compaction, sealing, syncer, index piece, writer, manifest, segment table.
-//! Whoever holds one may take those to its right only. Readers take none: they are pinned
+//! Order of locks: compaction, sealing, syncer, index piece, writer, spare, manifest, segment
+//! table. Whoever holds one may take those to its right only. Readers take none: they are pinned
 //! ([`crate::epoch`]).
 //!
 //! A write pins its thread, locks its key's piece of the index, and then the writer for as long as
@@ -16,6 +16,7 @@ pub mod latch;
 pub mod maintenance;
 pub mod read;
 pub mod recover;
+pub mod spare;
 pub mod sync;
 pub mod write;
 
@@ -31,6 +32,7 @@ use crate::index::hash::KeyHasher;
 use crate::index::{Entry, Index, Location};
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::segment::active::ActiveSegment;
 use crate::segment::open::Opener;
 use crate::segment::table::{SegmentTable, Segments};
 use crate::segment::Segment;
@@ -55,6 +57,8 @@ pub struct Engine {
     group: Group,
     syncer: Mutex<Syncer>,
     writer: Mutex<Writer>,
+    /// The segment in which the log goes on, if it is ready.
+    spare: Mutex<Option<ActiveSegment>>,
     manifest: Mutex<Manifest>,
     latch: Latch,
     /// Sealed segments that have no hint yet.

@@ -7,6 +7,7 @@ use super::group::Turn;
 use super::Engine;
 use crate::error::Result;
 use crate::format::manifest::{Edit, SealedSegment, Tail};
+use crate::format::name;
 use crate::segment::active::{self, FullSegment};
 
 /// What the one who puts the log on the medium needs; holding its lock is being that one.
@@ -173,7 +174,16 @@ impl Engine {
             }
             None => Tail { id: 0, len: 0, next_sequence: next },
         };
-        self.manifest.lock().append(&[Edit::Closed(tail)])
+        // A closed database has no segment but the tail that is not sealed.
+        let spare = self.take_spare().map(|spare| spare.segment().header.id);
+        let mut edits: Vec<Edit> = spare.iter().map(|&id| Edit::Remove { id }).collect();
+        edits.push(Edit::Closed(tail));
+        self.manifest.lock().append(&edits)?;
+        if let Some(id) = spare {
+            // The manifest does not know it any more: if this fails, the next open removes it.
+            let _ = self.storage.remove(&name::segment(id));
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,6 @@ use super::{Engine, Lookup};
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
 use crate::format::manifest::Edit;
-use crate::format::name;
 use crate::format::record::{Prepared, RecordKind, HEADER_LEN};
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{MAX_KEY_LEN, MAX_VALUE_LEN};
@@ -153,34 +152,6 @@ impl Engine {
         if !writer.opened {
             self.manifest.lock().append(&[Edit::Opened])?;
             writer.opened = true;
-        }
-        Ok(())
-    }
-
-    /// Goes on in a new segment, which has room for a record of `len` bytes.
-    pub(super) fn roll(&self, writer: &mut Writer, len: usize) -> Result<()> {
-        let header = self.new_header(SegmentKind::Log, writer.next_sequence, 0)?;
-        let file = active::create_file(&*self.storage, &header, &self.uuid)?;
-        let capacity = active::capacity_for(self.options.segment_size, len);
-        let begun = self.storage.sync_directory().and_then(|()| {
-            ActiveSegment::begin(&*self.storage, &self.table, file, header, capacity)
-        });
-        let remove = || drop(self.storage.remove(&name::segment(header.id)));
-        let fresh = begun.inspect_err(|_| remove())?;
-        // From here on the file is part of the database; before, it is removed at the next open.
-        // Nothing may fail after this: were the old segment written on, recovery would end the log
-        // at the new one.
-        if let Err(error) = self.manifest.lock().append(&[Edit::Add(header)]) {
-            self.table.discard(fresh.segment());
-            if error.kind() == Kind::NoSpace {
-                remove();
-            }
-            return Err(error);
-        }
-        if let Some(old) = writer.active.replace(fresh) {
-            let full = old.seal(writer.next_sequence);
-            writer.full.push_back(full);
-            self.sync_bell.ring();
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::open::Opener;
 use super::table::SegmentTable;
 use super::{Body, Segment, Source};
@@ -25,6 +27,7 @@ const BLOCK: u64 = 4096;
 pub struct ActiveSegment {
     segment: Arc<Segment>,
     file: Arc<dyn File>,
+    blocks: Arc<Blocks>,
     map: AppendMap,
     records: u64,
     /// When the end passes this, more should be allocated in the background.
@@ -41,6 +44,24 @@ pub struct FullSegment {
     pub len: u64,
     /// What the seal says.
     pub seal: Seal,
+    blocks: Arc<Blocks>,
+}
+
+/// The blocks of a segment's file: one thread at a time allocates them, whoever holds the segment.
+struct Blocks {
+    file: Arc<dyn File>,
+    /// Whether the file was cut to its length: then it must not grow any more.
+    is_cut: Mutex<bool>,
+}
+
+/// Blocks that are to be allocated ahead of the writer, or have been.
+pub struct Step {
+    blocks: Arc<Blocks>,
+    map: Map,
+    from: u64,
+    to: u64,
+    /// As far as it must reach to be of use.
+    least: u64,
 }
 
 /// Creates the file of a new segment, with its header page on the medium. The name is not durable
@@ -87,7 +108,7 @@ impl ActiveSegment {
         let map = map_for_appending(&*file, HEADER_PAGE as u64, capacity)?;
         let source = Source::Active(Body::Mapped(map.map().clone()));
         let segment = table.add(capacity, |base| Segment::new(header, storage, source, base))?;
-        Ok(ActiveSegment { segment, file, map, records: 0, low_water: 0 })
+        Ok(ActiveSegment::new(segment, file, map, 0))
     }
 
     /// Goes on writing `segment`, whose first `len` bytes are whole and hold `records` records.
@@ -102,7 +123,42 @@ impl ActiveSegment {
         let source = Source::Active(Body::Mapped(map.map().clone()));
         let segment = Arc::new(segment.with_source(source));
         table.replace(&segment);
-        Ok(ActiveSegment { segment, file, map, records, low_water: 0 })
+        Ok(ActiveSegment::new(segment, file, map, records))
+    }
+
+    fn new(
+        segment: Arc<Segment>,
+        file: Arc<dyn File>,
+        map: AppendMap,
+        records: u64,
+    ) -> ActiveSegment {
+        let blocks = Arc::new(Blocks { file: Arc::clone(&file), is_cut: Mutex::new(false) });
+        ActiveSegment { segment, file, blocks, map, records, low_water: 0 }
+    }
+
+    /// Makes a segment without records at least `capacity` bytes long.
+    pub fn enlarge(&mut self, table: &SegmentTable, capacity: u64) -> Result<()> {
+        debug_assert!(self.is_empty());
+        let old_capacity = self.map.capacity() as u64;
+        if capacity <= old_capacity {
+            return Ok(());
+        }
+        let map = map_for_appending(&*self.file, HEADER_PAGE as u64, capacity)?;
+        let source = |map: &AppendMap| Source::Active(Body::Mapped(map.map().clone()));
+        // Nothing points to it yet, so that its place may change.
+        table.discard(&self.segment);
+        match table.add(capacity, |base| self.segment.moved(source(&map), base)) {
+            Ok(segment) => {
+                (self.segment, self.map, self.low_water) = (segment, map, 0);
+                Ok(())
+            }
+            Err(error) => {
+                let back =
+                    table.add(old_capacity, |base| self.segment.moved(source(&self.map), base));
+                self.segment = back.map_err(|error| error.with_kind(Kind::Internal))?;
+                Err(error)
+            }
+        }
     }
 
     /// The readers' side.
@@ -154,40 +210,59 @@ impl ActiveSegment {
         near
     }
 
-    /// Allocates one more step ahead of the writer, as far ahead as the segment is long, within
-    /// bounds. Answers the map and the part that was added, or `None` if the writer is far enough
-    /// behind.
-    pub fn allocate_ahead(&mut self) -> Result<Option<(Map, usize, usize)>> {
-        let (end, from) = (self.map.map().published() as u64, self.map.limit() as u64);
-        let target = (end + end.clamp(FIRST_STEP, AHEAD)).min(self.map.capacity() as u64);
-        if from >= target {
-            self.low_water = match from < self.map.capacity() as u64 {
-                true => ((end + from) / 2) as usize,
-                false => usize::MAX,
-            };
-            return Ok(None);
-        }
-        self.allocate(from + 1)?;
-        Ok(Some((self.map.map().clone(), from as usize, self.map.limit())))
+    /// Whether it is time to think of the next segment.
+    pub fn is_half_full(&self) -> bool {
+        self.map.map().published() >= self.map.capacity() / 2
     }
 
-    /// Allocates blocks up to `end` at least, in steps that grow with the segment.
+    /// What is to be allocated next ahead of the writer, as far ahead as the segment is long,
+    /// within bounds; `None` if the writer is far enough behind.
+    pub fn next_step(&mut self) -> Option<Step> {
+        let (end, from) = (self.map.map().published() as u64, self.map.limit() as u64);
+        let capacity = self.map.capacity() as u64;
+        if from < (end + end.clamp(FIRST_STEP, AHEAD)).min(capacity) {
+            return Some(self.step(from + 1));
+        }
+        let half_full = if self.is_half_full() { u64::MAX } else { capacity / 2 };
+        let next_step = if from < capacity { (end + from) / 2 } else { u64::MAX };
+        self.low_water = half_full.min(next_step) as usize;
+        None
+    }
+
+    /// Allocates the first blocks of a segment before anybody writes to it.
+    pub fn prepare_first_step(&mut self) -> Result<Option<Step>> {
+        let wanted = (self.map.capacity() as u64 / 16).clamp(FIRST_STEP, LAST_STEP);
+        let wanted = wanted.min(self.map.capacity() as u64);
+        let mut step = self.step(wanted);
+        step.to = wanted;
+        let step = step.allocate()?;
+        Ok(step.filter(|step| self.grow(step)))
+    }
+
+    /// The step that reaches `least`: steps grow with the segment.
+    fn step(&self, least: u64) -> Step {
+        let (from, capacity) = (self.map.limit() as u64, self.map.capacity() as u64);
+        let step = from.clamp(FIRST_STEP, LAST_STEP);
+        let to = (from + step).max(least).next_multiple_of(BLOCK).min(capacity.max(least));
+        let least = least.next_multiple_of(BLOCK).min(capacity);
+        Step { blocks: Arc::clone(&self.blocks), map: self.map.map().clone(), from, to, least }
+    }
+
+    /// Lets the writer use what a step has allocated. Answers whether it was one of this segment.
+    pub fn grow(&mut self, step: &Step) -> bool {
+        let is_ours = Arc::ptr_eq(&step.blocks, &self.blocks);
+        if is_ours {
+            self.map.grow((step.to as usize).min(self.map.capacity()));
+        }
+        is_ours
+    }
+
+    /// Allocates blocks up to `end` at least. Waits if another does so just now.
     #[cold]
     fn allocate(&mut self, end: u64) -> Result<()> {
-        let capacity = self.map.capacity() as u64;
-        let step = (self.map.limit() as u64).clamp(FIRST_STEP, LAST_STEP);
-        let ahead = (self.map.limit() as u64 + step).max(end).next_multiple_of(BLOCK);
-        let ahead = ahead.min(capacity.max(end));
-        let limit = match self.file.allocate(ahead) {
-            Err(error) if error.kind() == Kind::NoSpace => {
-                // The step may be too much where the record itself is not.
-                let least = end.next_multiple_of(BLOCK).min(capacity);
-                self.file.allocate(least)?;
-                least
-            }
-            other => other.map(|()| ahead)?,
-        };
-        self.map.grow(limit as usize);
+        let step = self.step(end).allocate()?.ok_or_else(does_not_fit)?;
+        self.grow(&step);
+        self.low_water = 0;
         Ok(())
     }
 
@@ -214,7 +289,13 @@ impl ActiveSegment {
         let seal = Seal { records: self.records, next_sequence };
         let bytes = seal.encode(self.segment.header.salt, self.len());
         self.map.append(&[&bytes], bytes.len());
-        FullSegment { len: self.len(), segment: self.segment, file: self.file, seal }
+        FullSegment {
+            len: self.len(),
+            segment: self.segment,
+            file: self.file,
+            seal,
+            blocks: self.blocks,
+        }
     }
 }
 
@@ -223,7 +304,7 @@ impl FullSegment {
     /// one. To be done before it is synced: while it is mapped for writing, a sync takes the pages'
     /// write permission away one by one, and interrupts every processor for each.
     pub fn settle(&mut self, opener: &Arc<Opener>) -> Result<()> {
-        self.file.truncate(self.len)?;
+        self.blocks.cut(self.len)?;
         let sealed = opener.sealed_and_open(self.segment.header.id, self.len, &self.file)?;
         self.segment = Arc::new(self.segment.with_source(Source::Sealed(sealed)));
         Ok(())
@@ -232,6 +313,41 @@ impl FullSegment {
     /// Puts the segment on the medium.
     pub fn sync(&self) -> Result<()> {
         self.file.sync()
+    }
+}
+
+impl Step {
+    /// Allocates it, or what there is room for, if that is of use. `None` if the file has been cut
+    /// to its length meanwhile.
+    pub fn allocate(mut self) -> Result<Option<Step>> {
+        let is_cut = self.blocks.is_cut.lock();
+        if *is_cut {
+            return Ok(None);
+        }
+        match self.blocks.file.allocate(self.to) {
+            Err(error) if error.kind() == Kind::NoSpace => {
+                // The step may be too much where the record itself is not.
+                self.blocks.file.allocate(self.least)?;
+                self.to = self.least;
+            }
+            other => other?,
+        }
+        drop(is_cut);
+        Ok(Some(self))
+    }
+
+    /// Touches its pages, so that the writer meets no page faults.
+    pub fn populate(&self) {
+        self.map.populate(self.from as usize, self.to as usize);
+    }
+}
+
+impl Blocks {
+    /// Gives back what was allocated beyond `len`, for good.
+    fn cut(&self, len: u64) -> Result<()> {
+        let mut is_cut = self.is_cut.lock();
+        *is_cut = true;
+        self.file.truncate(len)
     }
 }
 

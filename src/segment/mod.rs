@@ -60,11 +60,16 @@ impl Segment {
 
     /// The same segment, read in another way.
     pub fn with_source(&self, source: Source) -> Segment {
+        self.moved(source, self.base)
+    }
+
+    /// The same segment, at another place among the locations.
+    pub fn moved(&self, source: Source, base: u64) -> Segment {
         Segment {
             header: self.header,
             path: self.path.clone(),
             source,
-            base: self.base,
+            base,
             dead: Arc::clone(&self.dead),
         }
     }

@@ -25,11 +25,18 @@ pub struct Sum {
 /// One call.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Put { key: usize, value: Vec<u8> },
-    Delete { key: usize },
+    Put {
+        key: usize,
+        value: Vec<u8>,
+    },
+    Delete {
+        key: usize,
+    },
     Sync,
     Compact,
     WriteHints,
+    /// What the threads of a database do beside its calls.
+    Background,
     Reopen,
 }
 
@@ -50,6 +57,7 @@ pub struct Shape {
     syncs: u64,
     compactions: u64,
     hints: u64,
+    background: u64,
     reopenings: u64,
 }
 
@@ -116,6 +124,7 @@ impl Shape {
             syncs: [0, 3, 8, 25][random.below(4) as usize],
             compactions: [0, 2, 5][random.below(3) as usize],
             hints: [0, 10][random.below(2) as usize],
+            background: [0, 5, 20][random.below(3) as usize],
             reopenings: random.below(4),
         }
     }
@@ -147,7 +156,9 @@ impl Shape {
     pub fn step(&self, random: &mut Random) -> Step {
         let key = random.below(self.keys) as usize;
         let kind = random.below(100);
-        let kinds = [self.deletes, self.syncs, self.compactions, self.hints, self.reopenings];
+        let (hints, background) = (self.hints, self.background);
+        let kinds =
+            [self.deletes, self.syncs, self.compactions, hints, background, self.reopenings];
         let mut upto = 0;
         let chosen = kinds.iter().position(|count| {
             upto += count;
@@ -158,6 +169,7 @@ impl Shape {
             Some(1) => Step::Sync,
             Some(2) => Step::Compact,
             Some(3) => Step::WriteHints,
+            Some(4) => Step::Background,
             Some(_) => Step::Reopen,
             None => Step::Put { key, value: self.value(self::key(key).len(), random) },
         }
@@ -184,6 +196,10 @@ impl Step {
             Step::WriteHints => {
                 engine.write_due_hints();
                 Ok(())
+            }
+            Step::Background => {
+                while engine.seal_in_background() {}
+                engine.prepare_spare(true)
             }
             Step::Reopen => Err(kv::error::Error::new(Kind::Internal, "the driver reopens")),
         }

@@ -86,10 +86,15 @@ impl Recovery {
             End::Damage(what) => what,
         };
         let end = segment.damaged(scan.offset(), what);
-        let (records, offset, next) = (scan.records(), scan.offset(), scan.next_sequence());
+        let (records, offset) = (scan.records(), scan.offset());
+        let next = match records {
+            // The base is a lower bound. What the manifest says may be too high, which is allowed
+            // where nothing says what must follow.
+            0 => expected.unwrap_or(self.next_sequence).max(header.base_sequence),
+            _ => scan.next_sequence(),
+        };
         self.tail = Some(FoundTail { segment, file, len: offset, records });
-        // The log goes on without a gap, whatever was begun after this point and is discarded; also
-        // in a segment without records, whose seal would else not follow from its header.
+        // The log goes on without a gap, whatever was begun after this point and is discarded.
         self.next_sequence = next;
         if offset < synced {
             return Err(end);

@@ -277,6 +277,7 @@ impl Recovery {
             group: Group::default(),
             syncer: Mutex::default(),
             writer: Mutex::new(writer),
+            spare: Mutex::default(),
             manifest: Mutex::new(self.manifest),
             latch,
             hints_due: Mutex::new(self.unhinted),
