@@ -1,5 +1,6 @@
 //! Group commit: threads that write under `always` share syncs, none is told that its write is
-//! durable before it is, and a sync that fails is told to all.
+//! durable before it is, and a sync that fails is told to all. And where nobody waits for a slow
+//! medium, nobody outruns it.
 //!
 //! The storage here reads each file as a sync of it begins, and takes its records for durable only
 //! when the sync has ended. So it knows what was on the medium when a write was acknowledged.
@@ -13,7 +14,7 @@ use std::time::Duration;
 use common::TempDir;
 use kv::db::Db;
 use kv::error::{Error, Kind, Result};
-use kv::options::{Options, SyncLevel};
+use kv::options::{Options, SyncLevel, MIN_SEGMENT_SIZE};
 use kv::storage::map::{AppendMap, Map};
 use kv::storage::posix::PosixStorage;
 use kv::storage::{File, Lock, Storage};
@@ -25,11 +26,15 @@ const RECORD: usize = 32;
 const HEADER_PAGE: usize = 4096;
 /// Long enough for others to write meanwhile, as a real disk is.
 const SYNC_TIME: Duration = Duration::from_millis(1);
+/// A disk that takes a segment of 1 MiB in this is slower than any that these tests run on.
+const SLOW_SYNC_TIME: Duration = Duration::from_millis(40);
 
 /// What the medium has, as far as syncs have shown.
 #[derive(Default)]
 struct Medium {
     syncs: AtomicU64,
+    /// Syncs of segments are slow, and their records are not of the usual length.
+    is_slow: AtomicBool,
     /// Syncs of segments fail.
     fails: AtomicBool,
     /// How many puts of each thread were in the log when a sync began that has ended.
@@ -123,6 +128,10 @@ impl File for WatchedFile {
         if !self.is_segment {
             return self.file.sync();
         }
+        if self.medium.is_slow.load(Ordering::SeqCst) {
+            std::thread::sleep(SLOW_SYNC_TIME);
+            return Ok(());
+        }
         let newest = self.newest()?;
         std::thread::sleep(SYNC_TIME);
         if self.medium.fails.load(Ordering::SeqCst) {
@@ -145,12 +154,12 @@ impl File for WatchedFile {
     }
 }
 
-fn open(directory: &TempDir) -> (Db, Arc<Medium>) {
+fn open(directory: &TempDir, sync: SyncLevel) -> (Db, Arc<Medium>) {
     let path = directory.join("db");
     let storage = PosixStorage::open(&path, true).expect("a new directory");
     let medium = Arc::new(Medium::default());
     let storage = Watched { storage, medium: Arc::clone(&medium) };
-    let options = Options { sync: SyncLevel::Always, ..Options::default() };
+    let options = Options { sync, segment_size: MIN_SEGMENT_SIZE, ..Options::default() };
     let db = Db::open_in(Arc::new(storage), &options).expect("a new database opens");
     (db, medium)
 }
@@ -180,12 +189,13 @@ fn put_in_threads(db: &Db, medium: &Medium, puts: u64) -> Vec<(u64, Option<Kind>
 #[test]
 fn threads_share_syncs_and_are_told_the_truth() {
     let directory = TempDir::new("group");
-    let (db, medium) = open(&directory);
+    let (db, medium) = open(&directory, SyncLevel::Always);
     let results = put_in_threads(&db, &medium, PUTS);
     assert!(results.iter().all(|result| *result == (PUTS, None)), "{results:?}");
     let (puts, syncs) = (PUTS * THREADS as u64, medium.syncs.load(Ordering::SeqCst));
     assert!(syncs * 3 < puts, "{syncs} syncs for {puts} puts");
-    let (led, followed) = db.engine().group_counts();
+    let stalls = db.engine().stalls();
+    let (led, followed) = (stalls.syncs_led, stalls.syncs_followed);
     assert!(led <= syncs && led + followed <= puts, "{led} led, {followed} followed");
     db.close().expect("close");
 }
@@ -193,7 +203,7 @@ fn threads_share_syncs_and_are_told_the_truth() {
 #[test]
 fn a_thread_alone_syncs_for_each_put() {
     let directory = TempDir::new("group-alone");
-    let (db, medium) = open(&directory);
+    let (db, medium) = open(&directory, SyncLevel::Always);
     let before = medium.syncs.load(Ordering::SeqCst);
     assert_eq!(put_all(&db, &medium, 0, 50), (50, None));
     // One more made the segment.
@@ -203,7 +213,7 @@ fn a_thread_alone_syncs_for_each_put() {
 #[test]
 fn a_sync_that_fails_is_told_to_all_who_wait() {
     let directory = TempDir::new("group-fails");
-    let (db, medium) = open(&directory);
+    let (db, medium) = open(&directory, SyncLevel::Always);
     std::thread::scope(|scope| {
         let db = &db;
         let putting = scope.spawn(|| put_in_threads(db, &medium, u64::MAX));
@@ -223,4 +233,28 @@ fn a_sync_that_fails_is_told_to_all_who_wait() {
     });
     let refused = db.put(b"key", b"value").map_err(|error| error.kind());
     assert_eq!(refused, Err(Kind::ReadOnly));
+}
+
+#[test]
+fn writers_do_not_outrun_a_slow_medium() {
+    let directory = TempDir::new("pace");
+    let (db, medium) = open(&directory, SyncLevel::None);
+    medium.is_slow.store(true, Ordering::SeqCst);
+    let db = &db;
+    let write = |thread: u64| {
+        let mut most = 0;
+        for number in 0..10_000_u64 {
+            db.put(&[thread.to_le_bytes(), number.to_le_bytes()].concat(), &[7; 1000])
+                .expect("put");
+            most = most.max(db.engine().stalls().waiting_segments);
+        }
+        most
+    };
+    let most = std::thread::scope(|scope| {
+        let threads = [0, 1].map(|thread| scope.spawn(move || write(thread)));
+        threads.map(|thread| thread.join().expect("a thread that writes")).into_iter().max()
+    });
+    let stalls = db.engine().stalls();
+    assert!(stalls.rolls >= 20 && stalls.pauses > 20, "{stalls:?}");
+    assert!(most <= Some(6), "{most:?} full segments wait: {stalls:?}");
 }

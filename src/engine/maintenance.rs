@@ -76,6 +76,7 @@ impl Maintenance {
         let mut started = Maintenance { engine, threads: Vec::new() };
         started.spawn("libkv-sync", Engine::seal_and_sync)?;
         started.spawn("libkv-ahead", Engine::work_ahead)?;
+        started.engine.pacer.switch(true);
         Ok(started)
     }
 
@@ -94,6 +95,7 @@ impl Maintenance {
 
 impl Drop for Maintenance {
     fn drop(&mut self) {
+        self.engine.pacer.switch(false);
         self.engine.sync_bell.stop();
         self.engine.ahead_bell.stop();
         for thread in self.threads.drain(..) {

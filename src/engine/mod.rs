@@ -14,6 +14,7 @@ pub mod group;
 pub mod hints;
 pub mod latch;
 pub mod maintenance;
+pub mod pace;
 pub mod read;
 pub mod recover;
 pub mod spare;
@@ -21,7 +22,7 @@ pub mod sync;
 pub mod write;
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -40,6 +41,7 @@ use crate::storage::{Lock, Storage};
 use group::Group;
 use latch::Latch;
 use maintenance::Bell;
+use pace::Pacer;
 use sync::Syncer;
 use write::Writer;
 
@@ -65,6 +67,10 @@ pub struct Engine {
     hints_due: Mutex<VecDeque<u64>>,
     /// Held by the one who writes hints.
     hint_writer: Mutex<()>,
+    pacer: Pacer,
+    /// How often the log went on in a new segment, and how often there was no spare one.
+    rolls: AtomicU64,
+    rolls_without_spare: AtomicU64,
     /// The id of the next segment.
     next_id: AtomicU64,
     /// Everything below this sequence is on the medium.
@@ -98,10 +104,45 @@ impl Engine {
         self.opener.open_files()
     }
 
+    /// What writers were held up by, and how often.
+    pub fn stalls(&self) -> Stalls {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (pauses, paused_ns) = self.pacer.counts();
+        let (syncs_led, syncs_followed) = self.group.counts();
+        Stalls {
+            pauses,
+            paused_ns,
+            waiting_segments: self.pacer.waiting(),
+            rolls: read(&self.rolls),
+            rolls_without_spare: read(&self.rolls_without_spare),
+            syncs_led,
+            syncs_followed,
+        }
+    }
+
     /// What makes this database refuse writes.
     pub fn latch(&self) -> &Latch {
         &self.latch
     }
+}
+
+/// What writers were held up by since the database was opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Stalls {
+    /// Pauses, because what is done in the background was behind.
+    pub pauses: u64,
+    /// Nanoseconds that they were asked to last.
+    pub paused_ns: u64,
+    /// Full segments that are not on the medium now.
+    pub waiting_segments: u64,
+    /// How often the log went on in a new segment.
+    pub rolls: u64,
+    /// How often of these the writer had to make it.
+    pub rolls_without_spare: u64,
+    /// Syncs that somebody waited for.
+    pub syncs_led: u64,
+    /// How often somebody had a sync from another.
+    pub syncs_followed: u64,
 }
 
 /// Reads of the log on the index's behalf: whose record is this, and how long is it?

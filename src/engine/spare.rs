@@ -5,6 +5,8 @@
 //! the one that comes next, and nothing else may: a log would end at an empty segment in its
 //! middle. Its base sequence is that of the moment at which it was made, a lower bound.
 
+use std::sync::atomic::Ordering;
+
 use super::write::Writer;
 use super::Engine;
 use crate::error::{Kind, Result};
@@ -54,10 +56,16 @@ impl Engine {
                 ready.enlarge(&self.table, capacity)?;
                 spare.take()
             }
-            None => Some(self.add_segment(writer.next_sequence, capacity)?),
+            None => {
+                let made = self.add_segment(writer.next_sequence, capacity)?;
+                self.rolls_without_spare.fetch_add(1, Ordering::Relaxed);
+                Some(made)
+            }
         };
+        self.rolls.fetch_add(1, Ordering::Relaxed);
         if let Some(old) = std::mem::replace(&mut writer.active, fresh) {
             writer.full.push_back(old.seal(writer.next_sequence));
+            self.pacer.fill();
             self.sync_bell.ring();
         }
         Ok(())

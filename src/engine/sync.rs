@@ -54,11 +54,6 @@ impl Engine {
         self.durable.load(Ordering::Acquire)
     }
 
-    /// How many syncs there were for those who waited, and how many waited for another's.
-    pub fn group_counts(&self) -> (u64, u64) {
-        self.group.counts()
-    }
-
     /// Puts the log on the medium, older segments before younger ones. Tells `covers` how far,
     /// before it begins.
     fn sync_log(&self, syncer: &mut Syncer, covers: impl FnOnce(u64)) -> Result<()> {
@@ -121,6 +116,7 @@ impl Engine {
                 return Err(error);
             }
             syncer.synced.push(full);
+            self.pacer.settle();
         }
         Ok(())
     }

@@ -74,7 +74,7 @@ impl Engine {
             sequence
         };
         drop(guard);
-        self.acknowledge(sequence)
+        self.acknowledge(sequence, record.len)
     }
 
     /// Removes `key`. Answers whether it was there; if not, nothing is written.
@@ -102,7 +102,7 @@ impl Engine {
             sequence
         };
         drop(guard);
-        self.acknowledge(sequence).map(|()| true)
+        self.acknowledge(sequence, record.len).map(|()| true)
     }
 
     /// Wakes the thread that allocates ahead, when there is something to do for it.
@@ -115,7 +115,8 @@ impl Engine {
 
     /// Returns when the record of `sequence` is as durable as the database promises.
     #[inline]
-    fn acknowledge(&self, sequence: u64) -> Result<()> {
+    fn acknowledge(&self, sequence: u64, len: usize) -> Result<()> {
+        self.pacer.pace(len);
         if self.options.sync != SyncLevel::Always {
             return Ok(());
         }

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use super::group::Group;
 use super::latch::Latch;
 use super::maintenance::Bell;
+use super::pace::Pacer;
 use super::write::Writer;
 use super::Engine;
 use crate::error::{Error, Kind, Result};
@@ -249,6 +250,7 @@ impl Recovery {
 
     fn into_engine(self, lock: Box<dyn Lock>) -> Result<Engine> {
         let latch = Latch::default();
+        let pacer = Pacer::new(self.options.segment_size);
         let mut active = None;
         if let Some(damage) = &self.damage {
             latch.close(damage);
@@ -282,6 +284,9 @@ impl Recovery {
             latch,
             hints_due: Mutex::new(self.unhinted),
             hint_writer: Mutex::default(),
+            pacer,
+            rolls: AtomicU64::default(),
+            rolls_without_spare: AtomicU64::default(),
             next_id,
             durable: AtomicU64::new(self.next_sequence),
             sync_bell: Bell::default(),
