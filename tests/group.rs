@@ -1,6 +1,6 @@
 //! Group commit: threads that write under `always` share syncs, none is told that its write is
 //! durable before it is, and a sync that fails is told to all. And where nobody waits for a slow
-//! medium, nobody outruns it.
+//! medium, nobody outruns it, nor is held up by a sync that does not end.
 //!
 //! The storage here reads each file as a sync of it begins, and takes its records for durable only
 //! when the sync has ended. So it knows what was on the medium when a write was acknowledged.
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::TempDir;
+use common::{segments_in, TempDir};
 use kv::db::Db;
 use kv::error::{Error, Kind, Result};
 use kv::options::{Options, SyncLevel, MIN_SEGMENT_SIZE};
@@ -35,6 +35,10 @@ struct Medium {
     syncs: AtomicU64,
     /// Syncs of segments are slow, and their records are not of the usual length.
     is_slow: AtomicBool,
+    /// The next sync of a segment lasts for as long as this is set.
+    is_held: AtomicBool,
+    /// Whether it has begun.
+    holds: AtomicBool,
     /// Syncs of segments fail.
     fails: AtomicBool,
     /// How many puts of each thread were in the log when a sync began that has ended.
@@ -127,6 +131,13 @@ impl File for WatchedFile {
     fn sync(&self) -> Result<()> {
         if !self.is_segment {
             return self.file.sync();
+        }
+        if self.medium.is_held.load(Ordering::SeqCst)
+            && !self.medium.holds.swap(true, Ordering::SeqCst)
+        {
+            while self.medium.is_held.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
         }
         if self.medium.is_slow.load(Ordering::SeqCst) {
             std::thread::sleep(SLOW_SYNC_TIME);
@@ -257,4 +268,38 @@ fn writers_do_not_outrun_a_slow_medium() {
     let stalls = db.engine().stalls();
     assert!(stalls.rolls >= 20 && stalls.pauses > 20, "{stalls:?}");
     assert!(most <= Some(6), "{most:?} full segments wait: {stalls:?}");
+}
+
+#[test]
+fn a_sync_that_does_not_end_holds_up_no_put() {
+    let directory = TempDir::new("held");
+    let (db, medium) = open(&directory, SyncLevel::None);
+    medium.is_slow.store(true, Ordering::SeqCst);
+    let put = |from: u64, to: u64| {
+        (from..to).for_each(|number| db.put(&number.to_le_bytes(), &[7; 1000]).expect("put"));
+    };
+    put(0, 700);
+    // The next segment is made in the background.
+    let directory = directory.join("db");
+    while segments_in(&directory).len() < 2 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(SLOW_SYNC_TIME * 3);
+    medium.is_held.store(true, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let sync = scope.spawn(|| db.sync());
+        while !medium.holds.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        // Into the next segment, which takes no sync of this thread.
+        put(700, 1300);
+        let stalls = db.engine().stalls();
+        assert_eq!((stalls.rolls, stalls.rolls_without_spare), (2, 1), "{stalls:?}");
+        assert!(!sync.is_finished());
+        medium.is_held.store(false, Ordering::SeqCst);
+        sync.join().expect("a thread that syncs").expect("sync");
+    });
+    assert_eq!(db.engine().stalls().waiting_segments, 1);
+    db.sync().expect("sync");
+    assert_eq!(db.engine().stalls().waiting_segments, 0);
 }

@@ -159,6 +159,6 @@ impl Engine {
     /// Whether it is time to prepare the next segment.
     fn wants_spare(&self) -> bool {
         let writer = self.writer.lock();
-        writer.active.as_ref().is_some_and(ActiveSegment::is_half_full)
+        writer.active.as_ref().is_some_and(ActiveSegment::wants_successor)
     }
 }

@@ -20,6 +20,9 @@ const FIRST_STEP: u64 = 64 << 10;
 const LAST_STEP: u64 = 8 << 20;
 /// The most that is allocated ahead of the writer.
 const AHEAD: u64 = 16 << 20;
+/// When this part of a segment is full, the next one is made. A fast writer fills the rest while
+/// the medium is asked three times.
+const SUCCESSOR_AT: usize = 8;
 /// Allocations end at multiples of this.
 const BLOCK: u64 = 4096;
 
@@ -210,9 +213,9 @@ impl ActiveSegment {
         near
     }
 
-    /// Whether it is time to think of the next segment.
-    pub fn is_half_full(&self) -> bool {
-        self.map.map().published() >= self.map.capacity() / 2
+    /// Whether it is time to make the next segment.
+    pub fn wants_successor(&self) -> bool {
+        self.map.map().published() >= self.map.capacity() / SUCCESSOR_AT
     }
 
     /// What is to be allocated next ahead of the writer, as far ahead as the segment is long,
@@ -223,9 +226,10 @@ impl ActiveSegment {
         if from < (end + end.clamp(FIRST_STEP, AHEAD)).min(capacity) {
             return Some(self.step(from + 1));
         }
-        let half_full = if self.is_half_full() { u64::MAX } else { capacity / 2 };
+        let successor =
+            if self.wants_successor() { u64::MAX } else { capacity / SUCCESSOR_AT as u64 };
         let next_step = if from < capacity { (end + from) / 2 } else { u64::MAX };
-        self.low_water = half_full.min(next_step) as usize;
+        self.low_water = successor.min(next_step) as usize;
         None
     }
 
