@@ -91,9 +91,9 @@ impl Epoch {
     /// Runs all steps that are left; answers the database, open.
     fn run(self: &Arc<Self>, disk: &SimDisk, mut store: Store, random: &mut Random) -> Store {
         while let Some((at, step)) = self.next_step() {
-            let is_compaction = matches!(step, Step::Compact);
-            if let (true, Store::Alone(engine)) = (is_compaction, &store) {
-                self.write_beside_compaction(disk, engine, random);
+            let is_long = matches!(step, Step::Compact | Step::Checkpoint);
+            if let (true, Store::Alone(engine)) = (is_long, &store) {
+                self.write_beside(disk, engine, random);
             }
             store = self.perform(step, at, disk, store).unwrap_or_else(|error| {
                 self.oracle.fail(format!("{}, step {at}: {error}", self.name));
@@ -103,7 +103,7 @@ impl Epoch {
             disk.set_interlude(None);
             self.examine_crashes(random);
             self.oracle.conclude();
-            if !is_compaction {
+            if !is_long {
                 self.note_done(at, step);
             }
             if random.below(2) == 0 {
@@ -130,13 +130,9 @@ impl Epoch {
         }
     }
 
-    /// Has the next steps done in the middle of a compaction, as another thread would.
-    fn write_beside_compaction(
-        self: &Arc<Self>,
-        disk: &SimDisk,
-        engine: &Arc<Engine>,
-        random: &mut Random,
-    ) {
+    /// Has the next steps done in the middle of a compaction or a checkpoint, as another thread
+    /// would.
+    fn write_beside(self: &Arc<Self>, disk: &SimDisk, engine: &Arc<Engine>, random: &mut Random) {
         let (epoch, engine) = (Arc::clone(self), Arc::clone(engine));
         let mut random = Random(random.next());
         disk.set_interlude(Some(Box::new(move || {

@@ -1,15 +1,16 @@
 //! Golden databases: files that an earlier libkv wrote, kept for ever, must open and hold what they
 //! held.
 //!
-//! `tests/golden/v1` has format version 1: `closed`, which was closed, and `killed`, as a kill
-//! leaves it. A new format version gets a directory of its own:
+//! `tests/golden/v1` has format version 1: `closed`, which was closed, `killed`, as a kill leaves
+//! it, and `checkpointed`, closed with a hint and a checkpoint, which came later. A new format
+//! version gets a directory of its own:
 //!
 //! ```text
 //! KV_WRITE_GOLDEN=1 cargo test --test golden
 //! ```
 //!
-//! writes the one of the current version. It does not overwrite: remove the old one first, if no
-//! release has it.
+//! writes what is missing of the current version. It does not overwrite: remove the old one first,
+//! if no release has it.
 
 mod common;
 
@@ -20,6 +21,9 @@ use common::{copy_directory, segments_in, TempDir};
 use kv::db::Db;
 use kv::format::{name, FORMAT_VERSION};
 use kv::options::{Options, SyncLevel};
+
+/// The databases of each version.
+const NAMES: [&str; 3] = ["closed", "killed", "checkpointed"];
 
 type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -100,6 +104,19 @@ fn write_closed(scratch: &TempDir, to: &Path) {
     keep(&path, to);
 }
 
+/// As `closed`, with a hint and a checkpoint.
+fn write_checkpointed(scratch: &TempDir, to: &Path) {
+    let path = scratch.join("checkpointed");
+    let db = Db::open(&path, &options()).expect("a new database opens");
+    write(&db, &FIRST);
+    db.compact().expect("compact");
+    write(&db, &SECOND);
+    db.engine().write_due_hints();
+    db.engine().checkpoint();
+    db.close().expect("close");
+    keep(&path, to);
+}
+
 /// Some of it on the medium, some not, and copied while it is open.
 fn write_killed(scratch: &TempDir, to: &Path) {
     let path = scratch.join("killed");
@@ -119,11 +136,15 @@ fn write_killed(scratch: &TempDir, to: &Path) {
 
 fn write_golden() {
     let directory = golden(FORMAT_VERSION);
-    assert!(!directory.exists(), "{} is there: golden files stay as they are", directory.display());
     std::fs::create_dir_all(&directory).expect("the directory can be created");
     let scratch = TempDir::new("golden");
-    write_closed(&scratch, &directory.join("closed"));
-    write_killed(&scratch, &directory.join("killed"));
+    let writers: [fn(&TempDir, &Path); 3] = [write_closed, write_killed, write_checkpointed];
+    for (name, write) in NAMES.into_iter().zip(writers) {
+        // Golden files stay as they are.
+        if !directory.join(name).exists() {
+            write(&scratch, &directory.join(name));
+        }
+    }
 }
 
 fn check(db: &Db, contents: &Contents, context: &str) {
@@ -141,12 +162,14 @@ fn every_format_version_opens_and_goes_on() {
     }
     let scratch = TempDir::new("golden");
     for version in 1..=FORMAT_VERSION {
-        for name in ["closed", "killed"] {
+        for name in NAMES {
             let context = format!("format version {version}, {name}");
             let path = scratch.join(&format!("v{version}-{name}"));
             copy_directory(&golden(version).join(name), &path);
             let mut contents = contents();
             let db = Db::open(&path, &options()).expect(&context);
+            // One that is not believed is removed.
+            assert_eq!(path.join(name::INDEX).exists(), name == "checkpointed", "{context}");
             check(&db, &contents, &context);
             db.put(b"new", b"value").expect(&context);
             contents.insert(b"new".to_vec(), b"value".to_vec());

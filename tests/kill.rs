@@ -69,7 +69,10 @@ fn child() {
                 db.compact().expect("compact");
                 notes.enter(Stage::Working);
             }
-            Operation::Sync => db.sync().expect("sync"),
+            Operation::Sync => {
+                db.sync().expect("sync");
+                db.engine().checkpoint();
+            }
             Operation::Reopen => {
                 notes.enter(Stage::Closing);
                 db.close().expect("close");

@@ -13,8 +13,9 @@ mod common;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{seed, Random, TempDir};
+use common::{copy_directory, seed, Random, TempDir};
 use kv::db::Db;
+use kv::format::name::INDEX;
 use kv::options::{Options, SyncLevel};
 
 const KEYS: u64 = 3_000;
@@ -28,16 +29,18 @@ struct Progress {
     puts: AtomicU64,
     gets: AtomicU64,
     compactions: AtomicU64,
+    checkpoints: AtomicU64,
     syncs: AtomicU64,
 }
 
 impl Progress {
-    fn all(&self) -> [(&'static str, u64); 4] {
+    fn all(&self) -> [(&'static str, u64); 5] {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         [
             ("puts", read(&self.puts)),
             ("gets", read(&self.gets)),
             ("compactions", read(&self.compactions)),
+            ("checkpoints", read(&self.checkpoints)),
             ("syncs", read(&self.syncs)),
         ]
     }
@@ -98,6 +101,13 @@ impl Stage {
         }
     }
 
+    fn checkpoint(&self) {
+        while self.goes_on() {
+            self.db.engine().checkpoint();
+            self.progress.checkpoints.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn sync(&self) {
         while self.goes_on() {
             self.db.sync().expect("sync");
@@ -143,10 +153,25 @@ fn all_get_on_and_nobody_reads_what_was_not_written() {
             scope.spawn(move || stage.read(number));
         }
         scope.spawn(|| stage.compact());
+        scope.spawn(|| stage.checkpoint());
         scope.spawn(|| stage.sync());
         stage.watch(Duration::from_secs(seconds.unwrap_or(6)));
     });
     println!("{:?}", stage.progress.all());
+    let index = std::fs::read(path.join(INDEX)).expect("a checkpoint was written");
     stage.db.close().expect("close");
-    Db::open(&path, &options).expect("it opens again");
+    let with = directory.join("with the last checkpoint");
+    copy_directory(&path, &with);
+    std::fs::write(with.join(INDEX), index).expect("the checkpoint can be written");
+    let without = directory.join("without a checkpoint");
+    copy_directory(&path, &without);
+    std::fs::remove_file(without.join(INDEX)).expect("there is one of the end");
+    let all = [path, with, without].map(|path| {
+        let db = Db::open(&path, &options).expect("it opens again");
+        let get = |key: u64| db.get(&key.to_le_bytes(), <[u8]>::to_vec).expect("get");
+        let values: Vec<_> = (0..KEYS).map(get).collect();
+        (values, db.engine().len(), db.engine().dead_bytes())
+    });
+    assert!(all[0] == all[2], "the checkpoint of the end differs from the log");
+    assert!(all[1] == all[2], "a checkpoint taken meanwhile differs from the log");
 }

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Engine;
+use crate::epoch;
 use crate::error::{Error, Kind, Result};
+use crate::index::PIECES;
 use crate::options::SyncLevel;
 use crate::segment::active::{ActiveSegment, Step};
 use crate::storage::process;
@@ -70,6 +72,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// time then. A slower writer would see its pages written to the medium twice, empty and filled.
 const FAST_STEP: Duration = Duration::from_millis(200);
 
+/// Pieces of the index that are loaded before others get their turn.
+const LOADED_AT_ONCE: usize = 16;
+
 impl Maintenance {
     /// Starts them.
     pub fn start(engine: Arc<Engine>) -> Result<Maintenance> {
@@ -110,6 +115,8 @@ impl Engine {
         let interval = (self.options.sync == SyncLevel::Interval)
             .then(|| Duration::from_millis(self.options.sync_interval_ms));
         let mut next_sync = interval.map(|interval| Instant::now() + interval);
+        let mut loaded = 0;
+        self.sync_bell.ring();
         while self.sync_bell.wait(next_sync) {
             if self.seal_in_background() {
                 self.sync_bell.ring();
@@ -121,11 +128,27 @@ impl Engine {
                     next_sync = Some(Instant::now() + interval);
                 }
             }
+            if loaded < PIECES {
+                loaded += self.load_pieces(loaded);
+                self.sync_bell.ring();
+            }
             // One at a time, so that syncs get their turn.
             if self.write_next_hint() {
                 self.sync_bell.ring();
+            } else {
+                self.checkpoint_if_due();
             }
         }
+    }
+
+    /// Loads some pieces of the index that nobody has asked for yet; answers how many.
+    fn load_pieces(&self, from: usize) -> usize {
+        let to = PIECES.min(from + LOADED_AT_ONCE);
+        for number in from..to {
+            // Whoever needs a piece that cannot be loaded hears of it.
+            let _ = epoch::pin().and_then(|guard| self.index.load(&guard, number));
+        }
+        to - from
     }
 
     /// Keeps blocks allocated ahead of the writer, and pages ready if it is fast.

@@ -1,13 +1,15 @@
 //! The engine: what all operations share, and the order in which locks are taken.
 //!
-//! Order of locks: compaction, sealing, syncer, index piece, writer, spare, manifest, segment
-//! table. Whoever holds one may take those to its right only. Readers take none: they are pinned
+//! Order of locks: compaction, sealing, syncer, index piece, writer, spare, hints, manifest,
+//! segment table. Whoever holds one may take those to its right only. Readers take none: they are
+//! pinned
 //! ([`crate::epoch`]).
 //!
 //! A write pins its thread, locks its key's piece of the index, and then the writer for as long as
 //! it takes to append. So while a piece is locked, all records of its keys are in the index; and
 //! after a grace period all records are that were appended before it.
 
+pub mod checkpoint;
 pub mod compact;
 pub mod destroy;
 pub mod group;
@@ -52,7 +54,7 @@ pub struct Engine {
     hasher: KeyHasher,
     uuid: [u8; 16],
     index: Index,
-    table: SegmentTable,
+    table: Arc<SegmentTable>,
     opener: Arc<Opener>,
     compaction: Mutex<()>,
     sealing: Mutex<()>,
@@ -71,6 +73,8 @@ pub struct Engine {
     /// How often the log went on in a new segment, and how often there was no spare one.
     rolls: AtomicU64,
     rolls_without_spare: AtomicU64,
+    /// Up to where the last checkpoint reaches.
+    reach: Mutex<checkpoint::Reach>,
     /// The id of the next segment.
     next_id: AtomicU64,
     /// Everything below this sequence is on the medium.
@@ -118,6 +122,14 @@ impl Engine {
             syncs_led,
             syncs_followed,
         }
+    }
+
+    /// Bytes in records that nobody needs, by segment.
+    pub fn dead_bytes(&self) -> Vec<(u64, u64)> {
+        let all = self.table.all();
+        let mut dead: Vec<(u64, u64)> = all.iter().map(|s| (s.header.id, s.dead())).collect();
+        dead.sort_unstable();
+        dead
     }
 
     /// What makes this database refuse writes.

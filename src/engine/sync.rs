@@ -161,6 +161,8 @@ impl Engine {
         };
         // `Closed` says that nothing but the tail is unsealed.
         self.seal()?;
+        self.checkpoint_at_close();
+        self.latch.check()?;
         let tail = match self.writer.lock().active.take() {
             Some(active) => {
                 let (id, len) = (active.segment().header.id, active.len());

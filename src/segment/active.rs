@@ -110,7 +110,8 @@ impl ActiveSegment {
     ) -> Result<ActiveSegment> {
         let map = map_for_appending(&*file, HEADER_PAGE as u64, capacity)?;
         let source = Source::Active(Body::Mapped(map.map().clone()));
-        let segment = table.add(capacity, |base| Segment::new(header, storage, source, base))?;
+        let make = |base| Segment::new(header, storage, source, base);
+        let segment = table.add(header.id, capacity, make)?;
         Ok(ActiveSegment::new(segment, file, map, 0))
     }
 
@@ -150,14 +151,17 @@ impl ActiveSegment {
         let source = |map: &AppendMap| Source::Active(Body::Mapped(map.map().clone()));
         // Nothing points to it yet, so that its place may change.
         table.discard(&self.segment);
-        match table.add(capacity, |base| self.segment.moved(source(&map), base)) {
+        match table
+            .add(self.segment.header.id, capacity, |base| self.segment.moved(source(&map), base))
+        {
             Ok(segment) => {
                 (self.segment, self.map, self.low_water) = (segment, map, 0);
                 Ok(())
             }
             Err(error) => {
-                let back =
-                    table.add(old_capacity, |base| self.segment.moved(source(&self.map), base));
+                let back = table.add(self.segment.header.id, old_capacity, |base| {
+                    self.segment.moved(source(&self.map), base)
+                });
                 self.segment = back.map_err(|error| error.with_kind(Kind::Internal))?;
                 Err(error)
             }
@@ -177,6 +181,11 @@ impl ActiveSegment {
     /// Bytes written.
     pub fn len(&self) -> u64 {
         self.map.map().published() as u64
+    }
+
+    /// Records written.
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// Whether no record was written.

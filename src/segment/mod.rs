@@ -112,6 +112,11 @@ impl Segment {
         self.dead.load(Ordering::Relaxed)
     }
 
+    /// Says how many bytes are in dead records.
+    pub fn set_dead(&self, bytes: u64) {
+        self.dead.store(bytes, Ordering::Relaxed);
+    }
+
     /// Counts a record of `len` bytes as dead.
     pub fn add_dead(&self, len: usize) {
         self.dead.fetch_add(len as u64, Ordering::Relaxed);

@@ -26,15 +26,38 @@ const CHUNK_PAGES: usize = 1 << CHUNK_BITS;
 /// Chunks of the whole space.
 const CHUNKS: usize = 1 << (LOCATION_BITS - PAGE_BITS - CHUNK_BITS);
 /// Pages in the whole space.
-const MAX_PAGES: usize = CHUNKS * CHUNK_PAGES;
+pub const MAX_PAGES: usize = CHUNKS * CHUNK_PAGES;
 
 type Chunk = Box<[Slot<Segment>]>;
 
 /// All segments, by location.
 pub struct SegmentTable {
     chunks: Box<[OnceLock<Chunk>]>,
-    /// The segments by their first page. Who holds the lock may change the pages.
-    layout: Mutex<BTreeMap<usize, Placed>>,
+    /// Who holds the lock may change the pages.
+    layout: Mutex<Layout>,
+}
+
+#[derive(Default)]
+struct Layout {
+    /// The segments by their first page.
+    placed: BTreeMap<usize, Placed>,
+    /// Places that are kept for segments to come, by their first page: ids and pages.
+    kept: BTreeMap<usize, (u64, usize)>,
+    /// Their first pages by their ids.
+    kept_of: BTreeMap<u64, usize>,
+}
+
+/// Where a segment is, for those who want it there again.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Which segment.
+    pub id: u64,
+    /// Its first page.
+    pub first_page: u32,
+    /// How many pages it takes.
+    pub pages: u32,
+    /// Bytes in its dead records.
+    pub dead: u64,
 }
 
 /// A segment in its place.
@@ -51,20 +74,57 @@ impl Default for SegmentTable {
 }
 
 impl SegmentTable {
-    /// Adds the segment that `make` builds for the base location it is given. Records begin in its
-    /// first `span` bytes.
-    pub fn add(&self, span: u64, make: impl FnOnce(u64) -> Segment) -> Result<Arc<Segment>> {
+    /// Adds the segment `id`, which `make` builds for the base location it is given. Records begin
+    /// in its first `span` bytes.
+    pub fn add(
+        &self,
+        id: u64,
+        span: u64,
+        make: impl FnOnce(u64) -> Segment,
+    ) -> Result<Arc<Segment>> {
         let pages = span.div_ceil(PAGE_BYTES) as usize;
         let mut layout = self.layout.lock();
-        let first = free_run(&layout, pages);
+        let kept = layout.kept_of.get(&id).copied();
+        let fits = |first: &usize| layout.kept.get(first).is_some_and(|kept| pages <= kept.1);
+        let first = kept.filter(fits).unwrap_or_else(|| layout.free_run(pages));
+        layout.kept.remove(&first);
         if first + pages > MAX_PAGES {
             return Err(Error::new(Kind::NoSpace, "the database has reached its limit of 8 TiB"));
         }
         let segment = Arc::new(make((first as u64) << PAGE_BITS));
         // The pages were free: what is taken out of them is nothing.
         drop(self.fill(first, pages, Some(&segment)));
-        layout.insert(first, Placed { pages, segment: Arc::clone(&segment) });
+        layout.placed.insert(first, Placed { pages, segment: Arc::clone(&segment) });
         Ok(segment)
+    }
+
+    /// Keeps places for segments that will be added. Nothing lies there.
+    pub fn keep(&self, places: impl Iterator<Item = Place>) {
+        let mut layout = self.layout.lock();
+        for place in places {
+            let first = place.first_page as usize;
+            layout.kept.insert(first, (place.id, place.pages as usize));
+            layout.kept_of.insert(place.id, first);
+        }
+    }
+
+    /// Gives up the places that are still kept.
+    pub fn keep_no_more(&self) {
+        let mut layout = self.layout.lock();
+        layout.kept.clear();
+        layout.kept_of.clear();
+    }
+
+    /// Where every segment is, in the order of their locations.
+    pub fn places(&self) -> Vec<Place> {
+        let layout = self.layout.lock();
+        let place = |(&first, placed): (&usize, &Placed)| Place {
+            id: placed.segment.header.id,
+            first_page: first as u32,
+            pages: placed.pages as u32,
+            dead: placed.segment.dead(),
+        };
+        layout.placed.iter().map(place).collect()
     }
 
     /// Puts another form of a segment in its place, and frees the old one. The thread is not
@@ -72,7 +132,8 @@ impl SegmentTable {
     pub fn replace(&self, segment: &Arc<Segment>) {
         let mut layout = self.layout.lock();
         let first = first_page(segment);
-        let Some(placed) = layout.get_mut(&first).filter(|placed| is_same(placed, segment)) else {
+        let Some(placed) = layout.placed.get_mut(&first).filter(|placed| is_same(placed, segment))
+        else {
             return;
         };
         let old = std::mem::replace(&mut placed.segment, Arc::clone(segment));
@@ -98,10 +159,13 @@ impl SegmentTable {
     fn take_out(&self, segment: &Segment) -> Vec<Retired<Segment>> {
         let mut layout = self.layout.lock();
         let first = first_page(segment);
-        if !layout.get(&first).is_some_and(|placed| is_same(placed, segment)) {
+        if !layout.placed.get(&first).is_some_and(|placed| is_same(placed, segment)) {
             return Vec::new();
         }
-        layout.remove(&first).map_or_else(Vec::new, |gone| self.fill(first, gone.pages, None))
+        layout
+            .placed
+            .remove(&first)
+            .map_or_else(Vec::new, |gone| self.fill(first, gone.pages, None))
     }
 
     /// Looks locations up for a pinned thread.
@@ -111,7 +175,7 @@ impl SegmentTable {
 
     /// Every segment, in the order of their locations.
     pub fn all(&self) -> Vec<Arc<Segment>> {
-        self.layout.lock().values().map(|placed| Arc::clone(&placed.segment)).collect()
+        self.layout.lock().placed.values().map(|placed| Arc::clone(&placed.segment)).collect()
     }
 
     fn page(&self, page: usize) -> Option<&Slot<Segment>> {
@@ -145,16 +209,30 @@ fn is_same(placed: &Placed, segment: &Segment) -> bool {
     placed.segment.header.id == segment.header.id
 }
 
-/// The first page of `pages` free ones in a row.
-fn free_run(layout: &BTreeMap<usize, Placed>, pages: usize) -> usize {
-    let mut free = 0;
-    for (&first, placed) in layout {
-        if first - free >= pages {
-            break;
+impl Layout {
+    /// The first page of `pages` free ones in a row.
+    fn free_run(&self, pages: usize) -> usize {
+        let placed = self.placed.iter().map(|(&first, placed)| (first, placed.pages));
+        let kept = self.kept.iter().map(|(&first, &(_, pages))| (first, pages));
+        let (mut placed, mut kept) = (placed.peekable(), kept.peekable());
+        let mut free = 0;
+        loop {
+            let taken = match (placed.peek(), kept.peek()) {
+                (Some(one), Some(other)) if other < one => kept.next(),
+                (None, _) => kept.next(),
+                _ => placed.next(),
+            };
+            match taken {
+                Some((first, count)) if first < free + pages => free = first + count,
+                _ => return free,
+            }
         }
-        free = first + placed.pages;
     }
-    free
+}
+
+/// The page that a location lies in.
+pub fn page_of(location: Location) -> u32 {
+    (location.0 >> PAGE_BITS) as u32
 }
 
 /// The table, for a pinned thread.

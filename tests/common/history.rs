@@ -37,6 +37,7 @@ pub enum Step {
     WriteHints,
     /// What the threads of a database do beside its calls.
     Background,
+    Checkpoint,
     Reopen,
 }
 
@@ -58,6 +59,7 @@ pub struct Shape {
     compactions: u64,
     hints: u64,
     background: u64,
+    checkpoints: u64,
     reopenings: u64,
 }
 
@@ -125,6 +127,7 @@ impl Shape {
             compactions: [0, 2, 5][random.below(3) as usize],
             hints: [0, 10][random.below(2) as usize],
             background: [0, 5, 20][random.below(3) as usize],
+            checkpoints: [0, 0, 4][random.below(3) as usize],
             reopenings: random.below(4),
         }
     }
@@ -156,9 +159,15 @@ impl Shape {
     pub fn step(&self, random: &mut Random) -> Step {
         let key = random.below(self.keys) as usize;
         let kind = random.below(100);
-        let (hints, background) = (self.hints, self.background);
-        let kinds =
-            [self.deletes, self.syncs, self.compactions, hints, background, self.reopenings];
+        let kinds = [
+            self.deletes,
+            self.syncs,
+            self.compactions,
+            self.hints,
+            self.background,
+            self.checkpoints,
+            self.reopenings,
+        ];
         let mut upto = 0;
         let chosen = kinds.iter().position(|count| {
             upto += count;
@@ -170,6 +179,7 @@ impl Shape {
             Some(2) => Step::Compact,
             Some(3) => Step::WriteHints,
             Some(4) => Step::Background,
+            Some(5) => Step::Checkpoint,
             Some(_) => Step::Reopen,
             None => Step::Put { key, value: self.value(self::key(key).len(), random) },
         }
@@ -200,6 +210,10 @@ impl Step {
             Step::Background => {
                 while engine.seal_in_background() {}
                 engine.prepare_spare(true)
+            }
+            Step::Checkpoint => {
+                engine.checkpoint();
+                Ok(())
             }
             Step::Reopen => Err(kv::error::Error::new(Kind::Internal, "the driver reopens")),
         }

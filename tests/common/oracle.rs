@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kv::engine::{recover, Engine};
+use kv::format::name;
 use kv::options::Options;
 use parking_lot::Mutex;
 
@@ -168,9 +169,34 @@ impl Oracle {
                 }
             }
             2 => self.go_on(disk, engine, content, random)?,
+            3 => self.compare_with_the_log_alone(disk, &engine, &content, random)?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// What is found with a checkpoint and hints is what the log says without them.
+    fn compare_with_the_log_alone(
+        &self,
+        disk: &SimDisk,
+        engine: &Engine,
+        content: &Content,
+        random: &mut Random,
+    ) -> Verdict<()> {
+        let copy = disk.look(|state| state.kill(random));
+        let storage = copy.storage();
+        for name in storage.list().map_err(|error| error.to_string())? {
+            if name == name::INDEX || name::parse_hint(&name).is_some() {
+                storage.remove(&name).map_err(|error| error.to_string())?;
+            }
+        }
+        let (alone, found) = self.open(&copy)?;
+        if let Some(difference) = difference(content, &found) {
+            return Err(format!("unlike the log alone: {difference}"));
+        }
+        let (with, without) = (engine.dead_bytes(), alone.dead_bytes());
+        let wrong = || format!("dead bytes {with:?}, but {without:?} by the log alone");
+        (with == without).then_some(()).ok_or_else(wrong)
     }
 
     /// Opens the database, and reads all of it.

@@ -32,8 +32,9 @@ impl Store {
         }
     }
 
-    /// Closes it.
+    /// Closes it, with a checkpoint of that very moment, which small databases do not get.
     pub fn close(self) -> Result<()> {
+        self.engine().checkpoint();
         match self {
             Store::Alone(engine) => engine.shut_down(),
             Store::WithThread(db) => db.close(),

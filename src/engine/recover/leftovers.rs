@@ -20,7 +20,7 @@ impl Recovery {
                 }
                 None => match name::parse_hint(&name) {
                     Some(id) => !state.segments.contains_key(&id),
-                    None => name == name::MANIFEST_NEW,
+                    None => name == name::MANIFEST_NEW || name == name::INDEX_NEW,
                 },
             };
             if is_leftover {

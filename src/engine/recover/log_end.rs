@@ -26,7 +26,7 @@ impl Recovery {
         let mut expected = None;
         let mut ended: Option<Error> = None;
         for header in unsealed {
-            let (file, mark, path) = self.open_segment(*header, true)?;
+            let (file, mark, path) = self.open_segment(*header, false)?;
             let len = file.len()?;
             if let Some(end) = &ended {
                 // A sync reaches a segment only after the ones before it.
@@ -61,14 +61,15 @@ impl Recovery {
         let span = len.max(self.options.segment_size);
         let source = Source::Sealed(self.opener.sealed(header.id, len));
         let storage = Arc::clone(&self.storage);
-        let segment = self.table.add(span, |base| Segment::new(header, &*storage, source, base))?;
+        let make = |base| Segment::new(header, &*storage, source, base);
+        let segment = self.table.add(header.id, span, make)?;
         let mut scan = Scan::new(Arc::clone(&file), header, len);
         if let Some(expected) = *expected {
             scan.expect(expected);
         }
         let hash = |key: &[u8]| self.hasher.hash(key);
         let (digest, end) = digest::of_scan(&mut scan, header.kind, hash)?;
-        self.replay(&[(Arc::clone(&segment), digest)])?;
+        self.log_end.push((Arc::clone(&segment), digest));
         let what = match end {
             End::Seal(seal) => {
                 let sealed = SealedSegment {

@@ -1,6 +1,8 @@
 //! Opening: from files to an engine. First everything is examined and nothing changed; then what a
 //! crash left is put in order.
 
+mod checkpoint;
+mod lazy;
 mod leftovers;
 mod log_end;
 mod replay;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::checkpoint::Reach;
 use super::group::Group;
 use super::latch::Latch;
 use super::maintenance::Bell;
@@ -32,6 +35,8 @@ use crate::segment::open::Opener;
 use crate::segment::table::SegmentTable;
 use crate::segment::{Segment, Source};
 use crate::storage::{barrier, File, Lock, Storage};
+use checkpoint::Basis;
+use replay::Part;
 
 /// Opens the database in `storage`, or creates it there.
 pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
@@ -98,7 +103,7 @@ struct Recovery {
     manifest: Manifest,
     hasher: KeyHasher,
     index: Index,
-    table: SegmentTable,
+    table: Arc<SegmentTable>,
     opener: Arc<Opener>,
     /// Tombstones that are their keys' newest records: in the index until all is read.
     tombstones: Vec<(u64, Location)>,
@@ -109,6 +114,13 @@ struct Recovery {
     next_sequence: u64,
     tail: Option<FoundTail>,
     full: Vec<FoundFull>,
+    /// The records of the segments that are not sealed.
+    log_end: Vec<Part>,
+    /// The checkpoint of the index that all begins with, if there is one.
+    basis: Option<Basis>,
+    /// Whether there is a checkpoint that must not be believed.
+    has_bad_checkpoint: bool,
+    reach: Reach,
     /// Segments behind the end of the log.
     discarded: Vec<u64>,
     /// Files that belong to no live segment.
@@ -129,7 +141,7 @@ impl Recovery {
             manifest,
             hasher,
             index: Index::new(),
-            table: SegmentTable::default(),
+            table: Arc::default(),
             opener,
             tombstones: Vec::new(),
             sample: Vec::new(),
@@ -137,6 +149,10 @@ impl Recovery {
             next_sequence,
             tail: None,
             full: Vec::new(),
+            log_end: Vec::new(),
+            basis: None,
+            has_bad_checkpoint: false,
+            reach: Reach::default(),
             discarded: Vec::new(),
             leftovers: Vec::new(),
             damage: None,
@@ -148,12 +164,21 @@ impl Recovery {
         let result = self.find_leftovers();
         self.tolerate(result)?;
         let live: Vec<LiveSegment> = self.manifest.state().segments.values().copied().collect();
-        self.read_sealed(&live)?;
+        self.find_checkpoint(&live);
+        let sealed = self.open_sealed(&live)?;
         let unsealed = live.iter().filter(|segment| segment.sealed.is_none());
         let unsealed: Vec<SegmentHeader> = unsealed.map(|segment| segment.header).collect();
-        let result = self.read_log_end(&unsealed);
-        self.tolerate(result)?;
-        self.forget_tombstones()
+        if !self.open_as_closed(&sealed, &unsealed)? {
+            let result = self.read_log_end(&unsealed);
+            self.tolerate(result)?;
+            self.restore_checkpoint()?;
+            self.read_sealed(&sealed)?;
+            let log_end = std::mem::take(&mut self.log_end);
+            self.replay(&log_end)?;
+            self.forget_tombstones()?;
+        }
+        self.table.keep_no_more();
+        Ok(())
     }
 
     /// Keeps damage for later if the options say so; passes every other error on.
@@ -185,19 +210,22 @@ impl Recovery {
         Ok(header.map(|header| (header, SyncMark::decode(&page, header.salt))))
     }
 
-    /// Opens the file of a segment that the manifest knows.
+    /// Opens the file of a segment that the manifest knows. `is_synced` says that it is on the
+    /// medium.
     fn open_segment(
         &self,
         header: SegmentHeader,
-        writable: bool,
+        is_synced: bool,
     ) -> Result<(Arc<dyn File>, SyncMark, String)> {
         let name = name::segment(header.id);
         let path = format!("{}/{name}", self.storage.path());
-        let file = self.storage.open(&name, writable).map_err(|error| match error.kind() {
+        let is_sealed =
+            self.manifest.state().segments.get(&header.id).is_some_and(|s| s.sealed.is_some());
+        let file = self.storage.open(&name, !is_sealed).map_err(|error| match error.kind() {
             Kind::DoesNotExist => Error::corrupt(&path, 0, "the file is missing"),
             _ => error,
         })?;
-        if writable {
+        if !is_synced {
             // What a failed sync left in the cache alone must not be believed, nor lost later on.
             file.sync()?;
             file.drop_cache()?;
@@ -215,6 +243,11 @@ impl Recovery {
         // Before tidying, which makes and renames a MANIFEST.new of its own.
         for name in &self.leftovers {
             self.storage.remove(name)?;
+        }
+        if self.has_bad_checkpoint {
+            // Once the log has grown it could pass for a good one.
+            self.storage.remove(name::INDEX)?;
+            self.storage.sync_directory()?;
         }
         self.manifest.tidy(&*self.storage)?;
         let mut edits = Vec::new();
@@ -287,6 +320,7 @@ impl Recovery {
             pacer,
             rolls: AtomicU64::default(),
             rolls_without_spare: AtomicU64::default(),
+            reach: Mutex::new(self.reach),
             next_id,
             durable: AtomicU64::new(self.next_sequence),
             sync_bell: Bell::default(),

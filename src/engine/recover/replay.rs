@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::Lookup;
+use super::checkpoint::Basis;
 use super::Recovery;
 use crate::epoch::{self, Guard};
 use crate::error::{Kind, Result};
@@ -37,9 +38,9 @@ pub(super) fn threads_for(records: u64) -> usize {
 
 /// The part of all hashes that one thread looks after: pieces of the index that follow one another.
 #[derive(Clone, Copy)]
-struct Share {
-    number: usize,
-    of: usize,
+pub(super) struct Share {
+    pub(super) number: usize,
+    pub(super) of: usize,
 }
 
 impl Share {
@@ -49,7 +50,7 @@ impl Share {
     }
 
     /// The pieces whose lowest hashes it has.
-    fn pieces(&self) -> std::ops::Range<usize> {
+    pub(super) fn pieces(&self) -> std::ops::Range<usize> {
         let first = |number: usize| (number * PIECES).div_ceil(self.of);
         first(self.number)..first(self.number + 1)
     }
@@ -72,9 +73,10 @@ impl Recovery {
         let keys = if threads > 1 { self.count_keys(parts) } else { 0 };
         let tolerant = self.options.on_damage == OnDamage::ReadOnly;
         let (index, table, hasher) = (&self.index, &self.table, &self.hasher);
+        let basis = self.basis.as_ref();
         let done = process::in_parallel(threads, |number| {
             let share = Share { number, of: threads };
-            Replay::new(index, table, hasher).run(parts, share, keys, tolerant)
+            Replay::new(index, table, hasher, basis).run(parts, share, keys, tolerant)
         });
         let mut failed = Vec::new();
         for mut done in done {
@@ -115,10 +117,14 @@ impl Recovery {
 }
 
 /// Takes records into the index. Several may do so at once, with shares of their own.
-struct Replay<'a> {
+pub(super) struct Replay<'a> {
     index: &'a Index,
     table: &'a SegmentTable,
     hasher: &'a KeyHasher,
+    /// What the index and the counts of dead bytes reflect already.
+    basis: Option<&'a Basis>,
+    /// Whether dead records are counted at all.
+    counts_dead: bool,
     new_bytes: Vec<u8>,
     old_bytes: Vec<u8>,
     tombstones: Vec<(u64, Location)>,
@@ -133,19 +139,35 @@ struct Old<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(index: &'a Index, table: &'a SegmentTable, hasher: &'a KeyHasher) -> Replay<'a> {
+    pub(super) fn new(
+        index: &'a Index,
+        table: &'a SegmentTable,
+        hasher: &'a KeyHasher,
+        basis: Option<&'a Basis>,
+    ) -> Replay<'a> {
         let (new_bytes, old_bytes, tombstones) = (Vec::new(), Vec::new(), Vec::new());
-        Replay { index, table, hasher, new_bytes, old_bytes, tombstones }
+        let counts_dead = true;
+        Replay { index, table, hasher, basis, counts_dead, new_bytes, old_bytes, tombstones }
+    }
+
+    /// The same, for an index beside the one whose dead records are counted.
+    pub(super) fn without_counting(self) -> Replay<'a> {
+        Replay { counts_dead: false, ..self }
+    }
+
+    /// Tombstones that are to be taken out of the index when all is in.
+    pub(super) fn into_tombstones(self) -> Vec<(u64, Location)> {
+        self.tombstones
     }
 
     fn run(mut self, parts: &[Part], share: Share, keys: usize, tolerant: bool) -> Done {
         let mut failed = Vec::new();
         failed.extend(self.presize(share, keys).err().map(|error| (0, error)));
-        for (number, (segment, digest)) in parts.iter().enumerate() {
+        for (number, part) in parts.iter().enumerate() {
             if failed.iter().any(|(_, e)| !tolerant || e.kind() != Kind::Corrupt) {
                 break;
             }
-            let result = self.take_all(segment, digest, share);
+            let result = self.take_all(part, share);
             failed.extend(result.err().map(|error| (number, error)));
         }
         Done { tombstones: self.tombstones, failed }
@@ -157,8 +179,13 @@ impl<'a> Replay<'a> {
         self.index.presize(&guard, share.pieces(), keys, &mut |at| lookup.hash_at(at))
     }
 
-    fn take_all(&mut self, segment: &Segment, digest: &Digest, share: Share) -> Result<()> {
-        let mut entries = digest.entries().filter(|entry| share.has(entry.hash));
+    /// Takes the records of one segment in, as far as they are of this share and not in the index
+    /// already.
+    pub(super) fn take_all(&mut self, (segment, digest): &Part, share: Share) -> Result<()> {
+        let basis = self.basis.filter(|basis| basis.knows(segment.header.id));
+        let is_news =
+            |entry: &Entry| basis.is_none_or(|b| entry.sequence >= b.sequence_of(entry.hash));
+        let mut entries = digest.entries().filter(|entry| share.has(entry.hash) && is_news(entry));
         let mut batch = [Entry::default(); BATCH];
         let mut replaced = 0;
         loop {
@@ -209,20 +236,30 @@ impl<'a> Replay<'a> {
         let len = new.len as usize;
         if let Some(old) = &old {
             if old.sequence >= new.sequence {
-                segment.add_dead(len);
+                self.count_dead(segment, len, new);
                 return Ok(true);
             }
             // A tombstone was counted when it was met.
             if !old.is_tombstone {
-                old.holder.add_dead(old.len);
+                self.count_dead(old.holder, old.len, new);
             }
         }
         if new.is_tombstone {
-            segment.add_dead(len);
+            self.count_dead(segment, len, new);
             self.tombstones.push((new.hash, location));
         }
         entry.set(location);
         Ok(old.is_some())
+    }
+
+    /// Counts a record of `segment` as dead because `new` was met, unless it is counted already.
+    fn count_dead(&self, segment: &Segment, len: usize, new: &Entry) {
+        let is_counted = self.basis.is_some_and(|basis| {
+            basis.knows(segment.header.id) && new.sequence < basis.sequence_end()
+        });
+        if self.counts_dead && !is_counted {
+            segment.add_dead(len);
+        }
     }
 
     /// The record at `location`, if it has the key of `new`. Both are read, and must verify: which

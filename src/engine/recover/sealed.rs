@@ -10,23 +10,22 @@ use crate::format::hint::{self, Digest};
 use crate::format::manifest::SealedSegment;
 use crate::format::name;
 use crate::format::record::{Record, RecordKind, Seal, SEAL_LEN};
-use crate::format::segment::{SegmentHeader, HEADER_PAGE};
+use crate::format::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
 use crate::manifest::LiveSegment;
 use crate::segment::digest::{self, End};
 use crate::segment::scan::Scan;
 use crate::segment::{Segment, Source};
-use crate::storage::{process, File};
+use crate::storage::{process, File, Storage};
 
 /// Digests of about so many records are held in memory at once: some 160 MB of them.
 const RECORDS_AT_ONCE: u64 = 16 << 20;
 
 /// A sealed segment, opened.
-struct Opened {
-    segment: Arc<Segment>,
-    file: Arc<dyn File>,
+pub(super) struct Opened {
+    pub(super) segment: Arc<Segment>,
     sealed: SealedSegment,
     /// Whether the seal is there.
-    has_seal: bool,
+    pub(super) has_seal: bool,
 }
 
 /// What is known of the records of a segment.
@@ -40,15 +39,25 @@ struct Known {
 }
 
 impl Recovery {
-    /// Takes the records of all sealed segments into the index.
-    pub(super) fn read_sealed(&mut self, live: &[LiveSegment]) -> Result<()> {
+    /// Opens all sealed segments.
+    pub(super) fn open_sealed(&mut self, live: &[LiveSegment]) -> Result<Vec<Opened>> {
         let mut opened = Vec::new();
         for segment in live {
             let Some(sealed) = segment.sealed else { continue };
-            match self.open_sealed(segment.header, sealed) {
+            match self.open_one(segment.header, sealed) {
                 Ok(segment) => opened.push(segment),
                 Err(error) => self.tolerate(Err(error))?,
             }
+        }
+        Ok(opened)
+    }
+
+    /// Takes the records of all sealed segments into the index, unless they are there already.
+    pub(super) fn read_sealed(&mut self, opened: &[Opened]) -> Result<()> {
+        let (opened, old): (Vec<&Opened>, Vec<&Opened>) =
+            opened.iter().partition(|opened| self.has_news(opened));
+        for opened in old {
+            self.next_sequence = self.next_sequence.max(opened.sealed.next_sequence);
         }
         let mut rest = opened.as_slice();
         while !rest.is_empty() {
@@ -64,10 +73,21 @@ impl Recovery {
         Ok(())
     }
 
+    /// Whether the checkpoint does not reflect all of a segment.
+    fn has_news(&self, opened: &Opened) -> bool {
+        let header = &opened.segment.header;
+        let Some(basis) = self.basis.as_ref().filter(|basis| basis.knows(header.id)) else {
+            return true;
+        };
+        // A checkpoint is taken when what was compacted is in its place.
+        let is_newer = opened.sealed.next_sequence > basis.first_news();
+        !opened.has_seal || header.kind == SegmentKind::Log && is_newer
+    }
+
     /// Opens a sealed segment: the file is there, has the right length, and begins and ends as it
     /// must.
-    fn open_sealed(&mut self, header: SegmentHeader, sealed: SealedSegment) -> Result<Opened> {
-        let (file, _, path) = self.open_segment(header, false)?;
+    fn open_one(&mut self, header: SegmentHeader, sealed: SealedSegment) -> Result<Opened> {
+        let (file, _, path) = self.open_segment(header, true)?;
         let len = file.len()?;
         if len != sealed.len {
             let what = format!("the file has {len} bytes, not {}", sealed.len);
@@ -77,13 +97,14 @@ impl Recovery {
         let span = if sealed.records == 1 { HEADER_PAGE as u64 + 8 } else { len };
         let source = Source::Sealed(self.opener.sealed(header.id, len));
         let storage = Arc::clone(&self.storage);
-        let segment = self.table.add(span, |base| Segment::new(header, &*storage, source, base))?;
+        let make = |base| Segment::new(header, &*storage, source, base);
+        let segment = self.table.add(header.id, span, make)?;
         let has_seal = has_seal(&*file, &header, &sealed)?;
-        Ok(Opened { segment, file, sealed, has_seal })
+        Ok(Opened { segment, sealed, has_seal })
     }
 
     /// Takes the records of some segments into the index.
-    fn read_group(&mut self, group: &[Opened]) -> Result<()> {
+    fn read_group(&mut self, group: &[&Opened]) -> Result<()> {
         let threads = threads_for(group.iter().map(|opened| opened.sealed.records).sum());
         let next = AtomicUsize::new(0);
         let found = process::in_parallel(threads, |_| {
@@ -113,11 +134,14 @@ impl Recovery {
 
     fn digest_of(&self, opened: &Opened) -> Result<Known> {
         let (header, sealed) = (&opened.segment.header, &opened.sealed);
-        if let Some(digest) = opened.has_seal.then(|| self.read_hint(header, sealed)).flatten() {
+        let uuid = &self.manifest.identity().uuid;
+        let hint = || read_hint(&*self.storage, uuid, header, sealed);
+        if let Some(digest) = opened.has_seal.then(hint).flatten() {
             let next_sequence = sealed.next_sequence;
             return Ok(Known { digest, next_sequence, is_from_hint: true, damage: None });
         }
-        let mut scan = Scan::new(Arc::clone(&opened.file), *header, sealed.len);
+        let file = self.storage.open(&name::segment(header.id), false)?;
+        let mut scan = Scan::new(file, *header, sealed.len);
         let (digest, end) = digest::of_scan(&mut scan, header.kind, |key| self.hasher.hash(key))?;
         let what = match end {
             End::Seal(seal) if scan.offset() == sealed.len && seal.records == sealed.records => {
@@ -131,21 +155,26 @@ impl Recovery {
         let next_sequence = scan.next_sequence();
         Ok(Known { digest, next_sequence, is_from_hint: false, damage })
     }
+}
 
-    /// The digest in the segment's hint. Whatever is wrong with it, there is none.
-    fn read_hint(&self, header: &SegmentHeader, sealed: &SealedSegment) -> Option<Digest> {
-        let file = self.storage.open(&name::hint(header.id), false).ok()?;
-        let len = file.len().ok()?;
-        // No entry is longer than the shortest record.
-        if len > sealed.len + hint::HEADER_LEN as u64 {
-            return None;
-        }
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len as usize).ok()?;
-        bytes.resize(len as usize, 0);
-        file.read_at(&mut bytes, 0).ok()?;
-        Digest::decode(bytes, &self.manifest.identity().uuid, header, sealed)
+/// The digest in the segment's hint. Whatever is wrong with it, there is none.
+pub(super) fn read_hint(
+    storage: &dyn Storage,
+    uuid: &[u8; 16],
+    header: &SegmentHeader,
+    sealed: &SealedSegment,
+) -> Option<Digest> {
+    let file = storage.open(&name::hint(header.id), false).ok()?;
+    let len = file.len().ok()?;
+    // No entry is longer than the shortest record.
+    if len > sealed.len.saturating_add(hint::HEADER_LEN as u64) {
+        return None;
     }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len as usize).ok()?;
+    bytes.resize(len as usize, 0);
+    file.read_at(&mut bytes, 0).ok()?;
+    Digest::decode(bytes, uuid, header, sealed)
 }
 
 /// Whether the segment ends with the seal that the manifest knows.

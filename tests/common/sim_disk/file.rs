@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kv::error::{Error, Kind, Result};
+use kv::format::name;
 use kv::storage::map::{AppendMap, Map};
 use kv::storage::File;
 use parking_lot::MutexGuard;
@@ -56,6 +57,9 @@ impl File for SimFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        if self.name == name::INDEX_NEW {
+            self.disk.have_interlude();
+        }
         let at = offset as usize;
         let grows = at + bytes.len() > self.len_now();
         match self.disk.begin(Operation::Write, &self.name, grows) {

@@ -52,8 +52,8 @@ enum NameChange {
 /// Called before an operation that changes something.
 pub type Watcher = Box<dyn FnMut(&State, Operation) + Send>;
 
-/// Called before a file is opened, with nothing locked: a moment for other work in the middle of a
-/// compaction.
+/// Called before a file is opened or a checkpoint written to, with nothing locked: a moment for
+/// other work in the middle of a compaction or a checkpoint.
 pub type Interlude = Box<dyn FnMut() + Send>;
 
 /// Everything a disk knows.
@@ -128,6 +128,15 @@ impl SimDisk {
     /// Sets what is done whenever a file is opened.
     pub fn set_interlude(&self, interlude: Option<Interlude>) {
         *self.shared.interlude.lock() = interlude;
+    }
+
+    /// Does what is done in the middle of other work.
+    fn have_interlude(&self) {
+        let interlude = self.shared.interlude.lock().take();
+        if let Some(mut interlude) = interlude {
+            interlude();
+            self.set_interlude(Some(interlude));
+        }
     }
 
     /// Says how often, in 256ths, an operation makes the kernel write something back by itself.
@@ -283,11 +292,7 @@ impl Storage for SimDisk {
     }
 
     fn open(&self, name: &str, _writable: bool) -> Result<Arc<dyn File>> {
-        let interlude = self.shared.interlude.lock().take();
-        if let Some(mut interlude) = interlude {
-            interlude();
-            self.set_interlude(Some(interlude));
-        }
+        self.have_interlude();
         let inode = self.operate(Operation::Open, name)?.find(name)?;
         Ok(Arc::new(SimFile { disk: self.clone(), inode, name: name.to_owned() }))
     }

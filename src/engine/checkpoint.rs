@@ -1,0 +1,173 @@
+//! Checkpoints: the index as it is, written beside the log, so that opening reads what came after.
+//!
+//! A checkpoint is not of one moment: each piece is copied while no entry of it can change, one
+//! after the other, and knows below which sequence it reflects all records of its keys. Segments
+//! come and go only between checkpoints, since whoever compacts holds the same lock.
+
+use std::sync::Arc;
+
+use super::Engine;
+use crate::epoch;
+use crate::error::{Error, Kind, Result};
+use crate::format::checkpoint::{
+    encode_entries, header_len, Checkpoint, KnownPiece, KnownSegment, BUCKET_LEN,
+};
+use crate::format::name;
+use crate::index::PIECES;
+use crate::storage::File;
+
+/// Bytes that are written at once.
+const CHUNK: usize = 1 << 20;
+/// Room in the file for segments that come while it is written.
+const SPARE_SEGMENTS: usize = 1024;
+/// At least so many bytes of log lie between two checkpoints …
+const LEAST_LOG: u64 = 64 << 20;
+/// … and so many for each byte of the index.
+const LOG_PER_INDEX: u64 = 5;
+/// A database whose log is shorter than this is opened as fast without a checkpoint.
+const WORTH_IT_AT_CLOSE: u64 = 4 << 20;
+
+/// Up to where the last checkpoint reaches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reach {
+    /// The highest id of a segment in it.
+    pub highest_id: u64,
+    /// The segment that was being written, and how many bytes it had.
+    pub active: (u64, u64),
+}
+
+/// The pieces of a checkpoint on their way into the file.
+struct Writing {
+    file: Arc<dyn File>,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl Writing {
+    fn flush(&mut self) -> Result<()> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        self.file.write_at(&self.bytes, self.at)?;
+        self.at += self.bytes.len() as u64;
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Writes a checkpoint. If that fails there is none, or the one before: it costs the next open
+    /// time and nothing else.
+    pub fn checkpoint(&self) {
+        let _compaction = self.compaction.lock();
+        if self.latch.check().is_err() {
+            return;
+        }
+        if self.write_checkpoint().is_err() {
+            let _ = self.storage.remove(name::INDEX_NEW);
+        }
+    }
+
+    /// Writes a checkpoint if enough was written since the last one.
+    pub fn checkpoint_if_due(&self) {
+        let per_index = self.index_memory() as u64 * LOG_PER_INDEX;
+        if self.log_since_checkpoint() >= per_index.max(LEAST_LOG) {
+            self.checkpoint();
+        }
+    }
+
+    /// Writes a checkpoint of a database that is about to be closed, unless it is small.
+    pub(super) fn checkpoint_at_close(&self) {
+        let log: u64 = self.table.all().iter().map(|segment| segment.len()).sum();
+        if log >= WORTH_IT_AT_CLOSE {
+            self.checkpoint();
+        }
+    }
+
+    /// Bytes of segments that the last checkpoint does not know.
+    fn log_since_checkpoint(&self) -> u64 {
+        let reach = *self.reach.lock();
+        let unknown = |id: u64, len: u64| match reach.active {
+            (active, known) if id == active => len.saturating_sub(known),
+            _ if id > reach.highest_id => len,
+            _ => 0,
+        };
+        let all = self.table.all();
+        all.iter().map(|segment| unknown(segment.header.id, segment.len())).sum()
+    }
+
+    /// The caller holds the compaction's lock.
+    fn write_checkpoint(&self) -> Result<()> {
+        match self.storage.remove(name::INDEX_NEW) {
+            Err(error) if error.kind() != Kind::DoesNotExist => return Err(error),
+            _ => {}
+        }
+        let file = self.storage.create(name::INDEX_NEW)?;
+        let room = header_len(self.table.all().len() + SPARE_SEGMENTS, PIECES);
+        let room = room.next_multiple_of(BUCKET_LEN);
+        let mut writing = Writing { file, at: room as u64, bytes: Vec::new() };
+        let mut pieces = Vec::new();
+        for number in 0..PIECES {
+            pieces.push(self.write_piece(number, &mut writing)?);
+        }
+        writing.flush()?;
+        let (checkpoint, reach) = self.end_of_checkpoint(pieces);
+        let header = checkpoint.encode(&self.uuid);
+        if header.len() > room {
+            return Err(Error::new(Kind::Internal, "too many segments came meanwhile"));
+        }
+        writing.file.write_at(&header, 0)?;
+        writing.file.sync()?;
+        // It must never know more than the log: that may be lost in a power cut.
+        self.sync_to(checkpoint.sequence_end)?;
+        self.storage.rename(name::INDEX_NEW, name::INDEX)?;
+        *self.reach.lock() = reach;
+        // What a failed sync of the directory lost may be the name of a segment.
+        self.storage.sync_directory().map_err(|error| self.latch.watch(error))
+    }
+
+    fn write_piece(&self, number: usize, writing: &mut Writing) -> Result<KnownPiece> {
+        let (image, sequence) = {
+            let guard = epoch::pin()?;
+            self.index.image(&guard, number, || self.writer.lock().next_sequence)?
+        };
+        let (bytes, checksum) = encode_entries(&image.entries);
+        let end = writing.at + writing.bytes.len() as u64;
+        let offset = if bytes.is_empty() { 0 } else { end };
+        writing.bytes.extend_from_slice(&bytes);
+        if writing.bytes.len() >= CHUNK {
+            writing.flush()?;
+        }
+        Ok(KnownPiece {
+            sequence,
+            offset,
+            buckets: (bytes.len() / BUCKET_LEN) as u32,
+            used: image.used as u32,
+            precision: image.precision,
+            checksum,
+        })
+    }
+
+    /// What is known when all pieces are written. With the writer held still, so that the dead
+    /// bytes are those of all writes below the end.
+    fn end_of_checkpoint(&self, pieces: Vec<KnownPiece>) -> (Checkpoint, Reach) {
+        let writer = self.writer.lock();
+        let places = self.table.places();
+        let active = writer.active.as_ref();
+        let known = places.iter().map(|place| KnownSegment {
+            id: place.id,
+            first_page: place.first_page,
+            pages: place.pages,
+            dead: place.dead,
+        });
+        let checkpoint = Checkpoint {
+            sequence_end: writer.next_sequence,
+            active_records: active.map_or(0, |active| active.records()),
+            segments: known.collect(),
+            pieces,
+        };
+        let highest_id = places.iter().map(|place| place.id).max().unwrap_or(0);
+        let active = active.map_or((0, 0), |active| (active.segment().header.id, active.len()));
+        (checkpoint, Reach { highest_id, active })
+    }
+}

@@ -1,0 +1,228 @@
+//! Opening with a checkpoint of the index: of what it knows, only what came after it is read. If
+//! it is of the very moment at which the database was closed, nothing is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::checkpoint::Reach;
+use super::lazy::{read_piece, PieceSource};
+use super::replay::{threads_for, Share};
+use super::sealed::Opened;
+use super::{FoundTail, Recovery};
+use crate::epoch;
+use crate::error::{Kind, Result};
+use crate::format::checkpoint::{
+    decode_len, Checkpoint, KnownPiece, KnownSegment, BUCKET_LEN, FIXED_LEN,
+};
+use crate::format::manifest::Tail;
+use crate::format::name;
+use crate::format::segment::SegmentHeader;
+use crate::index::{number_of, Location, PIECES};
+use crate::manifest::LiveSegment;
+use crate::segment::table::{page_of, Place, MAX_PAGES};
+use crate::segment::{Segment, Source};
+use crate::storage::{process, File};
+
+/// A checkpoint, as far as it may be believed.
+pub(super) struct Basis {
+    file: Arc<dyn File>,
+    sequence_end: u64,
+    active_records: u64,
+    /// The segments that it knows and that are still live.
+    segments: BTreeMap<u64, KnownSegment>,
+    pieces: Vec<KnownPiece>,
+    highest_id: u64,
+}
+
+impl Basis {
+    /// Whether its entries reflect records of the segment `id`.
+    pub(super) fn knows(&self, id: u64) -> bool {
+        self.segments.contains_key(&id)
+    }
+
+    /// Records of a key with this hash below the sequence are reflected.
+    #[inline]
+    pub(super) fn sequence_of(&self, hash: u64) -> u64 {
+        self.pieces[number_of(hash)].sequence
+    }
+
+    /// All records below this sequence are reflected.
+    pub(super) fn first_news(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.sequence).min().unwrap_or(0)
+    }
+
+    /// Records below this sequence are in the counts of dead bytes.
+    pub(super) fn sequence_end(&self) -> u64 {
+        self.sequence_end
+    }
+
+    /// Whether a segment lies where its entries point to.
+    fn is_in_place(&self, segment: &Segment) -> bool {
+        let known = self.segments.get(&segment.header.id);
+        known.is_none_or(|known| known.first_page == page_of(segment.location(0)))
+    }
+}
+
+impl Recovery {
+    /// Reads the beginning of the checkpoint, and keeps the places of the segments that it knows.
+    pub(super) fn find_checkpoint(&mut self, live: &[LiveSegment]) {
+        let Ok(file) = self.storage.open(name::INDEX, false) else { return };
+        let Some(checkpoint) = read_header(&*file, &self.manifest.identity().uuid) else {
+            self.has_bad_checkpoint = true;
+            return;
+        };
+        let highest_id = checkpoint.segments.iter().map(|known| known.id).max().unwrap_or(0);
+        let live: BTreeSet<u64> = live.iter().map(|live| live.header.id).collect();
+        let is_live = |known: &KnownSegment| live.contains(&known.id);
+        let known = checkpoint.segments.into_iter().filter(is_live);
+        let segments: BTreeMap<u64, KnownSegment> = known.map(|known| (known.id, known)).collect();
+        self.table.keep(segments.values().map(|known| Place {
+            id: known.id,
+            first_page: known.first_page,
+            pages: known.pages,
+            dead: known.dead,
+        }));
+        let (sequence_end, active_records) = (checkpoint.sequence_end, checkpoint.active_records);
+        let pieces = checkpoint.pieces;
+        self.basis =
+            Some(Basis { file, sequence_end, active_records, segments, pieces, highest_id });
+    }
+
+    /// Opens a database that was closed with a checkpoint of that moment: without reading any
+    /// records. Answers whether it is one.
+    pub(super) fn open_as_closed(
+        &mut self,
+        sealed: &[Opened],
+        unsealed: &[SegmentHeader],
+    ) -> Result<bool> {
+        let (Some(tail), Some(basis)) = (self.manifest.state().closed, &self.basis) else {
+            return Ok(false);
+        };
+        let ids = unsealed.iter().map(|header| header.id);
+        let is_exact = self.damage.is_none()
+            && basis.sequence_end == tail.next_sequence
+            && basis.first_news() == tail.next_sequence
+            && ids.eq((tail.id != 0).then_some(tail.id))
+            && self.manifest.state().segments.keys().all(|&id| basis.knows(id))
+            && sealed.iter().all(|opened| opened.has_seal && basis.is_in_place(&opened.segment));
+        if !is_exact {
+            return Ok(false);
+        }
+        for header in unsealed {
+            match self.open_closed_tail(*header, tail) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                // To be found again, and told, by the one who reads it.
+                Err(error) if error.kind() == Kind::Corrupt => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.next_sequence = tail.next_sequence;
+        self.count_dead_bytes();
+        if let Some(basis) = self.basis.take() {
+            self.reach = Reach { highest_id: basis.highest_id, active: (tail.id, tail.len) };
+            let used: Vec<usize> = basis.pieces.iter().map(|piece| piece.used as usize).collect();
+            let tail = unsealed.first().map(|header| (*header, tail.len));
+            let source = PieceSource::new(self, basis.file, basis.pieces, tail);
+            self.index.load_later(used.into_iter(), Box::new(move |number| source.load(number)));
+        }
+        Ok(true)
+    }
+
+    fn open_closed_tail(&mut self, header: SegmentHeader, tail: Tail) -> Result<bool> {
+        // Who closed it has synced it.
+        let (file, _, _) = self.open_segment(header, true)?;
+        let Some(basis) = self.basis.as_ref().filter(|_| file.len().is_ok_and(|l| l == tail.len))
+        else {
+            return Ok(false);
+        };
+        let source = Source::Sealed(self.opener.sealed(header.id, tail.len));
+        let span = tail.len.max(self.options.segment_size);
+        let make = |base| Segment::new(header, &*self.storage, source, base);
+        let segment = self.table.add(header.id, span, make)?;
+        if !basis.is_in_place(&segment) {
+            self.table.discard(&segment);
+            return Ok(false);
+        }
+        let records = basis.active_records;
+        self.tail = Some(FoundTail { segment, file, len: tail.len, records });
+        Ok(true)
+    }
+
+    /// Fills the index from the checkpoint, if that may be believed; else it is forgotten.
+    pub(super) fn restore_checkpoint(&mut self) -> Result<()> {
+        let Some(basis) = &self.basis else { return Ok(()) };
+        let fits = self.damage.is_none()
+            && self.next_sequence >= basis.sequence_end
+            && self.table.all().iter().all(|segment| basis.is_in_place(segment));
+        if fits && self.restore_pieces(basis) {
+            self.reach = Reach { highest_id: basis.highest_id, active: (0, 0) };
+            self.count_dead_bytes();
+        } else {
+            self.basis = None;
+            self.has_bad_checkpoint = true;
+            self.index = crate::index::Index::new();
+        }
+        Ok(())
+    }
+
+    /// Answers whether all pieces were as they were written.
+    fn restore_pieces(&self, basis: &Basis) -> bool {
+        // What compaction has moved since is found in segments that the checkpoint does not know.
+        let live: BTreeSet<u64> = self.table.all().iter().map(|s| s.header.id).collect();
+        let is_live = |known: &&KnownSegment| live.contains(&known.id);
+        let mut pages: Vec<(u32, u32)> =
+            basis.segments.values().filter(is_live).map(range).collect();
+        pages.sort_unstable();
+        let keep = |location: Location| {
+            let page = page_of(location);
+            let behind = pages.partition_point(|&(first, _)| first <= page);
+            behind > 0 && page < pages[behind - 1].1
+        };
+        let entries: u64 = basis.pieces.iter().map(|piece| u64::from(piece.used)).sum();
+        let threads = threads_for(entries);
+        let done = process::in_parallel(threads, |number| {
+            Share { number, of: threads }.pieces().all(|number| {
+                let image = read_piece(&*basis.file, &basis.pieces[number]);
+                let restore = |image| {
+                    let guard = epoch::pin()?;
+                    self.index.restore(&guard, number, &image, keep)
+                };
+                image.is_some_and(|image| restore(image).is_ok())
+            })
+        });
+        done.into_iter().all(|done| done)
+    }
+
+    /// Takes the counts of dead bytes from the checkpoint.
+    fn count_dead_bytes(&self) {
+        let Some(basis) = &self.basis else { return };
+        for segment in self.table.all() {
+            if let Some(known) = basis.segments.get(&segment.header.id) {
+                segment.set_dead(known.dead);
+            }
+        }
+    }
+}
+
+/// The pages of a segment: the first, and the one behind the last.
+fn range(known: &KnownSegment) -> (u32, u32) {
+    (known.first_page, known.first_page + known.pages)
+}
+
+/// The beginning of a checkpoint; nothing if anything is wrong with it.
+fn read_header(file: &dyn File, uuid: &[u8; 16]) -> Option<Checkpoint> {
+    let len = file.len().ok()?;
+    let mut fixed = [0; FIXED_LEN];
+    file.read_at(&mut fixed, 0).ok()?;
+    let mut bytes = Vec::new();
+    let header_len = decode_len(&fixed, uuid, PIECES as u32, len)?;
+    bytes.try_reserve_exact(header_len).ok()?;
+    bytes.resize(header_len, 0);
+    file.read_at(&mut bytes, 0).ok()?;
+    let checkpoint = Checkpoint::decode(&bytes, len)?;
+    let last = checkpoint.segments.last().map_or(0, |known| range(known).1);
+    let is_aligned = |piece: &KnownPiece| piece.offset.is_multiple_of(BUCKET_LEN as u64);
+    let fits = last as usize <= MAX_PAGES && checkpoint.pieces.iter().all(is_aligned);
+    fits.then_some(checkpoint)
+}
