@@ -98,11 +98,6 @@ impl Stage {
         while self.goes_on() {
             self.db.compact().expect("compact");
             self.progress.compactions.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn checkpoint(&self) {
-        while self.goes_on() {
             self.db.engine().checkpoint();
             self.progress.checkpoints.fetch_add(1, Ordering::Relaxed);
         }
@@ -153,7 +148,6 @@ fn all_get_on_and_nobody_reads_what_was_not_written() {
             scope.spawn(move || stage.read(number));
         }
         scope.spawn(|| stage.compact());
-        scope.spawn(|| stage.checkpoint());
         scope.spawn(|| stage.sync());
         stage.watch(Duration::from_secs(seconds.unwrap_or(6)));
     });

@@ -2,7 +2,7 @@
 //!
 //! A checkpoint is not of one moment: each piece is copied while no entry of it can change, one
 //! after the other, and knows below which sequence it reflects all records of its keys. Segments
-//! come and go only between checkpoints, since whoever compacts holds the same lock.
+//! do not go while it is copied, since compaction waits. It does not wait for the disk.
 
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ const SPARE_SEGMENTS: usize = 1024;
 const LEAST_LOG: u64 = 64 << 20;
 /// … and so many for each byte of the index.
 const LOG_PER_INDEX: u64 = 5;
+/// A checkpoint is put off while more segments than this wait to be sealed.
+const MOST_UNSEALED: usize = 8;
 /// A database whose log is shorter than this is opened as fast without a checkpoint.
 const WORTH_IT_AT_CLOSE: u64 = 4 << 20;
 
@@ -59,17 +61,22 @@ impl Engine {
     /// Writes a checkpoint. If that fails there is none, or the one before: it costs the next open
     /// time and nothing else.
     pub fn checkpoint(&self) {
-        let _compaction = self.compaction.lock();
+        let mut reach = self.reach.lock();
         if self.latch.check().is_err() {
             return;
         }
-        if self.write_checkpoint().is_err() {
-            let _ = self.storage.remove(name::INDEX_NEW);
+        match self.write_checkpoint() {
+            Ok(reached) => *reach = reached,
+            Err(_) => drop(self.storage.remove(name::INDEX_NEW)),
         }
     }
 
     /// Writes a checkpoint if enough was written since the last one.
     pub fn checkpoint_if_due(&self) {
+        // A log that is far behind the writer has to be sealed first, or the checkpoint would wait.
+        if self.writer.lock().full.len() > MOST_UNSEALED {
+            return;
+        }
         let per_index = self.index_memory() as u64 * LOG_PER_INDEX;
         if self.log_since_checkpoint() >= per_index.max(LEAST_LOG) {
             self.checkpoint();
@@ -96,8 +103,7 @@ impl Engine {
         all.iter().map(|segment| unknown(segment.header.id, segment.len())).sum()
     }
 
-    /// The caller holds the compaction's lock.
-    fn write_checkpoint(&self) -> Result<()> {
+    fn write_checkpoint(&self) -> Result<Reach> {
         match self.storage.remove(name::INDEX_NEW) {
             Err(error) if error.kind() != Kind::DoesNotExist => return Err(error),
             _ => {}
@@ -107,11 +113,14 @@ impl Engine {
         let room = room.next_multiple_of(BUCKET_LEN);
         let mut writing = Writing { file, at: room as u64, bytes: Vec::new() };
         let mut pieces = Vec::new();
+        let compaction = self.compaction.lock();
         for number in 0..PIECES {
             pieces.push(self.write_piece(number, &mut writing)?);
         }
         writing.flush()?;
         let (checkpoint, reach) = self.end_of_checkpoint(pieces);
+        // What is compacted from now on is news, as for any older checkpoint.
+        drop(compaction);
         let header = checkpoint.encode(&self.uuid);
         if header.len() > room {
             return Err(Error::new(Kind::Internal, "too many segments came meanwhile"));
@@ -121,9 +130,9 @@ impl Engine {
         // It must never know more than the log: that may be lost in a power cut.
         self.sync_to(checkpoint.sequence_end)?;
         self.storage.rename(name::INDEX_NEW, name::INDEX)?;
-        *self.reach.lock() = reach;
         // What a failed sync of the directory lost may be the name of a segment.
-        self.storage.sync_directory().map_err(|error| self.latch.watch(error))
+        self.storage.sync_directory().map_err(|error| self.latch.watch(error))?;
+        Ok(reach)
     }
 
     fn write_piece(&self, number: usize, writing: &mut Writing) -> Result<KnownPiece> {

@@ -1,8 +1,8 @@
 //! The engine: what all operations share, and the order in which locks are taken.
 //!
-//! Order of locks: compaction, sealing, syncer, index piece, writer, spare, hints, manifest,
-//! segment table. Whoever holds one may take those to its right only. Readers take none: they are
-//! pinned
+//! Order of locks: checkpoint, compaction, sealing, syncer, index piece, writer, spare, hints,
+//! manifest, segment table. Whoever holds one may take those to its right only. Readers take none:
+//! they are pinned
 //! ([`crate::epoch`]).
 //!
 //! A write pins its thread, locks its key's piece of the index, and then the writer for as long as
@@ -73,7 +73,7 @@ pub struct Engine {
     /// How often the log went on in a new segment, and how often there was no spare one.
     rolls: AtomicU64,
     rolls_without_spare: AtomicU64,
-    /// Up to where the last checkpoint reaches.
+    /// What the last checkpoint knows. Held by the one who writes the next.
     reach: Mutex<checkpoint::Reach>,
     /// The id of the next segment.
     next_id: AtomicU64,
