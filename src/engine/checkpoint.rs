@@ -13,6 +13,7 @@ use crate::format::checkpoint::{
     encode_entries, header_len, Checkpoint, KnownPiece, KnownSegment, BUCKET_LEN,
 };
 use crate::format::name;
+use crate::format::segment::HEADER_PAGE;
 use crate::index::PIECES;
 use crate::storage::File;
 
@@ -175,7 +176,9 @@ impl Engine {
             segments: known.collect(),
             pieces,
         };
-        let highest_id = places.iter().map(|place| place.id).max().unwrap_or(0);
+        // Not the one that waits for the log to go on in it.
+        let begun = self.table.all().into_iter().filter(|s| s.len() > HEADER_PAGE as u64);
+        let highest_id = begun.map(|segment| segment.header.id).max().unwrap_or(0);
         let active = active.map_or((0, 0), |active| (active.segment().header.id, active.len()));
         (checkpoint, Reach { highest_id, active })
     }
