@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
+pub use crate::engine::stats::Stats;
 use crate::engine::{destroy, recover, Engine};
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
@@ -86,6 +87,11 @@ impl Db {
     /// Rewrites segments until no garbage is left.
     pub fn compact(&self) -> Result<()> {
         self.engine.compact()
+    }
+
+    /// Figures of this moment.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
     }
 
     /// Refuses all writes from now on, for this reason.

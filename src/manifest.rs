@@ -187,6 +187,11 @@ impl Manifest {
         &self.identity
     }
 
+    /// Bytes of the file.
+    pub fn file_len(&self) -> u64 {
+        self.end
+    }
+
     /// What the edits so far add up to.
     pub fn state(&self) -> &State {
         &self.state

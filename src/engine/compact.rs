@@ -244,7 +244,7 @@ impl<'a> Output<'a> {
         segment.append_encoded(&self.encoded);
         self.next_sequence = self.next_sequence.max(found.sequence + 1);
         if record.header.kind == RecordKind::Tombstone {
-            segment.segment().add_dead(len);
+            segment.segment().add_tombstone(len);
         } else {
             self.moves.push(Move { hash, from, to, len });
         }

@@ -14,6 +14,7 @@ pub mod latch;
 pub mod maintenance;
 pub mod read;
 pub mod recover;
+pub mod stats;
 pub mod sync;
 pub mod write;
 
@@ -35,6 +36,7 @@ use crate::segment::Segment;
 use crate::storage::{Lock, Storage};
 use latch::Latch;
 use maintenance::Bell;
+use stats::Counters;
 use sync::Syncer;
 use write::Writer;
 
@@ -56,6 +58,7 @@ pub struct Engine {
     hints_due: Mutex<VecDeque<u64>>,
     /// Held by the one who writes hints.
     hint_writer: Mutex<()>,
+    counters: Counters,
     /// The id of the next segment.
     next_id: AtomicU64,
     /// Everything below this sequence is on the medium.

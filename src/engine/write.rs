@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
+use super::stats::{add, record_bytes};
 use super::{Engine, Lookup};
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
@@ -95,7 +96,7 @@ impl Engine {
                 self.make_room(&mut writer, record.len)?;
                 let (_, sequence) = writer.append(&record, key, &[]);
                 old.segment.add_dead(old.len);
-                writer.count_dead(record.len);
+                writer.count_tombstone(record.len);
                 self.look_ahead(&mut writer);
                 sequence
             };
@@ -178,6 +179,7 @@ impl Engine {
             return Err(error);
         }
         if let Some(old) = writer.active.replace(fresh) {
+            add(&self.counters.bytes_in_full, record_bytes(old.len()));
             let full = old.seal(writer.next_sequence);
             writer.full.push_back(full);
             self.sync_bell.ring();
@@ -216,10 +218,10 @@ impl Writer {
         (active.segment().location(offset), sequence)
     }
 
-    /// Counts a record of `len` bytes in the active segment as dead.
-    fn count_dead(&self, len: usize) {
+    /// Counts a tombstone of `len` bytes in the active segment.
+    fn count_tombstone(&self, len: usize) {
         if let Some(active) = &self.active {
-            active.segment().add_dead(len);
+            active.segment().add_tombstone(len);
         }
     }
 }

@@ -87,6 +87,7 @@ impl ActiveSegment {
         let map = map_for_appending(&*file, HEADER_PAGE as u64, capacity)?;
         let source = Source::Active(Body::Mapped(map.map().clone()));
         let segment = table.add(capacity, |base| Segment::new(header, storage, source, base))?;
+        segment.set_allocated(map.limit() as u64);
         Ok(ActiveSegment { segment, file, map, records: 0, low_water: 0 })
     }
 
@@ -188,6 +189,7 @@ impl ActiveSegment {
             other => other.map(|()| ahead)?,
         };
         self.map.grow(limit as usize);
+        self.segment.set_allocated(limit);
         Ok(())
     }
 
@@ -226,6 +228,7 @@ impl FullSegment {
         self.file.truncate(self.len)?;
         let sealed = opener.sealed_and_open(self.segment.header.id, self.len, &self.file)?;
         self.segment = Arc::new(self.segment.with_source(Source::Sealed(sealed)));
+        self.segment.set_allocated(0);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::latch::Latch;
 use super::maintenance::Bell;
+use super::stats::{add, record_bytes, Counters};
 use super::write::Writer;
 use super::Engine;
 use crate::error::{Error, Kind, Result};
@@ -259,6 +260,9 @@ impl Recovery {
             active = Some(resumed);
         }
         let state = self.manifest.state();
+        let counters = Counters::default();
+        let resumed = active.as_ref().map_or(0, |active| record_bytes(active.len()));
+        add(&counters.bytes_resumed, resumed);
         let opened = state.closed.is_none() && self.damage.is_none();
         let next_id = AtomicU64::new(state.next_id);
         let writer =
@@ -278,6 +282,7 @@ impl Recovery {
             latch,
             hints_due: Mutex::new(self.unhinted),
             hint_writer: Mutex::default(),
+            counters,
             next_id,
             durable: AtomicU64::new(self.next_sequence),
             sync_bell: Bell::default(),

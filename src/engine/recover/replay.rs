@@ -209,7 +209,10 @@ impl<'a> Replay<'a> {
         let len = new.len as usize;
         if let Some(old) = &old {
             if old.sequence >= new.sequence {
-                segment.add_dead(len);
+                match new.is_tombstone {
+                    true => segment.add_tombstone(len),
+                    false => segment.add_dead(len),
+                }
                 return Ok(true);
             }
             // A tombstone was counted when it was met.
@@ -218,7 +221,7 @@ impl<'a> Replay<'a> {
             }
         }
         if new.is_tombstone {
-            segment.add_dead(len);
+            segment.add_tombstone(len);
             self.tombstones.push((new.hash, location));
         }
         entry.set(location);
