@@ -81,6 +81,12 @@ impl State {
         Ok(())
     }
 
+    /// The sequence after the youngest record of a segment, if it is sealed.
+    pub fn end_of(&self, id: u64) -> Option<u64> {
+        let sealed = self.segments.get(&id).and_then(|segment| segment.sealed);
+        sealed.map(|sealed| sealed.next_sequence)
+    }
+
     /// Edits that lead from nothing to this state.
     fn edits(&self) -> Vec<Edit> {
         let mut edits = vec![

@@ -23,6 +23,15 @@ pub enum ReadMode {
     Pread,
 }
 
+/// Who compacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompactionMode {
+    /// The database itself, in the background.
+    Auto,
+    /// Only those who call for it.
+    Manual,
+}
+
 /// What `open` does with a database that is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDamage {
@@ -51,6 +60,12 @@ pub struct Options {
     pub read_mode: ReadMode,
     /// What to do with a damaged database.
     pub on_damage: OnDamage,
+    /// Who compacts.
+    pub compaction: CompactionMode,
+    /// The share of the log that may be garbage before compaction begins by itself, in percent.
+    pub compaction_garbage_percent: u64,
+    /// Bytes that compaction may read and write in a second while there is room; 0 is no limit.
+    pub compaction_bytes_per_second: u64,
 }
 
 const KIB: u64 = 1 << 10;
@@ -77,6 +92,9 @@ impl Default for Options {
             verify_checksums: true,
             read_mode: ReadMode::Mmap,
             on_damage: OnDamage::Fail,
+            compaction: CompactionMode::Auto,
+            compaction_garbage_percent: 23,
+            compaction_bytes_per_second: 0,
         }
     }
 }
@@ -110,6 +128,16 @@ impl Options {
         Ok(())
     }
 
+    /// Sets the share of garbage in percent.
+    pub fn set_compaction_garbage_percent(&mut self, percent: u64) -> Result<()> {
+        if !(5..=90).contains(&percent) {
+            let name = "compaction_garbage_percent";
+            return Err(invalid(name, &percent.to_string(), GARBAGE_PERCENT));
+        }
+        self.compaction_garbage_percent = percent;
+        Ok(())
+    }
+
     /// Sets the option called `name` from text, as a configuration file or a command line has it.
     pub fn set_text(&mut self, name: &str, value: &str) -> Result<()> {
         match name {
@@ -126,6 +154,14 @@ impl Options {
             "error_if_exists" => parse_bool(name, value).map(|v| self.error_if_exists = v),
             "verify_checksums" => parse_bool(name, value).map(|v| self.verify_checksums = v),
             "read_mode" => parse_choice(name, value, &READ_MODES).map(|v| self.read_mode = v),
+            "compaction" => parse_choice(name, value, &COMPACTION).map(|v| self.compaction = v),
+            "compaction_garbage_percent" => {
+                let percent = value.parse().map_err(|_| invalid(name, value, GARBAGE_PERCENT))?;
+                self.set_compaction_garbage_percent(percent)
+            }
+            "compaction_bytes_per_second" => {
+                parse_bytes(name, value).map(|v| self.compaction_bytes_per_second = v)
+            }
             "on_damage" => parse_choice(name, value, &ON_DAMAGE).map(|v| self.on_damage = v),
             _ => Err(Error::new(
                 Kind::UnknownOption,
@@ -137,13 +173,19 @@ impl Options {
 
 /// Every option's name, for the message about an unknown one.
 const NAMES: &str = "segment_size, sync, sync_interval_ms, create_if_missing, error_if_exists, \
-                     verify_checksums, read_mode, on_damage";
+                     verify_checksums, read_mode, on_damage, compaction, \
+                     compaction_garbage_percent, compaction_bytes_per_second";
 
 /// The texts of [`SyncLevel`].
 const SYNC_LEVELS: [(&str, SyncLevel); 3] =
     [("none", SyncLevel::None), ("interval", SyncLevel::Interval), ("always", SyncLevel::Always)];
 /// The texts of [`ReadMode`].
 const READ_MODES: [(&str, ReadMode); 2] = [("mmap", ReadMode::Mmap), ("pread", ReadMode::Pread)];
+/// The range of `compaction_garbage_percent`, for messages.
+const GARBAGE_PERCENT: &str = "5 to 90";
+/// The texts of [`CompactionMode`].
+const COMPACTION: [(&str, CompactionMode); 2] =
+    [("auto", CompactionMode::Auto), ("manual", CompactionMode::Manual)];
 /// The texts of [`OnDamage`].
 const ON_DAMAGE: [(&str, OnDamage); 2] =
     [("fail", OnDamage::Fail), ("read_only", OnDamage::ReadOnly)];
@@ -226,6 +268,9 @@ mod tests {
             ("verify_checksums", "off"),
             ("read_mode", "pread"),
             ("on_damage", "read_only"),
+            ("compaction", "manual"),
+            ("compaction_garbage_percent", "40"),
+            ("compaction_bytes_per_second", "8MiB"),
         ] {
             options.set_text(name, value).unwrap();
             assert!(NAMES.contains(name), "{name} is not in the list shown to users");
@@ -237,6 +282,9 @@ mod tests {
         assert!(!options.verify_checksums);
         assert_eq!(options.read_mode, ReadMode::Pread);
         assert_eq!(options.on_damage, OnDamage::ReadOnly);
+        assert_eq!(options.compaction, CompactionMode::Manual);
+        assert_eq!(options.compaction_garbage_percent, 40);
+        assert_eq!(options.compaction_bytes_per_second, 8 * MIB);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Epoch {
     /// Runs all steps that are left; answers the database, open.
     fn run(self: &Arc<Self>, disk: &SimDisk, mut store: Store, random: &mut Random) -> Store {
         while let Some((at, step)) = self.next_step() {
-            let is_compaction = matches!(step, Step::Compact);
+            let is_compaction = step.compacts();
             if let (true, Store::Alone(engine)) = (is_compaction, &store) {
                 self.write_beside_compaction(disk, engine, random);
             }
@@ -163,6 +163,7 @@ fn run_history(seed: u64) -> u64 {
     let options = Options {
         segment_size: shape.segment_size,
         sync: if random.below(5) == 0 { SyncLevel::Always } else { SyncLevel::None },
+        compaction_garbage_percent: 5 + random.below(40),
         read_mode: if random.below(3) == 0 { ReadMode::Pread } else { ReadMode::Mmap },
         ..Options::default()
     };

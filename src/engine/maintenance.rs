@@ -1,5 +1,5 @@
 //! The background threads: one seals full segments and syncs the log at the interval asked for, one
-//! allocates blocks ahead of the writer.
+//! allocates blocks ahead of the writer, one compacts.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -76,6 +76,7 @@ impl Maintenance {
         let mut started = Maintenance { engine, threads: Vec::new() };
         started.spawn("libkv-sync", Engine::seal_and_sync)?;
         started.spawn("libkv-ahead", Engine::work_ahead)?;
+        started.spawn("libkv-compact", Engine::compact_when_rung)?;
         Ok(started)
     }
 
@@ -96,6 +97,8 @@ impl Drop for Maintenance {
     fn drop(&mut self) {
         self.engine.sync_bell.stop();
         self.engine.ahead_bell.stop();
+        self.engine.control().stop();
+        self.engine.compact_bell.stop();
         for thread in self.threads.drain(..) {
             // A panic inside was kept by the latch.
             let _ = thread.join();
@@ -126,12 +129,21 @@ impl Engine {
         }
     }
 
+    /// Compacts what is due, whenever the log has grown or segments were sealed.
+    fn compact_when_rung(&self) {
+        self.compact_bell.ring();
+        while self.compact_bell.wait(None) {
+            self.compact_in_background();
+        }
+    }
+
     /// Keeps blocks allocated ahead of the writer, and pages ready if it is fast.
     fn work_ahead(&self) {
         let mut last_step = Instant::now();
         while self.ahead_bell.wait(None) {
             let is_fast = last_step.elapsed() < FAST_STEP;
             last_step = Instant::now();
+            self.compact_bell.ring();
             while let Some((map, from, to)) = self.allocate_ahead() {
                 if is_fast {
                     map.populate(from, to);

@@ -34,6 +34,8 @@ use crate::segment::open::Opener;
 use crate::segment::table::{SegmentTable, Segments};
 use crate::segment::Segment;
 use crate::storage::{Lock, Storage};
+use compact::control::Control;
+use compact::Compaction;
 use latch::Latch;
 use maintenance::Bell;
 use stats::Counters;
@@ -49,7 +51,8 @@ pub struct Engine {
     index: Index,
     table: SegmentTable,
     opener: Arc<Opener>,
-    compaction: Mutex<()>,
+    compaction: Mutex<Compaction>,
+    control: Control,
     syncer: Mutex<Syncer>,
     writer: Mutex<Writer>,
     manifest: Mutex<Manifest>,
@@ -67,6 +70,8 @@ pub struct Engine {
     sync_bell: Bell,
     /// Wakes the thread that allocates ahead.
     ahead_bell: Bell,
+    /// Wakes the thread that compacts.
+    compact_bell: Bell,
     /// Held to the end: released when the engine goes.
     _lock: Box<dyn Lock>,
 }
@@ -90,6 +95,17 @@ impl Engine {
     /// How many files of sealed segments are open.
     pub fn open_segments(&self) -> usize {
         self.opener.open_files()
+    }
+
+    /// What compaction is told from outside.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Lets the background thread compact again.
+    pub fn resume_compaction(&self) {
+        self.control.resume();
+        self.compact_bell.ring();
     }
 
     /// What makes this database refuse writes.

@@ -21,6 +21,8 @@ pub struct Counters {
     pub bytes_compacted: AtomicU64,
     /// Compactions that came to their end.
     pub compactions: AtomicU64,
+    /// Compactions in the background that failed.
+    pub compaction_failures: AtomicU64,
     /// Segments that compaction removed.
     pub segments_removed: AtomicU64,
 }
@@ -58,8 +60,18 @@ pub struct Stats {
     pub bytes_compacted: u64,
     /// Compactions that came to their end since then.
     pub compactions: u64,
+    /// Compactions in the background that failed since then.
+    pub compaction_failures: u64,
     /// Segments that compaction removed since then.
     pub segments_removed: u64,
+    /// Whether a compaction is under way.
+    pub is_compacting: bool,
+    /// Whether compaction in the background is paused.
+    pub is_compaction_paused: bool,
+    /// Bytes of the segments that the present compaction reads.
+    pub compaction_total: u64,
+    /// Bytes of them that it has read.
+    pub compaction_done: u64,
 }
 
 /// Record bytes in the first `len` bytes of a segment that has no seal.
@@ -85,7 +97,12 @@ impl Engine {
             bytes_compaction_read: read(&counters.bytes_compaction_read),
             bytes_compacted: read(&counters.bytes_compacted),
             compactions: read(&counters.compactions),
+            compaction_failures: read(&counters.compaction_failures),
             segments_removed: read(&counters.segments_removed),
+            is_compacting: self.control.is_running(),
+            is_compaction_paused: self.control.is_paused(),
+            compaction_total: read(&self.control.total),
+            compaction_done: read(&self.control.done),
             disk_bytes: manifest_bytes,
             ..Stats::default()
         };

@@ -126,6 +126,7 @@ impl Engine {
         let ids: Vec<u64> = full.iter().map(|full| full.segment.header.id).collect();
         self.manifest.lock().append(&edits).inspect_err(|_| self.keep_for_later(full))?;
         self.want_hints(ids.into_iter());
+        self.compact_bell.ring();
         Ok(())
     }
 

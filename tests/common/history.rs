@@ -25,11 +25,18 @@ pub struct Sum {
 /// One call.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Put { key: usize, value: Vec<u8> },
-    Delete { key: usize },
+    Put {
+        key: usize,
+        value: Vec<u8>,
+    },
+    Delete {
+        key: usize,
+    },
     Sync,
     Compact,
     WriteHints,
+    /// What the background thread does next, if anything.
+    CompactIfDue,
     Reopen,
 }
 
@@ -50,6 +57,7 @@ pub struct Shape {
     syncs: u64,
     compactions: u64,
     hints: u64,
+    compactions_if_due: u64,
     reopenings: u64,
 }
 
@@ -116,6 +124,7 @@ impl Shape {
             syncs: [0, 3, 8, 25][random.below(4) as usize],
             compactions: [0, 2, 5][random.below(3) as usize],
             hints: [0, 10][random.below(2) as usize],
+            compactions_if_due: [0, 5, 20][random.below(3) as usize],
             reopenings: random.below(4),
         }
     }
@@ -147,7 +156,8 @@ impl Shape {
     pub fn step(&self, random: &mut Random) -> Step {
         let key = random.below(self.keys) as usize;
         let kind = random.below(100);
-        let kinds = [self.deletes, self.syncs, self.compactions, self.hints, self.reopenings];
+        let (called, due) = (self.compactions, self.compactions_if_due);
+        let kinds = [self.deletes, self.syncs, called, self.hints, due, self.reopenings];
         let mut upto = 0;
         let chosen = kinds.iter().position(|count| {
             upto += count;
@@ -158,6 +168,7 @@ impl Shape {
             Some(1) => Step::Sync,
             Some(2) => Step::Compact,
             Some(3) => Step::WriteHints,
+            Some(4) => Step::CompactIfDue,
             Some(_) => Step::Reopen,
             None => Step::Put { key, value: self.value(self::key(key).len(), random) },
         }
@@ -185,8 +196,14 @@ impl Step {
                 engine.write_due_hints();
                 Ok(())
             }
+            Step::CompactIfDue => engine.compact_if_due().map(|_| ()),
             Step::Reopen => Err(kv::error::Error::new(Kind::Internal, "the driver reopens")),
         }
+    }
+
+    /// Whether it compacts.
+    pub fn compacts(&self) -> bool {
+        matches!(self, Step::Compact | Step::CompactIfDue)
     }
 
     /// Whether it changes a content.

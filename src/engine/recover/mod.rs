@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::compact::control::Control;
 use super::latch::Latch;
 use super::maintenance::Bell;
 use super::stats::{add, record_bytes, Counters};
@@ -276,6 +277,7 @@ impl Recovery {
             table: self.table,
             opener: self.opener,
             compaction: Mutex::default(),
+            control: Control::default(),
             syncer: Mutex::default(),
             writer: Mutex::new(writer),
             manifest: Mutex::new(self.manifest),
@@ -287,6 +289,7 @@ impl Recovery {
             durable: AtomicU64::new(self.next_sequence),
             sync_bell: Bell::default(),
             ahead_bell: Bell::default(),
+            compact_bell: Bell::default(),
             _lock: lock,
         })
     }

@@ -1,0 +1,183 @@
+//! Which segments to compact next, and whether at all: a pure function of how full they are.
+//!
+//! Garbage is let grow up to a share of the log, and half a segment more. Past it, the segments
+//! that give most for the work go first: cost and benefit as in Rosenblum and Ousterhout, "The
+//! Design and Implementation of a Log-Structured File System" (1991), `(1 - u) * age / (1 + u)`,
+//! where `u` is the share that must be copied. The age counts as its square root: simulated, that
+//! copies less than the age itself where all keys are overwritten alike, 1.4 instead of 1.6 bytes
+//! per byte put, and no more where few keys are overwritten most of the time.
+
+/// A sealed segment, as far as the choice goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Its id.
+    pub id: u64,
+    /// Bytes of its records.
+    pub bytes: u64,
+    /// Bytes of those that are dead, tombstones included.
+    pub dead: u64,
+    /// Bytes of tombstones.
+    pub tombstones: u64,
+    /// It holds no record that a tombstone below this sequence is needed against.
+    pub needed_from: u64,
+    /// The sequence after its youngest record.
+    pub end: u64,
+}
+
+/// The log as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The sealed segments.
+    pub sealed: Vec<Candidate>,
+    /// Bytes of records in the others, which cannot be compacted yet.
+    pub unsealed_bytes: u64,
+    /// Bytes of dead ones among those.
+    pub unsealed_dead: u64,
+    /// The sequence of the next write.
+    pub now: u64,
+}
+
+/// When to compact, and how much at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The share of the log that may be garbage, in percent.
+    pub garbage_percent: u64,
+    /// The usual size of a segment.
+    pub segment_size: u64,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// There is little garbage, or none that can be got at.
+    Nothing,
+    /// These hold nothing that is needed.
+    Remove(Vec<u64>),
+    /// Copy what is needed of these to about one segment.
+    Rewrite(Vec<u64>),
+}
+
+/// Segments removed at once.
+const REMOVED_AT_ONCE: usize = 64;
+/// Compaction that has begun goes on until garbage is below so much of the limit, in percent.
+const STOP_PERCENT: u64 = 97;
+
+impl View {
+    fn bytes(&self) -> u64 {
+        self.sealed.iter().map(|c| c.bytes).sum::<u64>() + self.unsealed_bytes
+    }
+
+    fn live(&self) -> u64 {
+        let live = |c: &Candidate| c.bytes.saturating_sub(c.dead);
+        let unsealed = self.unsealed_bytes.saturating_sub(self.unsealed_dead);
+        self.sealed.iter().map(live).sum::<u64>() + unsealed
+    }
+
+    /// Bytes of the log beyond which there is too much garbage.
+    fn limit(&self, limits: &Limits, garbage_percent: u64) -> u64 {
+        let full = self.live() as u128 * 100 / (100 - garbage_percent.min(99)) as u128;
+        full as u64 + limits.segment_size / 2
+    }
+
+    /// How much garbage there is beyond the limit: 0 at the limit, 1 one segment above it, which is
+    /// about where the bound on space is reached.
+    pub fn pressure(&self, limits: &Limits) -> f64 {
+        let above = self.bytes() as f64 - self.limit(limits, limits.garbage_percent) as f64;
+        above.max(0.0) / limits.segment_size as f64
+    }
+
+    /// Whether the tombstones of `of` may be needed because of another segment.
+    fn holds_back(&self, of: &Candidate) -> bool {
+        of.tombstones > 0
+            && self.sealed.iter().any(|c| c.id != of.id && c.dead > 0 && c.needed_from < of.end)
+    }
+
+    /// Bytes that compacting each sealed segment would free.
+    fn reclaimable(&self) -> Vec<u64> {
+        let free = |c: &Candidate| match self.holds_back(c) {
+            true => c.dead.saturating_sub(c.tombstones),
+            false => c.dead,
+        };
+        self.sealed.iter().map(|c| free(c).min(c.bytes)).collect()
+    }
+}
+
+/// What to do next. `is_running`: whether compaction has begun and has not stopped since.
+pub fn choose(view: &View, limits: &Limits, is_running: bool) -> Choice {
+    let reclaimable = view.reclaimable();
+    let each = || view.sealed.iter().zip(&reclaimable);
+    let empty = each().filter(|(c, free)| **free == c.bytes).map(|(c, _)| c.id);
+    let empty: Vec<u64> = empty.take(REMOVED_AT_ONCE).collect();
+    if !empty.is_empty() {
+        return Choice::Remove(empty);
+    }
+    let percent = limits.garbage_percent;
+    let least = if is_running { percent * STOP_PERCENT / 100 } else { percent };
+    if view.bytes() <= view.limit(limits, least) {
+        return Choice::Nothing;
+    }
+    let held_back: u64 = each().map(|(c, free)| c.dead.saturating_sub(*free)).sum();
+    let group = match held_back * 200 > view.bytes() * percent {
+        true => release_tombstones(view, limits),
+        false => best(view, &reclaimable, limits),
+    };
+    match group.is_empty() {
+        true => Choice::Nothing,
+        false => Choice::Rewrite(group),
+    }
+}
+
+/// Segments that hold tombstones of others back, those that do so longest first. Copied, they hold
+/// nothing back any more.
+fn release_tombstones(view: &View, limits: &Limits) -> Vec<u64> {
+    let held = view.sealed.iter().filter(|c| view.holds_back(c)).map(|c| c.end).max();
+    let holds = |c: &&Candidate| c.dead > 0 && held.is_some_and(|end| c.needed_from < end);
+    let mut holders: Vec<&Candidate> = view.sealed.iter().filter(holds).collect();
+    holders.sort_by_key(|c| (c.needed_from, c.id));
+    let mut room = limits.segment_size;
+    let fits = |c: &&Candidate| {
+        let kept = c.bytes.saturating_sub(c.dead) + c.tombstones;
+        let first = room == limits.segment_size;
+        let fits = first || kept <= room;
+        room = room.saturating_sub(kept.max(1));
+        fits
+    };
+    holders.into_iter().take_while(fits).map(|c| c.id).collect()
+}
+
+/// The best victim, and of the next ones those whose records fill up its output.
+fn best(view: &View, reclaimable: &[u64], limits: &Limits) -> Vec<u64> {
+    // A segment with little garbage waits until there is more in it.
+    let worthwhile = |c: &Candidate, free: u64| free * 200 >= c.bytes * limits.garbage_percent;
+    let candidates = view.sealed.iter().zip(reclaimable.iter().copied());
+    let mut scored: Vec<(f64, &Candidate, u64)> = candidates
+        .filter(|(c, free)| worthwhile(c, *free))
+        .map(|(c, free)| (score(c, free, view.now), c, free))
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
+    let (bytes, free) = scored.iter().fold((0, 0), |(b, f), (_, c, free)| (b + c.bytes, f + free));
+    let is_average = |c: &Candidate, f: u64| {
+        u128::from(f) * u128::from(bytes) >= u128::from(free) * u128::from(c.bytes)
+    };
+    let mut room = limits.segment_size;
+    let mut group = Vec::new();
+    for (_, candidate, free) in scored {
+        let kept = candidate.bytes - free;
+        let is_small = candidate.bytes * 2 < limits.segment_size;
+        if group.is_empty() || kept <= room && (is_average(candidate, free) || is_small) {
+            room = room.saturating_sub(kept);
+            group.push(candidate.id);
+        }
+    }
+    group
+}
+
+fn score(candidate: &Candidate, free: u64, now: u64) -> f64 {
+    let gain = free as f64 / candidate.bytes.max(1) as f64;
+    let age = now.saturating_sub(candidate.end) as f64 + 1.0;
+    gain * age.sqrt() / (2.0 - gain)
+}
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;
