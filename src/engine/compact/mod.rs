@@ -149,7 +149,8 @@ impl Engine {
         let mut output = Output::new(self, victims);
         let copied = victims.iter().try_for_each(|victim| {
             if self.is_empty_segment(victim, output.droppable_below) {
-                return run.step(0, 0).map(|()| run.skip(record_bytes_of(victim)));
+                run.skip(record_bytes_of(victim));
+                return run.step(0, 0);
             }
             self.copy_live(victim, &mut output, run).inspect_err(|error| {
                 if error.kind() == Kind::Corrupt {
