@@ -1,4 +1,5 @@
-//! Compaction by itself: space and bytes written under overwriting, tombstones, pausing, cancelling.
+//! Compaction by itself: space and bytes written under overwriting, tombstones, pausing and
+//! cancelling.
 //!
 //! Nothing here depends on time: the database has no threads where bytes are counted, and does what
 //! its background thread would do whenever the log has grown by an eighth of a segment.

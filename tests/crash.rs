@@ -83,9 +83,19 @@ impl Epoch {
         if !matches!(step, Step::Reopen) {
             return step.perform(store.engine()).map(|()| store);
         }
+        let counted = |store: &Store| {
+            let stats = store.engine().stats();
+            (stats.keys, stats.live_bytes, stats.dead_bytes)
+        };
+        let before = counted(&store);
         store.close()?;
         self.progress.synced.store(at + 1, Ordering::SeqCst);
-        Store::open(disk, &self.oracle.options, self.with_thread)
+        let store = Store::open(disk, &self.oracle.options, self.with_thread)?;
+        if !self.with_thread && counted(&store) != before {
+            let (seen, name) = (counted(&store), &self.name);
+            self.oracle.fail(format!("{name}, step {at}: bytes were {before:?}, are {seen:?}"));
+        }
+        Ok(store)
     }
 
     /// Runs all steps that are left; answers the database, open.

@@ -1,9 +1,9 @@
 //! Compaction: live records move to new segments, garbage goes with the old ones.
 //!
 //! In the background it begins when there is too much garbage, chooses its victims ([`policy`]),
-//! and goes no faster than it must ([`rate`]). A caller's compaction takes all segments with garbage.
-//! Either works group by group: [`copy`] what must stay of some victims to an [`output`], then put
-//! that in their place with one edit of the manifest.
+//! and goes no faster than it must ([`rate`]). A caller's compaction takes all segments with
+//! garbage. Either works group by group: [`copy`] what must stay of some victims to an [`output`],
+//! then put that in their place with one edit of the manifest.
 //!
 //! A tombstone goes too as soon as no older record of its key can exist: when each segment that
 //! stays either begins after it, or holds nothing dead, or was itself compacted after it. Before a
@@ -146,9 +146,12 @@ impl Engine {
         victims: &[Arc<Segment>],
         run: &mut Run,
     ) -> Result<()> {
+        // A record that is counted as dead may be in the index for a moment. `Output::new` waits
+        // until that is over.
+        let is_dead: Vec<bool> = victims.iter().map(|v| v.dead() == record_bytes_of(v)).collect();
         let mut output = Output::new(self, victims);
-        let copied = victims.iter().try_for_each(|victim| {
-            if self.is_empty_segment(victim, output.droppable_below) {
+        let copied = victims.iter().zip(is_dead).try_for_each(|(victim, is_dead)| {
+            if is_dead && self.tombstones_may_go(victim, output.droppable_below) {
                 run.skip(record_bytes_of(victim));
                 return run.step(0, 0);
             }
@@ -172,13 +175,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether nothing of `victim` must stay. It need not be read then. A record that is counted as
-    /// dead may be in the index for a moment: `Output::new` has waited until that was over.
-    fn is_empty_segment(&self, victim: &Segment, droppable_below: u64) -> bool {
+    /// Whether none of the tombstones of `victim` is needed, as far as can be told without reading.
+    fn tombstones_may_go(&self, victim: &Segment, droppable_below: u64) -> bool {
         let end = self.manifest.lock().state().end_of(victim.header.id);
-        let tombstones_may_go =
-            victim.tombstones() == 0 || end.is_some_and(|end| end <= droppable_below);
-        tombstones_may_go && victim.dead() == record_bytes_of(victim)
+        victim.tombstones() == 0 || end.is_some_and(|end| end <= droppable_below)
     }
 
     /// Puts the output in the place of the victims, in one step.

@@ -36,6 +36,7 @@ use crate::storage::{barrier, File, Lock, Storage};
 /// Opens the database in `storage`, or creates it there.
 pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
     barrier::prepare();
+    options.check()?;
     // Before the lock file is created: a directory with other things in it is left alone.
     examine_names(&*storage, &options)?;
     let lock = storage.lock(name::LOCK)?;
