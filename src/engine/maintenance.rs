@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::space::Purpose;
 use super::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::options::SyncLevel;
@@ -156,6 +157,7 @@ impl Engine {
     fn allocate_ahead(&self) -> Option<(Map, usize, usize)> {
         let mut writer = self.writer.lock();
         let active = writer.active.as_mut()?;
-        active.allocate_ahead().unwrap_or(None)
+        let allowed = self.may_allocate(1, Purpose::Put).ok()?;
+        active.allocate_ahead(allowed).unwrap_or(None)
     }
 }

@@ -14,6 +14,7 @@ pub mod latch;
 pub mod maintenance;
 pub mod read;
 pub mod recover;
+mod space;
 pub mod stats;
 pub mod sync;
 pub mod write;

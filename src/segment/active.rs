@@ -75,6 +75,11 @@ pub fn capacity_for(segment_size: u64, record_len: usize) -> u64 {
     segment_size.max((OVERHEAD + record_len) as u64)
 }
 
+/// Bytes that a new segment with room for a record of `len` bytes allocates, at least.
+pub fn missing_of_new(len: usize) -> u64 {
+    FIRST_STEP + len as u64
+}
+
 impl ActiveSegment {
     /// Begins to write a new segment, of `capacity` bytes, in a file that [`create_file`] made.
     pub fn begin(
@@ -134,13 +139,11 @@ impl ActiveSegment {
 
     /// Makes room for `len` bytes, with blocks on disk. Answers whether the segment has it; if not,
     /// it has room for the seal, as a segment that was cut to its length by closing or recovery
-    /// need not.
-    pub fn make_room(&mut self, len: usize) -> Result<bool> {
-        let published = self.map.map().published();
-        let fits = published + len + SEAL_LEN <= self.map.capacity();
-        let wanted = if fits { len } else { 0 };
-        if !self.has_room(wanted) {
-            self.allocate((published + wanted + SEAL_LEN) as u64)?;
+    /// need not. Up to `allowed` bytes are allocated, or what is missing if that is more.
+    pub fn make_room(&mut self, len: usize, allowed: u64) -> Result<bool> {
+        let (end, fits) = self.end_with(len);
+        if end > self.map.limit() as u64 {
+            self.allocate(end, allowed)?;
         }
         Ok(fits)
     }
@@ -157,8 +160,8 @@ impl ActiveSegment {
 
     /// Allocates one more step ahead of the writer, as far ahead as the segment is long, within
     /// bounds. Answers the map and the part that was added, or `None` if the writer is far enough
-    /// behind.
-    pub fn allocate_ahead(&mut self) -> Result<Option<(Map, usize, usize)>> {
+    /// behind. Up to `allowed` bytes are allocated.
+    pub fn allocate_ahead(&mut self, allowed: u64) -> Result<Option<(Map, usize, usize)>> {
         let (end, from) = (self.map.map().published() as u64, self.map.limit() as u64);
         let target = (end + end.clamp(FIRST_STEP, AHEAD)).min(self.map.capacity() as u64);
         if from >= target {
@@ -168,17 +171,34 @@ impl ActiveSegment {
             };
             return Ok(None);
         }
-        self.allocate(from + 1)?;
+        self.allocate(from + 1, allowed)?;
         Ok(Some((self.map.map().clone(), from as usize, self.map.limit())))
     }
 
-    /// Allocates blocks up to `end` at least, in steps that grow with the segment.
+    /// Bytes that must be allocated, at least, to make room for `len` bytes, or for the seal if
+    /// the segment cannot have as many.
+    pub fn missing(&self, len: usize) -> u64 {
+        let (end, _) = self.end_with(len);
+        end.saturating_sub(self.map.limit() as u64)
+    }
+
+    /// Where the segment ends with `len` bytes more and the seal, and whether it can; or else where
+    /// it ends with the seal alone.
+    fn end_with(&self, len: usize) -> (u64, bool) {
+        let published = self.map.map().published();
+        let fits = published + len + SEAL_LEN <= self.map.capacity();
+        ((published + if fits { len } else { 0 } + SEAL_LEN) as u64, fits)
+    }
+
+    /// Allocates blocks up to `end` at least, in steps that grow with the segment, and beyond `end`
+    /// no more than `allowed` bytes.
     #[cold]
-    fn allocate(&mut self, end: u64) -> Result<()> {
+    fn allocate(&mut self, end: u64, allowed: u64) -> Result<()> {
         let capacity = self.map.capacity() as u64;
         let step = (self.map.limit() as u64).clamp(FIRST_STEP, LAST_STEP);
         let ahead = (self.map.limit() as u64 + step).max(end).next_multiple_of(BLOCK);
         let ahead = ahead.min(capacity.max(end));
+        let ahead = ahead.min((self.map.limit() as u64).saturating_add(allowed)).max(end);
         let limit = match self.file.allocate(ahead) {
             Err(error) if error.kind() == Kind::NoSpace => {
                 // The step may be too much where the record itself is not.

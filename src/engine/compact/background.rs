@@ -86,36 +86,36 @@ impl Engine {
 
     /// The limits that the options set.
     pub(super) fn limits(&self) -> Limits {
-        Limits {
-            garbage_percent: self.options.compaction_garbage_percent,
-            segment_size: self.options.segment_size,
+        let options = &self.options;
+        let limits = Limits::new(options.compaction_garbage_percent, options.segment_size);
+        match self.is_short_of_space() {
+            true => limits.tight(self.room_for_output()),
+            false => limits,
         }
     }
 
     /// The log as the choice of victims sees it.
     pub(super) fn garbage_view(&self) -> View {
         let now = self.writer.lock().next_sequence;
-        let ends: Vec<(Arc<Segment>, u64)> = {
-            let sealed = self.segments(true);
-            let manifest = self.manifest.lock();
-            let end = |s: Arc<Segment>| manifest.state().end_of(s.header.id).map(|end| (s, end));
-            sealed.into_iter().filter_map(end).collect()
-        };
-        let candidate = |(segment, end): &(Arc<Segment>, u64)| {
+        let sealed = self.segments(true);
+        let manifest = self.manifest.lock();
+        let candidate = |segment: &Arc<Segment>| {
             let bytes = record_bytes_of(segment);
-            Candidate {
+            manifest.state().end_of(segment.header.id).map(|end| Candidate {
                 id: segment.header.id,
                 bytes,
                 dead: segment.dead().min(bytes),
                 tombstones: segment.tombstones().min(bytes),
-                needed_from: needed_from(segment),
-                end: *end,
-            }
+                needed_from: needed_from(manifest.state(), segment),
+                end,
+            })
         };
+        let sealed = sealed.iter().filter_map(candidate).collect();
+        drop(manifest);
         let unsealed = self.segments(false);
         let dead = |segment: &Arc<Segment>| segment.dead();
         View {
-            sealed: ends.iter().map(candidate).collect(),
+            sealed,
             unsealed_bytes: unsealed.iter().map(|s| record_bytes(s.len())).sum(),
             unsealed_dead: unsealed.iter().map(dead).sum(),
             now,

@@ -23,13 +23,14 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
+use super::space::Purpose;
 use super::stats::{add, record_bytes};
 use super::Engine;
 use crate::epoch::{self, Guard};
 use crate::error::{Kind, Result};
 use crate::format::manifest::Edit;
 use crate::format::record::SEAL_LEN;
-use crate::format::segment::OVERHEAD;
+use crate::manifest::State;
 use crate::segment::Segment;
 use output::{Move, Output};
 pub use run::Progress;
@@ -96,7 +97,7 @@ impl Engine {
         let mut writer = self.writer.lock();
         let has_garbage = writer.active.as_ref().is_some_and(|a| a.segment().dead() > 0);
         if has_garbage {
-            self.make_room(&mut writer, 0)?;
+            self.make_room(&mut writer, 0, Purpose::Compaction)?;
             self.roll(&mut writer, 0).map_err(|error| self.latch.watch(error))?;
         }
         drop(writer);
@@ -114,17 +115,21 @@ impl Engine {
         segments
     }
 
-    /// Sealed segments with garbage, those with the oldest records first.
+    /// Sealed segments with garbage, those with the oldest records first. Where there is little
+    /// room, those that need least of it.
     fn victims(&self) -> Vec<Arc<Segment>> {
         let mut victims = self.segments(true);
         victims.retain(|segment| segment.dead() > 0);
         victims.sort_by_key(|segment| segment.header.base_sequence);
+        if self.is_short_of_space() {
+            victims.sort_by_key(|segment| record_bytes_of(segment).saturating_sub(segment.dead()));
+        }
         victims
     }
 
     /// Divides victims so that the live records of each group fill about one segment.
     fn groups<'a>(&self, victims: &'a [Arc<Segment>]) -> Vec<&'a [Arc<Segment>]> {
-        let room = self.options.segment_size - OVERHEAD as u64;
+        let room = self.room_for_output();
         let live = |s: &Segment| record_bytes_of(s).saturating_sub(s.dead());
         let mut groups = Vec::new();
         let (mut start, mut sum) = (0, 0);
@@ -238,7 +243,7 @@ impl Engine {
             is_live && segment.dead() > 0 && victims.iter().all(|v| v.header.id != id)
         };
         let all = self.table.all();
-        let needed_from = all.iter().filter(outside).map(|segment| needed_from(segment));
+        let needed_from = all.iter().filter(outside).map(|s| needed_from(manifest.state(), s));
         needed_from.min().unwrap_or(u64::MAX).min(writer.next_sequence)
     }
 
@@ -251,8 +256,9 @@ impl Engine {
 
 /// The segment holds no record that a tombstone below this sequence is needed against, unless
 /// nothing in it is dead: then it holds none at all.
-fn needed_from(segment: &Segment) -> u64 {
-    segment.header.base_sequence.max(segment.header.horizon)
+fn needed_from(state: &State, segment: &Segment) -> u64 {
+    let first = state.first_of(segment.header.id).unwrap_or(segment.header.base_sequence);
+    first.max(segment.header.horizon)
 }
 
 /// Bytes of records in a sealed segment.

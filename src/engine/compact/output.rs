@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::space::Purpose;
 use crate::engine::Engine;
 use crate::epoch;
 use crate::error::Result;
@@ -90,7 +91,14 @@ impl<'a> Output<'a> {
     /// The current segment if it has room for `len` bytes, or else a new one.
     fn segment_with_room(&mut self, len: usize) -> Result<&mut ActiveSegment> {
         let has_room = match &mut self.current {
-            Some(segment) => segment.make_room(len)?,
+            Some(segment) => {
+                let missing = segment.missing(len);
+                let allowed = match missing {
+                    0 => 0,
+                    _ => self.engine.may_allocate(missing, Purpose::Compaction)?,
+                };
+                segment.make_room(len, allowed)?
+            }
             None => false,
         };
         if !has_room {
@@ -102,6 +110,7 @@ impl<'a> Output<'a> {
 
     fn begin_segment(&mut self, len: usize) -> Result<()> {
         let engine = self.engine;
+        let allowed = engine.may_allocate(active::missing_of_new(len), Purpose::Compaction)?;
         let header = engine.new_header(SegmentKind::Compacted, self.base_sequence, self.horizon)?;
         let file = active::create_file(&*engine.storage, &header, &engine.uuid)?;
         let capacity = active::capacity_for(engine.options.segment_size, len);
@@ -110,7 +119,7 @@ impl<'a> Output<'a> {
             let _ = engine.storage.remove(&name::segment(header.id));
         })?);
         self.next_sequence = self.base_sequence;
-        segment.make_room(len).map(|_| ())
+        segment.make_room(len, allowed).map(|_| ())
     }
 
     /// Ends the current segment, if there is one.

@@ -1,6 +1,7 @@
 //! Which segments to compact next, and whether at all: a pure function of how full they are.
 //!
-//! Garbage is let grow up to a share of the log, and half a segment more. Past it, the segments
+//! Garbage is let grow up to a share of the log, and half a segment more, or less where there is
+//! little room. Past it, the segments
 //! that give most for the work go first: cost and benefit as in Rosenblum and Ousterhout, "The
 //! Design and Implementation of a Log-Structured File System" (1991), `(1 - u) * age / (1 + u)`,
 //! where `u` is the share that must be copied. The age counts as its square root: simulated, that
@@ -44,6 +45,24 @@ pub struct Limits {
     pub garbage_percent: u64,
     /// The usual size of a segment.
     pub segment_size: u64,
+    /// Bytes of garbage that are let be besides.
+    pub slack: u64,
+    /// Bytes of records that a group of victims may leave.
+    pub room: u64,
+}
+
+impl Limits {
+    /// The limits of a database with so much garbage allowed.
+    pub fn new(garbage_percent: u64, segment_size: u64) -> Limits {
+        Limits { garbage_percent, segment_size, slack: segment_size / 2, room: segment_size }
+    }
+
+    /// The same for one that is short of space, and has this room for what compaction writes.
+    #[must_use]
+    pub fn tight(self, room: u64) -> Limits {
+        let garbage_percent = self.garbage_percent.min(SHORT_PERCENT);
+        Limits { garbage_percent, slack: 0, room: room.min(self.segment_size), ..self }
+    }
 }
 
 /// What to do next.
@@ -57,6 +76,8 @@ pub enum Choice {
     Rewrite(Vec<u64>),
 }
 
+/// The garbage that is let be when there is little room, in percent.
+const SHORT_PERCENT: u64 = 5;
 /// Segments removed at once.
 const REMOVED_AT_ONCE: usize = 64;
 /// Compaction that has begun goes on until garbage is below so much of the limit, in percent.
@@ -76,7 +97,7 @@ impl View {
     /// Bytes of the log beyond which there is too much garbage.
     fn limit(&self, limits: &Limits, garbage_percent: u64) -> u64 {
         let full = self.live() as u128 * 100 / (100 - garbage_percent.min(99)) as u128;
-        full as u64 + limits.segment_size / 2
+        full as u64 + limits.slack
     }
 
     /// How much garbage there is beyond the limit: 0 at the limit, 1 one segment above it, which is
@@ -134,13 +155,12 @@ fn release_tombstones(view: &View, limits: &Limits) -> Vec<u64> {
     let holds = |c: &&Candidate| c.dead > 0 && held.is_some_and(|end| c.needed_from < end);
     let mut holders: Vec<&Candidate> = view.sealed.iter().filter(holds).collect();
     holders.sort_by_key(|c| (c.needed_from, c.id));
-    let mut room = limits.segment_size;
+    let mut room = limits.room;
     let fits = |c: &&Candidate| {
         let kept = c.bytes.saturating_sub(c.dead) + c.tombstones;
-        let first = room == limits.segment_size;
-        let fits = first || kept <= room;
-        room = room.saturating_sub(kept.max(1));
-        fits
+        let left = room.checked_sub(kept);
+        room = left.unwrap_or(0);
+        left.is_some()
     };
     holders.into_iter().take_while(fits).map(|c| c.id).collect()
 }
@@ -159,12 +179,13 @@ fn best(view: &View, reclaimable: &[u64], limits: &Limits) -> Vec<u64> {
     let is_average = |c: &Candidate, f: u64| {
         u128::from(f) * u128::from(bytes) >= u128::from(free) * u128::from(c.bytes)
     };
-    let mut room = limits.segment_size;
+    let mut room = limits.room;
     let mut group = Vec::new();
     for (_, candidate, free) in scored {
         let kept = candidate.bytes - free;
         let is_small = candidate.bytes * 2 < limits.segment_size;
-        if group.is_empty() || kept <= room && (is_average(candidate, free) || is_small) {
+        let fills_up = group.is_empty() || is_average(candidate, free) || is_small;
+        if fills_up && kept <= room {
             room = room.saturating_sub(kept);
             group.push(candidate.id);
         }

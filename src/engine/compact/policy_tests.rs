@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LIMITS: Limits = Limits { garbage_percent: 23, segment_size: 1000 };
+const LIMITS: Limits = Limits { garbage_percent: 23, segment_size: 1000, slack: 500, room: 1000 };
 
 fn candidate(id: u64, bytes: u64, dead: u64) -> Candidate {
     let (needed_from, end) = (id * 1000, id * 1000 + 1000);
@@ -18,6 +18,16 @@ fn little_garbage_is_left_alone() {
     let log = view((0..10).map(|id| candidate(id, 1000, 200)).collect());
     assert_eq!(choose(&log, &LIMITS, false), Choice::Nothing);
     assert!(log.pressure(&LIMITS) == 0.0);
+}
+
+#[test]
+fn garbage_is_worth_more_where_there_is_little_room() {
+    let log = view((0..10).map(|id| candidate(id, 1000, 60)).collect());
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Nothing);
+    let tight = LIMITS.tight(1000);
+    assert!(matches!(choose(&log, &tight, false), Choice::Rewrite(_)));
+    assert_eq!(choose(&log, &LIMITS.tight(900), false), Choice::Nothing, "940 bytes must stay");
+    assert!(log.pressure(&tight) > 0.0);
 }
 
 #[test]
@@ -142,7 +152,7 @@ impl Model {
     }
 
     fn compact(&mut self) {
-        let limits = Limits { segment_size: self.room as u64, ..LIMITS };
+        let limits = Limits::new(23, self.room as u64);
         let mut is_running = false;
         loop {
             let view = self.view();

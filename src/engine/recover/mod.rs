@@ -262,6 +262,10 @@ impl Recovery {
             active = Some(resumed);
         }
         let state = self.manifest.state();
+        // All keys there are have been loaded, whatever they take.
+        if self.options.max_index_bytes > 0 {
+            self.index.set_limit(self.options.max_index_bytes as usize);
+        }
         let counters = Counters::default();
         let resumed = active.as_ref().map_or(0, |active| record_bytes(active.len()));
         add(&counters.bytes_resumed, resumed);
