@@ -144,6 +144,8 @@ impl Engine {
         while self.ahead_bell.wait(None) {
             let is_fast = last_step.elapsed() < FAST_STEP;
             last_step = Instant::now();
+            // Here too, since compaction may be waiting for the disk.
+            self.measure_garbage();
             self.compact_bell.ring();
             while let Some((map, from, to)) = self.allocate_ahead() {
                 if is_fast {

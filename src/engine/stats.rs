@@ -87,7 +87,6 @@ impl Engine {
             let active = writer.active.as_ref();
             (active.map(|a| a.segment().header.id), active.map_or(0, |a| record_bytes(a.len())))
         };
-        let manifest_bytes = self.manifest.lock().file_len();
         let counters = &self.counters;
         let mut stats = Stats {
             keys: self.len() as u64,
@@ -103,10 +102,16 @@ impl Engine {
             is_compaction_paused: self.control.is_paused(),
             compaction_total: read(&self.control.total),
             compaction_done: read(&self.control.done),
-            disk_bytes: manifest_bytes,
             ..Stats::default()
         };
+        let manifest = self.manifest.lock();
+        stats.disk_bytes = manifest.file_len();
         for segment in self.table.all() {
+            stats.disk_bytes += segment.disk_bytes();
+            // What compaction writes counts once it is in the place of what it was copied from.
+            if !manifest.state().segments.contains_key(&segment.header.id) {
+                continue;
+            }
             let is_active = Some(segment.header.id) == active;
             let seal = if is_active { 0 } else { SEAL_LEN as u64 };
             let records = record_bytes(segment.len()).saturating_sub(seal);
@@ -114,7 +119,6 @@ impl Engine {
             stats.segments += 1;
             stats.dead_bytes += dead;
             stats.live_bytes += records - dead;
-            stats.disk_bytes += segment.disk_bytes();
         }
         stats
     }

@@ -1,5 +1,6 @@
 //! Compaction by itself: when it is due, and one group of victims at a time.
 
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use super::{needed_from, record_bytes_of, Compaction};
 use crate::engine::stats::{add, record_bytes};
 use crate::engine::Engine;
 use crate::error::{Kind, Result};
+use crate::manifest::State;
 use crate::options::CompactionMode;
 use crate::segment::Segment;
 
@@ -58,7 +60,7 @@ impl Engine {
         if !self.writer.lock().opened {
             return Ok(false);
         }
-        let view = self.view_without(compaction);
+        let view = self.choices(compaction);
         let choice = policy::choose(&view, &self.limits(), compaction.is_running);
         let group = match choice {
             Choice::Nothing => {
@@ -74,7 +76,7 @@ impl Engine {
                 group
             }
         };
-        let sealed = self.segments(true);
+        let sealed = self.sealed_segments();
         let victim = |id: &u64| sealed.iter().find(|s| s.header.id == *id).cloned();
         let mut victims: Vec<Arc<Segment>> = group.iter().filter_map(victim).collect();
         victims.sort_by_key(|segment| segment.header.base_sequence);
@@ -94,37 +96,45 @@ impl Engine {
         }
     }
 
-    /// The log as the choice of victims sees it.
-    pub(super) fn garbage_view(&self) -> View {
-        let now = self.writer.lock().next_sequence;
-        let sealed = self.segments(true);
-        let manifest = self.manifest.lock();
-        let candidate = |segment: &Arc<Segment>| {
-            let bytes = record_bytes_of(segment);
-            manifest.state().end_of(segment.header.id).map(|end| Candidate {
+    /// The log as the choice of victims sees it, if `state` is that of the manifest.
+    fn garbage_view(&self, state: &State) -> View {
+        let mut view = View::default();
+        for segment in self.table.all() {
+            let Some(live) = state.segments.get(&segment.header.id) else { continue };
+            let Some(sealed) = live.sealed else {
+                view.unsealed_bytes += record_bytes(segment.len());
+                view.unsealed_dead += segment.dead();
+                continue;
+            };
+            let bytes = record_bytes_of(&segment);
+            view.sealed.push(Candidate {
                 id: segment.header.id,
                 bytes,
                 dead: segment.dead().min(bytes),
                 tombstones: segment.tombstones().min(bytes),
-                needed_from: needed_from(manifest.state(), segment),
-                end,
-            })
-        };
-        let sealed = sealed.iter().filter_map(candidate).collect();
-        drop(manifest);
-        let unsealed = self.segments(false);
-        let dead = |segment: &Arc<Segment>| segment.dead();
-        View {
-            sealed,
-            unsealed_bytes: unsealed.iter().map(|s| record_bytes(s.len())).sum(),
-            unsealed_dead: unsealed.iter().map(dead).sum(),
-            now,
+                needed_from: needed_from(state, &segment),
+                end: sealed.next_sequence,
+            });
         }
+        view
     }
 
-    /// The same, with segments that are known to be damaged passed off as full.
-    fn view_without(&self, compaction: &Compaction) -> View {
-        let mut view = self.garbage_view();
+    /// Works out how much garbage there is beyond the limit, and says so to whom it concerns.
+    /// Nothing is worked out while the manifest is being written: that can take its time.
+    pub(in crate::engine) fn measure_garbage(&self) {
+        let view = match self.manifest.try_lock() {
+            Some(manifest) => self.garbage_view(manifest.state()),
+            None => return,
+        };
+        let pressure = view.pressure(&self.limits());
+        // What slows writers down is fed here.
+        self.control.pressure.store((pressure * 1000.0) as u32, Ordering::Relaxed);
+    }
+
+    /// What there is to choose from. Segments that are known to be damaged are passed off as full.
+    fn choices(&self, compaction: &Compaction) -> View {
+        let now = self.writer.lock().next_sequence;
+        let mut view = View { now, ..self.garbage_view(self.manifest.lock().state()) };
         for candidate in &mut view.sealed {
             if compaction.damaged.contains(&candidate.id) {
                 candidate.dead = candidate.dead.min(candidate.bytes / 100);

@@ -20,7 +20,6 @@ mod run;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::space::Purpose;
@@ -104,13 +103,13 @@ impl Engine {
         self.seal()
     }
 
-    /// All segments that are part of the database and sealed, or all that are not.
-    fn segments(&self, sealed: bool) -> Vec<Arc<Segment>> {
+    /// All sealed segments.
+    fn sealed_segments(&self) -> Vec<Arc<Segment>> {
         let manifest = self.manifest.lock();
         let mut segments = self.table.all();
         segments.retain(|segment| {
             let live = manifest.state().segments.get(&segment.header.id);
-            live.is_some_and(|live| live.sealed.is_some() == sealed)
+            live.is_some_and(|live| live.sealed.is_some())
         });
         segments
     }
@@ -118,7 +117,7 @@ impl Engine {
     /// Sealed segments with garbage, those with the oldest records first. Where there is little
     /// room, those that need least of it.
     fn victims(&self) -> Vec<Arc<Segment>> {
-        let mut victims = self.segments(true);
+        let mut victims = self.sealed_segments();
         victims.retain(|segment| segment.dead() > 0);
         victims.sort_by_key(|segment| segment.header.base_sequence);
         if self.is_short_of_space() {
@@ -245,12 +244,6 @@ impl Engine {
         let all = self.table.all();
         let needed_from = all.iter().filter(outside).map(|s| needed_from(manifest.state(), s));
         needed_from.min().unwrap_or(u64::MAX).min(writer.next_sequence)
-    }
-
-    /// Works out how much garbage there is beyond the limit, and says so to whom it concerns.
-    fn measure_garbage(&self) {
-        let pressure = self.garbage_view().pressure(&self.limits());
-        self.control.pressure.store((pressure * 1000.0) as u32, Ordering::Relaxed);
     }
 }
 

@@ -1,12 +1,12 @@
 //! Which segments to compact next, and whether at all: a pure function of how full they are.
 //!
-//! Garbage is let grow up to a share of the log, and half a segment more, or less where there is
-//! little room. Past it, the segments
-//! that give most for the work go first: cost and benefit as in Rosenblum and Ousterhout, "The
-//! Design and Implementation of a Log-Structured File System" (1991), `(1 - u) * age / (1 + u)`,
-//! where `u` is the share that must be copied. The age counts as its square root: simulated, that
-//! copies less than the age itself where all keys are overwritten alike, 1.4 instead of 1.6 bytes
-//! per byte put, and no more where few keys are overwritten most of the time.
+//! Garbage is let grow up to a share of the log, and a quarter of a segment more, or less where
+//! there is little room. Past it, the segments that give most for the work go first: cost and
+//! benefit as in Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
+//! System" (1991), `(1 - u) * age / (1 + u)`, where `u` is the share that must be copied. The age
+//! counts as its square root: simulated, that copies less than the age itself where all keys are
+//! overwritten alike, 1.4 instead of 1.6 bytes per byte put, and no more where few keys are
+//! overwritten most of the time.
 
 /// A sealed segment, as far as the choice goes.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ pub struct Limits {
 impl Limits {
     /// The limits of a database with so much garbage allowed.
     pub fn new(garbage_percent: u64, segment_size: u64) -> Limits {
-        Limits { garbage_percent, segment_size, slack: segment_size / 2, room: segment_size }
+        Limits { garbage_percent, segment_size, slack: segment_size / 4, room: segment_size }
     }
 
     /// The same for one that is short of space, and has this room for what compaction writes.
@@ -100,11 +100,15 @@ impl View {
         full as u64 + limits.slack
     }
 
-    /// How much garbage there is beyond the limit: 0 at the limit, 1 one segment above it, which is
-    /// about where the bound on space is reached.
+    /// How near space is to its bound: 0 as long as it is half a segment away, 1 at the bound. It
+    /// is two segments above what the garbage allowed makes of the live bytes (1.5 times those, at
+    /// the default, with hints and a checkpoint); one of the two may be needed for an output.
     pub fn pressure(&self, limits: &Limits) -> f64 {
-        let above = self.bytes() as f64 - self.limit(limits, limits.garbage_percent) as f64;
-        above.max(0.0) / limits.segment_size as f64
+        let (segment, live) = (limits.segment_size as f64, self.live() as f64);
+        let with_garbage = live * 100.0 / (100 - limits.garbage_percent.min(99)) as f64;
+        let bound = with_garbage + (2.0 * segment - segment.min(live)) / 1.08;
+        let ramp = segment / 2.0;
+        (self.bytes() as f64 - (bound - ramp)).max(0.0) / ramp
     }
 
     /// Whether the tombstones of `of` may be needed because of another segment.

@@ -27,7 +27,28 @@ fn garbage_is_worth_more_where_there_is_little_room() {
     let tight = LIMITS.tight(1000);
     assert!(matches!(choose(&log, &tight, false), Choice::Rewrite(_)));
     assert_eq!(choose(&log, &LIMITS.tight(900), false), Choice::Nothing, "940 bytes must stay");
-    assert!(log.pressure(&tight) > 0.0);
+}
+
+#[test]
+fn pressure_begins_half_a_segment_below_the_bound() {
+    // 7.7 segments of live records: 10 with the garbage allowed, and one above that but for hints.
+    let log = |unsealed| View {
+        unsealed_bytes: unsealed,
+        unsealed_dead: unsealed,
+        ..view((0..10).map(|id| candidate(id, 1000, 230)).collect())
+    };
+    assert_eq!(log(400).pressure(&LIMITS), 0.0);
+    assert!((0.4..0.6).contains(&log(676).pressure(&LIMITS)));
+    assert!((0.9..1.1).contains(&log(926).pressure(&LIMITS)));
+    assert!(log(2000).pressure(&LIMITS) > 3.0);
+    // Where one key is overwritten for ever there is nothing to copy: both segments may be used.
+    let one = |unsealed| View {
+        unsealed_bytes: unsealed,
+        unsealed_dead: unsealed,
+        ..view(vec![candidate(1, 1000, 1000)])
+    };
+    assert_eq!(one(300).pressure(&LIMITS), 0.0);
+    assert!((0.9..1.1).contains(&one(850).pressure(&LIMITS)));
 }
 
 #[test]
