@@ -44,7 +44,7 @@ impl Engine {
                 Ok(false) => return,
                 Err(error) => {
                     // The latch keeps what it must; the rest is tried again at the next bell.
-                    if error.kind() != Kind::Cancelled {
+                    if !matches!(error.kind(), Kind::Cancelled | Kind::ReadOnly) {
                         add(&self.counters.compaction_failures, 1);
                     }
                     return;
@@ -81,9 +81,12 @@ impl Engine {
         let mut victims: Vec<Arc<Segment>> = group.iter().filter_map(victim).collect();
         victims.sort_by_key(|segment| segment.header.base_sequence);
         let mut run = Run::new(self, mode);
-        run.plan(victims.len() as u64, victims.iter().map(|v| record_bytes_of(v)).sum());
+        let bytes = victims.iter().map(|v| record_bytes_of(v)).sum();
+        run.plan(victims.len() as u64, bytes);
         self.compact_group(compaction, &victims, &mut run)?;
-        Ok(true)
+        // Without a gain it is enough for now, or it would go on for ever: what the choice rests on
+        // may have changed meanwhile.
+        Ok(run.written() < bytes)
     }
 
     /// The limits that the options set.
@@ -98,12 +101,16 @@ impl Engine {
 
     /// The log as the choice of victims sees it, if `state` is that of the manifest.
     fn garbage_view(&self, state: &State) -> View {
-        let mut view = View::default();
+        let mut view = View { unsealed_needed_from: u64::MAX, ..View::default() };
         for segment in self.table.all() {
             let Some(live) = state.segments.get(&segment.header.id) else { continue };
             let Some(sealed) = live.sealed else {
                 view.unsealed_bytes += record_bytes(segment.len());
                 view.unsealed_dead += segment.dead();
+                if segment.dead() > 0 {
+                    let needed_from = needed_from(state, &segment);
+                    view.unsealed_needed_from = view.unsealed_needed_from.min(needed_from);
+                }
                 continue;
             };
             let bytes = record_bytes_of(&segment);
@@ -114,6 +121,7 @@ impl Engine {
                 tombstones: segment.tombstones().min(bytes),
                 needed_from: needed_from(state, &segment),
                 end: sealed.next_sequence,
+                is_damaged: false,
             });
         }
         view
@@ -131,14 +139,12 @@ impl Engine {
         self.control.pressure.store((pressure * 1000.0) as u32, Ordering::Relaxed);
     }
 
-    /// What there is to choose from. Segments that are known to be damaged are passed off as full.
+    /// What there is to choose from.
     fn choices(&self, compaction: &Compaction) -> View {
         let now = self.writer.lock().next_sequence;
         let mut view = View { now, ..self.garbage_view(self.manifest.lock().state()) };
         for candidate in &mut view.sealed {
-            if compaction.damaged.contains(&candidate.id) {
-                candidate.dead = candidate.dead.min(candidate.bytes / 100);
-            }
+            candidate.is_damaged = compaction.damaged.contains(&candidate.id);
         }
         view
     }

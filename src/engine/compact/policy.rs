@@ -23,6 +23,8 @@ pub struct Candidate {
     pub needed_from: u64,
     /// The sequence after its youngest record.
     pub end: u64,
+    /// It cannot be read, and is no victim.
+    pub is_damaged: bool,
 }
 
 /// The log as a whole.
@@ -34,6 +36,8 @@ pub struct View {
     pub unsealed_bytes: u64,
     /// Bytes of dead ones among those.
     pub unsealed_dead: u64,
+    /// None of them holds a record that a tombstone below this sequence is needed against.
+    pub unsealed_needed_from: u64,
     /// The sequence of the next write.
     pub now: u64,
 }
@@ -113,8 +117,8 @@ impl View {
 
     /// Whether the tombstones of `of` may be needed because of another segment.
     fn holds_back(&self, of: &Candidate) -> bool {
-        of.tombstones > 0
-            && self.sealed.iter().any(|c| c.id != of.id && c.dead > 0 && c.needed_from < of.end)
+        let older = |c: &Candidate| c.id != of.id && c.dead > 0 && c.needed_from < of.end;
+        of.tombstones > 0 && (self.unsealed_needed_from < of.end || self.sealed.iter().any(older))
     }
 
     /// Bytes that compacting each sealed segment would free.
@@ -123,7 +127,8 @@ impl View {
             true => c.dead.saturating_sub(c.tombstones),
             false => c.dead,
         };
-        self.sealed.iter().map(|c| free(c).min(c.bytes)).collect()
+        let free = |c: &Candidate| if c.is_damaged { 0 } else { free(c).min(c.bytes) };
+        self.sealed.iter().map(free).collect()
     }
 }
 
@@ -131,7 +136,8 @@ impl View {
 pub fn choose(view: &View, limits: &Limits, is_running: bool) -> Choice {
     let reclaimable = view.reclaimable();
     let each = || view.sealed.iter().zip(&reclaimable);
-    let empty = each().filter(|(c, free)| **free == c.bytes).map(|(c, _)| c.id);
+    let is_empty = |c: &Candidate, free: u64| free == c.bytes && !c.is_damaged;
+    let empty = each().filter(|(c, free)| is_empty(c, **free)).map(|(c, _)| c.id);
     let empty: Vec<u64> = empty.take(REMOVED_AT_ONCE).collect();
     if !empty.is_empty() {
         return Choice::Remove(empty);
@@ -155,8 +161,11 @@ pub fn choose(view: &View, limits: &Limits, is_running: bool) -> Choice {
 /// Segments that hold tombstones of others back, those that do so longest first. Copied, they hold
 /// nothing back any more.
 fn release_tombstones(view: &View, limits: &Limits) -> Vec<u64> {
-    let held = view.sealed.iter().filter(|c| view.holds_back(c)).map(|c| c.end).max();
-    let holds = |c: &&Candidate| c.dead > 0 && held.is_some_and(|end| c.needed_from < end);
+    let held: Vec<&Candidate> = view.sealed.iter().filter(|c| view.holds_back(c)).collect();
+    let holds = |c: &&Candidate| {
+        let holds_another = held.iter().any(|held| held.id != c.id && c.needed_from < held.end);
+        c.dead > 0 && !c.is_damaged && holds_another
+    };
     let mut holders: Vec<&Candidate> = view.sealed.iter().filter(holds).collect();
     holders.sort_by_key(|c| (c.needed_from, c.id));
     let mut room = limits.room;

@@ -6,11 +6,11 @@ const LIMITS: Limits = Limits { garbage_percent: 23, segment_size: 1000, slack: 
 
 fn candidate(id: u64, bytes: u64, dead: u64) -> Candidate {
     let (needed_from, end) = (id * 1000, id * 1000 + 1000);
-    Candidate { id, bytes, dead, tombstones: 0, needed_from, end }
+    Candidate { id, bytes, dead, tombstones: 0, needed_from, end, is_damaged: false }
 }
 
 fn view(sealed: Vec<Candidate>) -> View {
-    View { sealed, unsealed_bytes: 0, unsealed_dead: 0, now: 1_000_000 }
+    View { sealed, unsealed_needed_from: u64::MAX, now: 1_000_000, ..View::default() }
 }
 
 #[test]
@@ -89,6 +89,19 @@ fn tombstones_that_an_older_segment_needs_are_no_garbage_to_be_had() {
     assert_eq!(choose(&log, &LIMITS, false), Choice::Remove(vec![2]), "nobody needs them");
     log.sealed[0].dead = 10;
     assert_eq!(choose(&log, &LIMITS, false), Choice::Nothing, "segment 0 may hold their keys");
+    log.sealed[0].dead = 0;
+    log.unsealed_needed_from = 2500;
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Nothing, "the log's end may hold their keys");
+}
+
+#[test]
+fn a_damaged_segment_is_no_victim_and_holds_tombstones_back() {
+    let mut log = view((0..3).map(|id| candidate(id, 1000, 900)).collect());
+    log.sealed[2] = Candidate { dead: 1000, tombstones: 1000, ..candidate(2, 1000, 0) };
+    log.sealed[0].is_damaged = true;
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Rewrite(vec![1]));
+    log.sealed[1].dead = 0;
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Nothing);
 }
 
 #[test]
@@ -169,7 +182,8 @@ impl Model {
         let (last, sealed) = self.segments.split_last().expect("there is always one");
         let sealed = sealed.iter().map(|(segment, _)| *segment).collect();
         let (unsealed_bytes, unsealed_dead) = (last.0.bytes, last.0.dead);
-        View { sealed, unsealed_bytes, unsealed_dead, now: self.written }
+        let (unsealed_needed_from, now) = (u64::MAX, self.written);
+        View { sealed, unsealed_bytes, unsealed_dead, unsealed_needed_from, now }
     }
 
     fn compact(&mut self) {

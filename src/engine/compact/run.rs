@@ -40,6 +40,8 @@ pub struct Run<'a> {
     progress: Progress,
     /// When the present step began.
     step_began: Instant,
+    /// Bytes written so far.
+    written: u64,
     /// Bytes until the pressure is worked out again.
     until_measured: u64,
 }
@@ -50,7 +52,7 @@ const MEASURED_EVERY: u64 = 4 << 20;
 impl<'a> Run<'a> {
     pub fn new(engine: &'a Engine, mode: Mode<'a>) -> Run<'a> {
         let (progress, step_began) = (Progress::default(), Instant::now());
-        Run { engine, mode, progress, step_began, until_measured: 0 }
+        Run { engine, mode, progress, step_began, written: 0, until_measured: 0 }
     }
 
     /// Says that so many more segments with so many bytes are to be compacted.
@@ -66,6 +68,11 @@ impl<'a> Run<'a> {
         self.show();
     }
 
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Says that so many segments are gone.
     pub fn segments_done(&mut self, segments: u64) {
         self.progress.segments_done += segments;
@@ -78,6 +85,7 @@ impl<'a> Run<'a> {
         add(&engine.counters.bytes_compaction_read, read);
         add(&engine.counters.bytes_compacted, written);
         self.progress.done_bytes += read;
+        self.written += written;
         self.show();
         self.may_go_on()?;
         self.until_measured = match self.until_measured.checked_sub(read + written) {
