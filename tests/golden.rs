@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use common::{copy_directory, segments_in, TempDir};
 use kv::db::Db;
 use kv::format::{name, FORMAT_VERSION};
-use kv::options::{Options, SyncLevel};
+use kv::options::{CompactionMode, Options, SyncLevel};
 
 type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -65,7 +65,12 @@ fn contents() -> Contents {
 }
 
 fn options() -> Options {
-    Options { segment_size: 1 << 20, sync: SyncLevel::None, ..Options::default() }
+    Options {
+        segment_size: 1 << 20,
+        sync: SyncLevel::None,
+        compaction: CompactionMode::Manual,
+        ..Options::default()
+    }
 }
 
 fn golden(version: u32) -> PathBuf {

@@ -5,7 +5,7 @@ mod common;
 
 use common::{bytes_in, TempDir};
 use kv::db::Db;
-use kv::options::{Options, SyncLevel};
+use kv::options::{CompactionMode, Options, SyncLevel};
 
 /// Bytes of a record with a key of 8 bytes and a value of 96.
 const RECORD: u64 = 16 + 8 + 96;
@@ -13,7 +13,12 @@ const RECORD: u64 = 16 + 8 + 96;
 const TOMBSTONE: u64 = 16 + 8;
 
 fn options() -> Options {
-    Options { segment_size: 1 << 20, sync: SyncLevel::None, ..Options::default() }
+    Options {
+        segment_size: 1 << 20,
+        sync: SyncLevel::None,
+        compaction: CompactionMode::Manual,
+        ..Options::default()
+    }
 }
 
 fn put(db: &Db, keys: std::ops::Range<u64>) {
