@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The files that make up the header, in its order.
-const SOURCES: [&str; 6] = ["library", "status", "buffer", "options", "db", "view"];
+const SOURCES: [&str; 9] =
+    ["library", "status", "buffer", "options", "limits", "db", "view", "compaction", "stats"];
 
 fn main() {
     let source = PathBuf::from(variable("CARGO_MANIFEST_DIR"));

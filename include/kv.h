@@ -23,8 +23,9 @@
  * 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a
  *    length past the limits, a closed handle. A bug inside comes back as KV_INTERNAL, and the
  *    database refuses writes from then on (KV_READ_ONLY) until it is opened again.
- * 7. There are no callbacks, no structs by value, no bit fields and no enums in the interface:
- *    the foreign-function layer of every language can call everything.
+ * 7. There are no structs by value, no bit fields and no enums in the interface, and no
+ *    callbacks but the one of kv_compact_with(), which is optional: the foreign-function layer
+ *    of every language can call everything. Structs that the caller makes begin with their size.
  *
  * @file
  */
@@ -150,6 +151,16 @@
 #define KV_ON_DAMAGE_READ_ONLY 1
 
 /**
+ * The database compacts by itself, in the background. The default.
+ */
+#define KV_COMPACTION_AUTO 0
+
+/**
+ * The database is compacted by kv_compact() only.
+ */
+#define KV_COMPACTION_MANUAL 1
+
+/**
  * An open database. The pointer is a number that libkv checks on every call, not an address:
  * compare it, copy it, pass it, and never look behind it.
  */
@@ -172,6 +183,151 @@ typedef struct kv_view kv_view;
  * a switch needs a default, where kv_status_class() says what to do.
  */
 typedef int32_t kv_status;
+
+/**
+ * How far kv_compact_with() is. A later libkv may add members at the end.
+ */
+typedef struct kv_progress_t {
+    /**
+     * Bytes of this struct that libkv has filled.
+     */
+    size_t size;
+    /**
+     * Bytes of the segments that are to be compacted. It can grow meanwhile.
+     */
+    uint64_t total_bytes;
+    /**
+     * Bytes of them that were read, or need not be.
+     */
+    uint64_t done_bytes;
+    /**
+     * Segments that are to be compacted. It can grow meanwhile.
+     */
+    uint64_t segments_total;
+    /**
+     * Segments of them that are gone.
+     */
+    uint64_t segments_done;
+} kv_progress_t;
+
+/**
+ * Called now and then by kv_compact_with(), on the thread that called it: after every few
+ * hundred KiB. It may use the database, with two exceptions that return KV_BUSY: to compact it,
+ * and to close it. It must return: no longjmp(), no exception of C++.
+ *
+ * *progress is readable until it returns; context is what kv_compact_with() was passed.
+ * It returns 0 to go on, anything else to end the compaction.
+ */
+typedef int32_t (*kv_progress_fn)(const struct kv_progress_t *progress, void *context);
+
+/**
+ * Figures of an open database. Set size to sizeof(kv_stats_t) before the call. A later libkv
+ * may add members at the end; it leaves alone what is beyond the size that it is passed.
+ */
+typedef struct kv_stats_t {
+    /**
+     * In: bytes of this struct. Out: bytes of it that libkv has filled.
+     */
+    size_t size;
+    /**
+     * Keys.
+     */
+    uint64_t keys;
+    /**
+     * Bytes of the keys' newest records: keys, values and what libkv adds to them.
+     */
+    uint64_t live_bytes;
+    /**
+     * Bytes of all other records: replaced and deleted values, and notes of deletions.
+     */
+    uint64_t dead_bytes;
+    /**
+     * Bytes of the files of the log, with what is allocated ahead of the writes. Hints and the
+     * checkpoint of the index, which can be removed without a loss, are not counted.
+     */
+    uint64_t disk_bytes;
+    /**
+     * Files that hold records.
+     */
+    uint64_t segments;
+    /**
+     * Bytes of memory that the index takes.
+     */
+    uint64_t index_bytes;
+    /**
+     * Record bytes that kv_put() and kv_delete() have written since kv_open().
+     */
+    uint64_t bytes_put;
+    /**
+     * Bytes that compaction has read since then.
+     */
+    uint64_t bytes_compaction_read;
+    /**
+     * Bytes that compaction has written since then.
+     */
+    uint64_t bytes_compacted;
+    /**
+     * Compactions that have come to their end since then.
+     */
+    uint64_t compactions;
+    /**
+     * Compactions in the background that have failed since then; each is tried again.
+     */
+    uint64_t compaction_failures;
+    /**
+     * Files that compaction has removed since then.
+     */
+    uint64_t segments_removed;
+    /**
+     * 1: a compaction is under way; 0: none is.
+     */
+    uint64_t compaction_running;
+    /**
+     * 1: kv_compaction_pause() was called; 0: it was not, or kv_compaction_resume() after it.
+     */
+    uint64_t compaction_paused;
+    /**
+     * Bytes of the files that the present compaction reads.
+     */
+    uint64_t compaction_total_bytes;
+    /**
+     * Bytes of them that it has read.
+     */
+    uint64_t compaction_done_bytes;
+    /**
+     * Bytes of hints and checkpoints, for opening fast, written since kv_open().
+     */
+    uint64_t bytes_hints_and_checkpoints;
+    /**
+     * How often writers were made to pause since kv_open(), because the medium or compaction
+     * was behind.
+     */
+    uint64_t writer_pauses;
+    /**
+     * Nanoseconds of these pauses, all together.
+     */
+    uint64_t writer_paused_ns;
+    /**
+     * Full files of the log that are not yet on the medium.
+     */
+    uint64_t waiting_segments;
+    /**
+     * How often the log has gone on in a new file since kv_open().
+     */
+    uint64_t rolls;
+    /**
+     * How often a writer had to make that file itself, since none was ready.
+     */
+    uint64_t rolls_unprepared;
+    /**
+     * Syncs that writes waited for and made, under KV_SYNC_ALWAYS or by kv_sync().
+     */
+    uint64_t syncs_led;
+    /**
+     * Waits that ended because another's sync had done it.
+     */
+    uint64_t syncs_shared;
+} kv_stats_t;
 
 /**
  * Done.
@@ -281,6 +437,17 @@ typedef int32_t kv_status;
 #define KV_LOCKED -30
 
 /**
+ * The call was ended before its time: by kv_compact_cancel(), by kv_close(), or by its own
+ * progress function. Nothing is lost; it can be made again.
+ */
+#define KV_CANCELLED -31
+
+/**
+ * The call cannot be made now, from inside a progress function; it can be made afterwards.
+ */
+#define KV_BUSY -32
+
+/**
  * The operating system does not permit it.
  */
 #define KV_PERMISSION_DENIED -40
@@ -312,6 +479,12 @@ typedef int32_t kv_status;
  * Read the key to learn what it is now.
  */
 #define KV_UNKNOWN_OUTCOME -45
+
+/**
+ * The index has grown to max_index_bytes: keys that are there can be overwritten and deleted,
+ * new ones cannot be added. Delete some, or open the database with a larger limit.
+ */
+#define KV_INDEX_FULL -46
 
 /**
  * Bytes on disk are not what was written. The message names the file and the offset.
@@ -415,15 +588,20 @@ void kv_options_free(struct kv_options *options) KV_NOEXCEPT;
 /**
  * Sets an option by its name from text, as a configuration file or a command line has it.
  *
- *   name                allowed values                          default
- *   segment_size        1MiB to 2GiB; bytes, KiB, MiB or GiB    64MiB
- *   sync                none, interval, always                  interval
- *   sync_interval_ms    1 to 86400000                           1000
- *   create_if_missing   true, false                             true
- *   error_if_exists     true, false                             false
- *   verify_checksums    true, false                             true
- *   read_mode           mmap, pread                             mmap
- *   on_damage           fail, read_only                         fail
+ *   name                         allowed values                          default
+ *   segment_size                 1MiB to 2GiB; bytes, KiB, MiB or GiB    64MiB
+ *   sync                         none, interval, always                  interval
+ *   sync_interval_ms             1 to 86400000                           1000
+ *   create_if_missing            true, false                             true
+ *   error_if_exists              true, false                             false
+ *   verify_checksums             true, false                             true
+ *   read_mode                    mmap, pread                             mmap
+ *   on_damage                    fail, read_only                         fail
+ *   compaction                   auto, manual                            auto
+ *   compaction_garbage_percent   5 to 90                                 23
+ *   compaction_bytes_per_second  bytes, KiB, MiB or GiB; 0: no limit     0
+ *   max_disk_bytes               4 segments or more; 0: no limit         0
+ *   max_index_bytes              1MiB or more; 0: no limit               0
  *
  * The typed functions below say what each one does.
  *
@@ -589,6 +767,107 @@ kv_status kv_options_set_on_damage(struct kv_options *options,
 KV_NOEXCEPT;
 
 /**
+ * Sets who compacts.
+ *
+ * @param options  The options. Not NULL.
+ * @param mode     KV_COMPACTION_AUTO (the default) or KV_COMPACTION_MANUAL.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_compaction(struct kv_options *options,
+                                    int32_t mode)
+KV_NOEXCEPT;
+
+/**
+ * Sets how much of the log may be garbage before the database compacts by itself. Less takes less
+ * space, and more writing: overwriting all keys at random, compaction writes about 1.4 bytes for
+ * each byte put at the default, half as much at 40 percent.
+ *
+ * @param options  The options. Not NULL.
+ * @param percent  5 to 90; 23 by default.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_OPTION: it is out of range.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_compaction_garbage_percent(struct kv_options *options,
+                                                    uint64_t percent)
+KV_NOEXCEPT;
+
+/**
+ * Sets how fast compaction goes in the background, in bytes read and written. The limit is raised
+ * when there is more garbage than is to be, and lifted when there is too much: the bound on space
+ * comes first. There is no limit by default, since compaction rests by itself as long as there
+ * is no hurry.
+ *
+ * @param options  The options. Not NULL.
+ * @param bytes    Bytes in a second; 0 (the default): no limit.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_compaction_bytes_per_second(struct kv_options *options,
+                                                     uint64_t bytes)
+KV_NOEXCEPT;
+
+/**
+ * Sets how much disk the database may take, all files together. kv_put() returns KV_NO_SPACE
+ * before that is exceeded. One and a half segments of it are kept for kv_delete() and compaction,
+ * so that room can always be won back; near the limit, compaction takes also what garbage it
+ * leaves else.
+ *
+ * @param options  The options. Not NULL.
+ * @param bytes    Bytes, at least four segments; 0 (the default): what the disk has.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_OPTION: it is less than 4 MiB. What four segments are is known at kv_open(),
+ *     which returns this too.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_max_disk_bytes(struct kv_options *options,
+                                        uint64_t bytes)
+KV_NOEXCEPT;
+
+/**
+ * Sets how much memory the index may take: about 11 bytes for each key. Past it, kv_put() of a key
+ * that is not there returns KV_INDEX_FULL when the index would have to grow for it. Other keys
+ * are overwritten, read and deleted as ever, and deleting makes room. kv_open() loads a database
+ * whatever it takes.
+ *
+ * @param options  The options. Not NULL.
+ * @param bytes    Bytes, at least 1 MiB; 0 (the default): no limit.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_OPTION: it is out of range.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_max_index_bytes(struct kv_options *options,
+                                         uint64_t bytes)
+KV_NOEXCEPT;
+
+/**
  * Opens the database in a directory, or makes one there.
  *
  * @param path     The directory, in the bytes of the file system, NUL-terminated. Not NULL.
@@ -622,14 +901,16 @@ kv_status kv_open(const char *path,
 KV_NOEXCEPT;
 
 /**
- * Closes a database. It waits for the calls that other threads have in it, and frees what it
- * holds, except the views that were not released.
+ * Closes a database. It ends compactions, waits for the calls that other threads have in it, and
+ * frees what it holds, except the views that were not released.
  *
  * @param db  The database, or NULL, which does nothing and is KV_OK.
- * @return  Whatever it returns, the database is closed, or was no open database to begin with.
+ * @return  Whatever it returns but KV_BUSY, the database is closed, or was no open database to
+ *   begin with.
  *   - KV_OK: closed.
  *   - KV_CLOSED: it was closed before, or another thread is closing it.
  *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_BUSY: this is called from a progress function of db, and it stays open.
  *   - KV_FORKED: it is the parent's, where it stays open.
  *   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_TOO_MANY_OPEN, KV_OUT_OF_MEMORY: it could not be
  *     closed tidily. Writes are as safe as after the death of the process.
@@ -658,6 +939,7 @@ KV_MUST_USE kv_status kv_close(struct kv_db *db) KV_NOEXCEPT;
  *   - KV_INVALID_ARGUMENT: db is no handle.
  *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
  *   - KV_NO_SPACE: nothing was written; it works again when there is room.
+ *   - KV_INDEX_FULL: the key is new, and the index may not grow; nothing was written.
  *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
  *     has more.
  *   - KV_PERMISSION_DENIED: nothing was written; it works again when it is permitted.
@@ -829,28 +1111,6 @@ KV_MUST_USE kv_status kv_delete(struct kv_db *db, const void *key, size_t key_le
 KV_MUST_USE kv_status kv_sync(struct kv_db *db) KV_NOEXCEPT;
 
 /**
- * Rewrites the database until it holds no value that was replaced or deleted, and waits for it.
- * Nothing else gives their space back. It needs room for about one segment more meanwhile.
- *
- * @param db  The database.
- * @return
- *   - KV_OK: what was garbage when this was called is gone.
- *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle.
- *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
- *   - KV_READ_ONLY: the database refuses writes; the message says since when.
- *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing is lost; try again when the
- *     system has room.
- *   - KV_PERMISSION_DENIED: nothing is lost; try again when it is permitted.
- *   - KV_IO: nothing is lost; the message says what failed, and the database refuses writes now.
- *   - KV_CORRUPT: a record is damaged; it is left where it is, and the message says where.
- *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
- *
- * Threads: any number at once; others read and write meanwhile. kv_close() waits for it.
- * Durability: no acknowledged write is lost, whenever the process or the power fails.
- */
-KV_MUST_USE kv_status kv_compact(struct kv_db *db) KV_NOEXCEPT;
-
-/**
  * Removes the database in a directory with all that it holds. Files that are not the
  * database's are left, and then the directory too.
  *
@@ -922,6 +1182,129 @@ KV_NOEXCEPT;
  * Threads: any, one at a time. In a child of fork() it does nothing: the view is its parent's.
  */
 void kv_view_release(struct kv_view *view) KV_NOEXCEPT;
+
+/**
+ * Rewrites the database until it holds no value that was replaced or deleted, and waits for it.
+ * The database does this by itself, when there is too much garbage and not to the last byte,
+ * unless the option "compaction" is "manual". It needs room for about one segment more meanwhile.
+ *
+ * @param db  The database.
+ * @return
+ *   - KV_OK: what was garbage when this was called is gone.
+ *   - KV_CANCELLED: kv_compact_cancel() or kv_close() ended it. What was done stays done.
+ *   - KV_BUSY: this is called from a progress function of db.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing is lost; try again when the
+ *     system has room.
+ *   - KV_PERMISSION_DENIED: nothing is lost; try again when it is permitted.
+ *   - KV_IO: nothing is lost; the message says what failed, and the database refuses writes now.
+ *   - KV_CORRUPT: a record is damaged; it is left where it is, and the message says where.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once; others read and write meanwhile. kv_close() ends it.
+ * Durability: no acknowledged write is lost, whenever the process or the power fails.
+ */
+KV_MUST_USE kv_status kv_compact(struct kv_db *db) KV_NOEXCEPT;
+
+/**
+ * Does what kv_compact() does, and tells a function now and then how far it is.
+ *
+ * @param db        The database.
+ * @param progress  The function, or NULL for none.
+ * @param context   Passed to the function.
+ * @return
+ *   - KV_OK: what was garbage when this was called is gone.
+ *   - KV_CANCELLED: the function, kv_compact_cancel() or kv_close() ended it. What was done
+ *     stays done.
+ *   - KV_BUSY: this is called from a progress function of db.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing is lost; try again when the
+ *     system has room.
+ *   - KV_PERMISSION_DENIED: nothing is lost; try again when it is permitted.
+ *   - KV_IO: nothing is lost; the message says what failed, and the database refuses writes now.
+ *   - KV_CORRUPT: a record is damaged; it is left where it is, and the message says where.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the context stays the caller's.
+ * Threads: any number at once; others read and write meanwhile. kv_close() ends it.
+ * Durability: no acknowledged write is lost, whenever the process or the power fails.
+ */
+KV_MUST_USE
+kv_status kv_compact_with(struct kv_db *db,
+                          kv_progress_fn progress,
+                          void *context)
+KV_NOEXCEPT;
+
+/**
+ * Ends every kv_compact() and kv_compact_with() that is under way: they return KV_CANCELLED soon.
+ * Those that are called later, and compaction in the background, go on.
+ *
+ * @param db  The database.
+ * @return
+ *   - KV_OK: they were told, or there were none.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once.
+ * Durability: nothing is lost. What was compacted stays compacted.
+ */
+KV_MUST_USE kv_status kv_compact_cancel(struct kv_db *db) KV_NOEXCEPT;
+
+/**
+ * Keeps the database from compacting by itself until kv_compaction_resume(), or until it is
+ * closed. A compaction that it is in the middle of is given up. Pausing twice is as pausing
+ * once. Garbage grows meanwhile, and kv_compact() works as ever.
+ *
+ * @param db  The database.
+ * @return
+ *   - KV_OK: it does not compact by itself any more.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once.
+ * Durability: nothing is lost.
+ */
+KV_MUST_USE kv_status kv_compaction_pause(struct kv_db *db) KV_NOEXCEPT;
+
+/**
+ * Lets the database compact by itself again, however often it was paused.
+ *
+ * @param db  The database.
+ * @return
+ *   - KV_OK: it compacts when there is too much garbage.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once.
+ * Durability: nothing is lost.
+ */
+KV_MUST_USE kv_status kv_compaction_resume(struct kv_db *db) KV_NOEXCEPT;
+
+/**
+ * Tells figures of this moment. While others write, they are of slightly different moments.
+ *
+ * @param db     The database.
+ * @param stats  In and out: its size is set by the caller, all else here. Not NULL.
+ * @return
+ *   - KV_OK: the first stats->size bytes are filled. If the library is older than the header,
+ *     that is less than it was.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle, or the size is less than that of its own member.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the struct stays the caller's.
+ * Threads: any number at once, each with a struct of its own.
+ * Durability: the figures are of what is written, on the medium or not.
+ */
+KV_MUST_USE kv_status kv_stats(struct kv_db *db, struct kv_stats_t *stats) KV_NOEXCEPT;
 
 #ifdef __cplusplus
 }  // extern "C"

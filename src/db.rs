@@ -1,10 +1,13 @@
 //! The safe Rust API: one database, open.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crate::engine::compact::Progress;
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
+pub use crate::engine::stats::Stats;
 use crate::engine::{destroy, recover, Engine};
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
@@ -86,6 +89,37 @@ impl Db {
     /// Rewrites segments until no garbage is left.
     pub fn compact(&self) -> Result<()> {
         self.engine.compact()
+    }
+
+    /// The same; `tell` is told now and then how far it is, and can end it. It may use the database
+    /// but for compacting and closing it.
+    pub fn compact_with(&self, mut tell: impl FnMut(&Progress) -> ControlFlow<()>) -> Result<()> {
+        self.engine.compact_with(&mut tell)
+    }
+
+    /// Ends the compactions that callers have begun.
+    pub fn cancel_compaction(&self) {
+        self.engine.control().cancel();
+    }
+
+    /// Keeps the database from compacting by itself. Returns when it does not any more.
+    pub fn pause_compaction(&self) {
+        self.engine.control().pause();
+    }
+
+    /// Lets the database compact by itself again.
+    pub fn resume_compaction(&self) {
+        self.engine.resume_compaction();
+    }
+
+    /// Ends all compactions for good, since the database is about to be closed.
+    pub fn interrupt(&self) {
+        self.engine.control().stop();
+    }
+
+    /// Figures of this moment.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
     }
 
     /// Refuses all writes from now on, for this reason.

@@ -54,6 +54,12 @@ pub enum Kind {
     ReadOnly,
     /// The write may or may not have happened, and may or may not be found again after a crash.
     UnknownOutcome,
+    /// The call was ended by another one, or by its own progress function.
+    Cancelled,
+    /// The call cannot be made in the middle of another one on the same thread.
+    Busy,
+    /// The index has reached the memory that the options allow: no new keys.
+    IndexFull,
     /// Bytes on disk are not what was written.
     Corrupt,
     /// A bug in libkv.

@@ -8,7 +8,7 @@ use crate::format::manifest::{
     decode_frame, decode_header, encode_frame, encode_header, frame_len, BadHeader, Edit, Frame,
     SealedSegment, Tail, HEADER_LEN,
 };
-use crate::format::segment::SegmentHeader;
+use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{name, Identity, FORMAT_VERSION, MAX_NUMBER};
 use crate::storage::{File, Storage};
 
@@ -79,6 +79,25 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// The sequence after the youngest record of a segment, if it is sealed.
+    pub fn end_of(&self, id: u64) -> Option<u64> {
+        let sealed = self.segments.get(&id).and_then(|segment| segment.sealed);
+        sealed.map(|sealed| sealed.next_sequence)
+    }
+
+    /// The lowest sequence in a segment, or a lower bound of it.
+    pub fn first_of(&self, id: u64) -> Option<u64> {
+        let segment = self.segments.get(&id)?;
+        let base = segment.header.base_sequence;
+        // The sequences of a log have no gaps; its base may be lower than its first.
+        Some(match (segment.header.kind, segment.sealed) {
+            (SegmentKind::Log, Some(sealed)) => {
+                base.max(sealed.next_sequence.saturating_sub(sealed.records))
+            }
+            _ => base,
+        })
     }
 
     /// Edits that lead from nothing to this state.
@@ -185,6 +204,11 @@ impl Manifest {
     /// Who the database is.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Bytes of the file.
+    pub fn file_len(&self) -> u64 {
+        self.end
     }
 
     /// What the edits so far add up to.

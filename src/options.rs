@@ -23,6 +23,15 @@ pub enum ReadMode {
     Pread,
 }
 
+/// Who compacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompactionMode {
+    /// The database itself, in the background.
+    Auto,
+    /// Only those who call for it.
+    Manual,
+}
+
 /// What `open` does with a database that is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDamage {
@@ -51,6 +60,16 @@ pub struct Options {
     pub read_mode: ReadMode,
     /// What to do with a damaged database.
     pub on_damage: OnDamage,
+    /// Who compacts.
+    pub compaction: CompactionMode,
+    /// The share of the log that may be garbage before compaction begins by itself, in percent.
+    pub compaction_garbage_percent: u64,
+    /// Bytes that compaction may read and write in a second while there is room; 0 is no limit.
+    pub compaction_bytes_per_second: u64,
+    /// Bytes that all files may take together; 0 is what the disk has.
+    pub max_disk_bytes: u64,
+    /// Bytes of memory that the index may take; 0 is no limit.
+    pub max_index_bytes: u64,
 }
 
 const KIB: u64 = 1 << 10;
@@ -77,6 +96,11 @@ impl Default for Options {
             verify_checksums: true,
             read_mode: ReadMode::Mmap,
             on_damage: OnDamage::Fail,
+            compaction: CompactionMode::Auto,
+            compaction_garbage_percent: 23,
+            compaction_bytes_per_second: 0,
+            max_disk_bytes: 0,
+            max_index_bytes: 0,
         }
     }
 }
@@ -110,6 +134,44 @@ impl Options {
         Ok(())
     }
 
+    /// Sets the share of garbage in percent.
+    pub fn set_compaction_garbage_percent(&mut self, percent: u64) -> Result<()> {
+        if !(5..=90).contains(&percent) {
+            let name = "compaction_garbage_percent";
+            return Err(invalid(name, &percent.to_string(), GARBAGE_PERCENT));
+        }
+        self.compaction_garbage_percent = percent;
+        Ok(())
+    }
+
+    /// Sets the most that all files may take together; 0 is no limit.
+    pub fn set_max_disk_bytes(&mut self, bytes: u64) -> Result<()> {
+        if bytes != 0 && bytes < LEAST_SEGMENTS * MIN_SEGMENT_SIZE {
+            return Err(invalid("max_disk_bytes", &bytes.to_string(), DISK_BYTES));
+        }
+        self.max_disk_bytes = bytes;
+        Ok(())
+    }
+
+    /// Sets the most memory that the index may take; 0 is no limit.
+    pub fn set_max_index_bytes(&mut self, bytes: u64) -> Result<()> {
+        if bytes != 0 && bytes < MIB {
+            return Err(invalid("max_index_bytes", &bytes.to_string(), INDEX_BYTES));
+        }
+        self.max_index_bytes = bytes;
+        Ok(())
+    }
+
+    /// An error if options contradict each other.
+    pub fn check(&self) -> Result<()> {
+        if self.max_disk_bytes != 0 && self.max_disk_bytes / LEAST_SEGMENTS < self.segment_size {
+            let segment = self.segment_size;
+            let allowed = format!("0, or four segments of {segment} bytes and more");
+            return Err(invalid("max_disk_bytes", &self.max_disk_bytes.to_string(), &allowed));
+        }
+        Ok(())
+    }
+
     /// Sets the option called `name` from text, as a configuration file or a command line has it.
     pub fn set_text(&mut self, name: &str, value: &str) -> Result<()> {
         match name {
@@ -126,6 +188,22 @@ impl Options {
             "error_if_exists" => parse_bool(name, value).map(|v| self.error_if_exists = v),
             "verify_checksums" => parse_bool(name, value).map(|v| self.verify_checksums = v),
             "read_mode" => parse_choice(name, value, &READ_MODES).map(|v| self.read_mode = v),
+            "compaction" => parse_choice(name, value, &COMPACTION).map(|v| self.compaction = v),
+            "compaction_garbage_percent" => {
+                let percent = value.parse().map_err(|_| invalid(name, value, GARBAGE_PERCENT))?;
+                self.set_compaction_garbage_percent(percent)
+            }
+            "compaction_bytes_per_second" => {
+                parse_bytes(name, value).map(|v| self.compaction_bytes_per_second = v)
+            }
+            "max_disk_bytes" => {
+                let set = self.set_max_disk_bytes(parse_bytes(name, value)?);
+                set.map_err(|_| invalid(name, value, DISK_BYTES))
+            }
+            "max_index_bytes" => {
+                let set = self.set_max_index_bytes(parse_bytes(name, value)?);
+                set.map_err(|_| invalid(name, value, INDEX_BYTES))
+            }
             "on_damage" => parse_choice(name, value, &ON_DAMAGE).map(|v| self.on_damage = v),
             _ => Err(Error::new(
                 Kind::UnknownOption,
@@ -137,13 +215,26 @@ impl Options {
 
 /// Every option's name, for the message about an unknown one.
 const NAMES: &str = "segment_size, sync, sync_interval_ms, create_if_missing, error_if_exists, \
-                     verify_checksums, read_mode, on_damage";
+                     verify_checksums, read_mode, on_damage, compaction, \
+                     compaction_garbage_percent, compaction_bytes_per_second, max_disk_bytes, \
+                     max_index_bytes";
 
 /// The texts of [`SyncLevel`].
 const SYNC_LEVELS: [(&str, SyncLevel); 3] =
     [("none", SyncLevel::None), ("interval", SyncLevel::Interval), ("always", SyncLevel::Always)];
 /// The texts of [`ReadMode`].
 const READ_MODES: [(&str, ReadMode); 2] = [("mmap", ReadMode::Mmap), ("pread", ReadMode::Pread)];
+/// The least `max_disk_bytes`, in segments.
+const LEAST_SEGMENTS: u64 = 4;
+/// The range of `max_disk_bytes`, for messages.
+const DISK_BYTES: &str = "0, or 4MiB and four segments at least";
+/// The range of `max_index_bytes`, for messages.
+const INDEX_BYTES: &str = "0, or 1MiB at least";
+/// The range of `compaction_garbage_percent`, for messages.
+const GARBAGE_PERCENT: &str = "5 to 90";
+/// The texts of [`CompactionMode`].
+const COMPACTION: [(&str, CompactionMode); 2] =
+    [("auto", CompactionMode::Auto), ("manual", CompactionMode::Manual)];
 /// The texts of [`OnDamage`].
 const ON_DAMAGE: [(&str, OnDamage); 2] =
     [("fail", OnDamage::Fail), ("read_only", OnDamage::ReadOnly)];
@@ -226,6 +317,11 @@ mod tests {
             ("verify_checksums", "off"),
             ("read_mode", "pread"),
             ("on_damage", "read_only"),
+            ("compaction", "manual"),
+            ("compaction_garbage_percent", "40"),
+            ("compaction_bytes_per_second", "8MiB"),
+            ("max_disk_bytes", "1GiB"),
+            ("max_index_bytes", "32MiB"),
         ] {
             options.set_text(name, value).unwrap();
             assert!(NAMES.contains(name), "{name} is not in the list shown to users");
@@ -237,6 +333,10 @@ mod tests {
         assert!(!options.verify_checksums);
         assert_eq!(options.read_mode, ReadMode::Pread);
         assert_eq!(options.on_damage, OnDamage::ReadOnly);
+        assert_eq!(options.compaction, CompactionMode::Manual);
+        assert_eq!(options.compaction_garbage_percent, 40);
+        assert_eq!(options.compaction_bytes_per_second, 8 * MIB);
+        assert_eq!((options.max_disk_bytes, options.max_index_bytes), (GIB, 32 * MIB));
     }
 
     #[test]
@@ -251,5 +351,20 @@ mod tests {
         let error = options.set_text("sync", "sometimes").unwrap_err();
         assert!(error.to_string().contains("none, interval, always"), "{error}");
         assert!(options.set_sync_interval_ms(0).is_err());
+        for percent in [0, 4, 91, 101, u64::MAX] {
+            assert!(options.set_compaction_garbage_percent(percent).is_err(), "{percent}");
+        }
+        assert!(options.set_max_index_bytes(MIB - 1).is_err());
+        assert!(options.set_max_disk_bytes(4 * MIB - 1).is_err());
+    }
+
+    #[test]
+    fn four_segments_must_fit_into_the_disk_that_is_allowed() {
+        let mut options = Options::default();
+        assert!(options.check().is_ok());
+        options.set_max_disk_bytes(256 * MIB - 1).unwrap();
+        assert_eq!(options.check().unwrap_err().kind(), Kind::InvalidOption);
+        options.set_max_disk_bytes(256 * MIB).unwrap();
+        assert!(options.check().is_ok());
     }
 }

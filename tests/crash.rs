@@ -83,15 +83,25 @@ impl Epoch {
         if !matches!(step, Step::Reopen) {
             return step.perform(store.engine()).map(|()| store);
         }
+        let counted = |store: &Store| {
+            let stats = store.engine().stats();
+            (stats.keys, stats.live_bytes, stats.dead_bytes)
+        };
+        let before = counted(&store);
         store.close()?;
         self.progress.synced.store(at + 1, Ordering::SeqCst);
-        Store::open(disk, &self.oracle.options, self.with_thread)
+        let store = Store::open(disk, &self.oracle.options, self.with_thread)?;
+        if !self.with_thread && counted(&store) != before {
+            let (seen, name) = (counted(&store), &self.name);
+            self.oracle.fail(format!("{name}, step {at}: bytes were {before:?}, are {seen:?}"));
+        }
+        Ok(store)
     }
 
     /// Runs all steps that are left; answers the database, open.
     fn run(self: &Arc<Self>, disk: &SimDisk, mut store: Store, random: &mut Random) -> Store {
         while let Some((at, step)) = self.next_step() {
-            let is_long = matches!(step, Step::Compact | Step::Checkpoint);
+            let is_long = step.compacts() || matches!(step, Step::Checkpoint);
             if let (true, Store::Alone(engine)) = (is_long, &store) {
                 self.write_beside(disk, engine, random);
             }
@@ -161,6 +171,7 @@ fn run_history(seed: u64) -> u64 {
     let options = Options {
         segment_size: shape.segment_size,
         sync: if random.below(5) == 0 { SyncLevel::Always } else { SyncLevel::None },
+        compaction_garbage_percent: 5 + random.below(40),
         read_mode: if random.below(3) == 0 { ReadMode::Pread } else { ReadMode::Mmap },
         ..Options::default()
     };

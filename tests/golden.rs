@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use common::{copy_directory, segments_in, TempDir};
 use kv::db::Db;
 use kv::format::{name, FORMAT_VERSION};
-use kv::options::{Options, SyncLevel};
+use kv::options::{CompactionMode, Options, SyncLevel};
 
 /// The databases of each version.
 const NAMES: [&str; 3] = ["closed", "killed", "checkpointed"];
@@ -69,7 +69,12 @@ fn contents() -> Contents {
 }
 
 fn options() -> Options {
-    Options { segment_size: 1 << 20, sync: SyncLevel::None, ..Options::default() }
+    Options {
+        segment_size: 1 << 20,
+        sync: SyncLevel::None,
+        compaction: CompactionMode::Manual,
+        ..Options::default()
+    }
 }
 
 fn golden(version: u32) -> PathBuf {

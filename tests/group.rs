@@ -17,7 +17,7 @@ use kv::error::{Error, Kind, Result};
 use kv::options::{Options, SyncLevel, MIN_SEGMENT_SIZE};
 use kv::storage::map::{AppendMap, Map};
 use kv::storage::posix::PosixStorage;
-use kv::storage::{File, Lock, Storage};
+use kv::storage::{File, FreeBytes, Lock, Storage};
 
 const THREADS: usize = 12;
 const PUTS: u64 = 200;
@@ -84,6 +84,9 @@ impl Storage for Watched {
     }
     fn sync_directory(&self) -> Result<()> {
         self.storage.sync_directory()
+    }
+    fn free_bytes(&self) -> Result<FreeBytes> {
+        self.storage.free_bytes()
     }
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
         self.storage.lock(name)
@@ -205,7 +208,7 @@ fn threads_share_syncs_and_are_told_the_truth() {
     assert!(results.iter().all(|result| *result == (PUTS, None)), "{results:?}");
     let (puts, syncs) = (PUTS * THREADS as u64, medium.syncs.load(Ordering::SeqCst));
     assert!(syncs * 3 < puts, "{syncs} syncs for {puts} puts");
-    let stalls = db.engine().stalls();
+    let stalls = db.engine().stats();
     let (led, followed) = (stalls.syncs_led, stalls.syncs_followed);
     assert!(led <= syncs && led + followed <= puts, "{led} led, {followed} followed");
     db.close().expect("close");
@@ -257,7 +260,7 @@ fn writers_do_not_outrun_a_slow_medium() {
         for number in 0..10_000_u64 {
             db.put(&[thread.to_le_bytes(), number.to_le_bytes()].concat(), &[7; 1000])
                 .expect("put");
-            most = most.max(db.engine().stalls().waiting_segments);
+            most = most.max(db.engine().stats().waiting_segments);
         }
         most
     };
@@ -265,7 +268,7 @@ fn writers_do_not_outrun_a_slow_medium() {
         let threads = [0, 1].map(|thread| scope.spawn(move || write(thread)));
         threads.map(|thread| thread.join().expect("a thread that writes")).into_iter().max()
     });
-    let stalls = db.engine().stalls();
+    let stalls = db.engine().stats();
     assert!(stalls.rolls >= 20 && stalls.pauses > 20, "{stalls:?}");
     assert!(most <= Some(6), "{most:?} full segments wait: {stalls:?}");
 }
@@ -293,13 +296,13 @@ fn a_sync_that_does_not_end_holds_up_no_put() {
         }
         // Into the next segment, which takes no sync of this thread.
         put(700, 1300);
-        let stalls = db.engine().stalls();
+        let stalls = db.engine().stats();
         assert_eq!((stalls.rolls, stalls.rolls_without_spare), (2, 1), "{stalls:?}");
         assert!(!sync.is_finished());
         medium.is_held.store(false, Ordering::SeqCst);
         sync.join().expect("a thread that syncs").expect("sync");
     });
-    assert_eq!(db.engine().stalls().waiting_segments, 1);
+    assert_eq!(db.engine().stats().waiting_segments, 1);
     db.sync().expect("sync");
-    assert_eq!(db.engine().stalls().waiting_segments, 0);
+    assert_eq!(db.engine().stats().waiting_segments, 0);
 }

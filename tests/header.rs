@@ -64,6 +64,9 @@ fn every_function_says_what_it_takes_what_it_returns_and_which_threads_may_call(
     let functions = functions(&text());
     assert!(functions.len() > 20, "only {} functions were found", functions.len());
     for (comment, code) in functions {
+        if code.starts_with("typedef") {
+            continue;
+        }
         assert!(comment.contains("\n * Threads: "), "threads: {code}");
         assert_eq!(comment.contains("@return"), !code.starts_with("void "), "@return: {code}");
         if code.contains("kv_status kv_") {

@@ -10,7 +10,7 @@ use std::path::Path;
 use common::{segments_in, TempDir};
 use kv::db::Db;
 use kv::error::Kind;
-use kv::options::{Options, ReadMode, SyncLevel};
+use kv::options::{CompactionMode, Options, ReadMode, SyncLevel};
 
 /// Changes a byte in the middle of the value that consists of `byte`.
 fn damage(path: &Path, byte: u8) {
@@ -29,8 +29,13 @@ fn damage(path: &Path, byte: u8) {
 fn run(read_mode: ReadMode) {
     let directory = TempDir::new("live-damage");
     let path = directory.join("db");
-    let options =
-        Options { segment_size: 1 << 20, sync: SyncLevel::None, read_mode, ..Options::default() };
+    let options = Options {
+        segment_size: 1 << 20,
+        sync: SyncLevel::None,
+        compaction: CompactionMode::Manual,
+        read_mode,
+        ..Options::default()
+    };
     let db = Db::open(&path, &options).expect("a new database opens");
     for number in 0..10_u8 {
         db.put(&[number], &vec![number; 300_000]).expect("put");
@@ -65,7 +70,12 @@ fn run(read_mode: ReadMode) {
 fn damage_behind_a_hint_is_told_to_who_reads_it() {
     let directory = TempDir::new("live-damage");
     let path = directory.join("db");
-    let options = Options { segment_size: 1 << 20, sync: SyncLevel::None, ..Options::default() };
+    let options = Options {
+        segment_size: 1 << 20,
+        sync: SyncLevel::None,
+        compaction: CompactionMode::Manual,
+        ..Options::default()
+    };
     let db = Db::open(&path, &options).expect("a new database opens");
     for number in 0..10_u8 {
         db.put(&[number], &vec![number; 300_000]).expect("put");

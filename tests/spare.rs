@@ -118,7 +118,7 @@ fn a_segment_that_was_cut_does_not_grow_again() {
     let file = create_file(&*storage, &header, &[0; 16]).expect("a file");
     let begun = ActiveSegment::begin(&*storage, &table, Arc::clone(&file), header, 1 << 20);
     let mut active = begun.expect("a segment");
-    let late = active.next_step().expect("a new segment has blocks to come");
+    let late = active.next_step(u64::MAX).expect("a new segment has blocks to come");
     // It is full and cut while another thread is about to allocate.
     let mut full = active.seal(1);
     full.settle(&Opener::new(storage, ReadMode::Mmap, 4)).expect("it is cut");

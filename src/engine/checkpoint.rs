@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::stats::add;
 use super::Engine;
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
@@ -127,6 +128,7 @@ impl Engine {
             return Err(Error::new(Kind::Internal, "too many segments came meanwhile"));
         }
         writing.file.write_at(&header, 0)?;
+        add(&self.counters.bytes_checkpoints, writing.at);
         writing.file.sync()?;
         // It must never know more than the log: that may be lost in a power cut.
         self.sync_to(checkpoint.sequence_end)?;
@@ -169,6 +171,7 @@ impl Engine {
             first_page: place.first_page,
             pages: place.pages,
             dead: place.dead,
+            tombstones: place.tombstones,
         });
         let checkpoint = Checkpoint {
             sequence_end: writer.next_sequence,

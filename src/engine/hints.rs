@@ -1,6 +1,7 @@
 //! Hints: beside a sealed segment, what the next open needs to know of it. They are written in the
 //! background, and whatever goes wrong with one costs the next open time and nothing else.
 
+use super::stats::add;
 use super::Engine;
 use crate::error::Result;
 use crate::format::hint::Digest;
@@ -19,10 +20,17 @@ impl Engine {
     pub(super) fn write_next_hint(&self) -> bool {
         let _writer = self.hint_writer.lock();
         let Some(id) = self.hints_due.lock().pop_front() else { return false };
-        if let Some(live) = self.sealed_segment(id) {
+        if let Some(live) = self.sealed_segment(id).filter(|_| self.is_worth_a_hint(id)) {
             self.write_hint(&live);
         }
         true
+    }
+
+    /// Whether a segment will stay long enough: one that is nearly dead is soon compacted.
+    fn is_worth_a_hint(&self, id: u64) -> bool {
+        let all = self.table.all();
+        let segment = all.iter().find(|segment| segment.header.id == id);
+        segment.is_some_and(|segment| segment.dead() < segment.len() / 4 * 3)
     }
 
     /// Says that these segments, which are sealed, have no hints yet.
@@ -45,6 +53,7 @@ impl Engine {
         // One that did not verify may be there.
         let _ = self.storage.remove(&name);
         let written = self.storage.create(&name).and_then(|file| file.write_at(&bytes, 0));
+        add(&self.counters.bytes_hints, bytes.len() as u64);
         // Compaction removes the hint after it has removed the segment from the manifest: either it
         // finds this one, or this finds the segment gone.
         if written.is_err() || self.sealed_segment(live.header.id).is_none() {

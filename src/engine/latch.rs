@@ -62,8 +62,10 @@ impl Latch {
 
 /// Whether a failure with this answer changed nothing on disk that matters.
 fn is_harmless(kind: Kind) -> bool {
-    use Kind::{Corrupt, NoSpace, OutOfMemory, PermissionDenied, ReadOnly, TooManyOpen};
+    use Kind::{Busy, Cancelled, Corrupt, IndexFull, NoSpace, OutOfMemory, PermissionDenied};
+    use Kind::{ReadOnly, TooManyOpen};
     matches!(kind, NoSpace | TooManyOpen | OutOfMemory | PermissionDenied | ReadOnly | Corrupt)
+        || matches!(kind, Busy | Cancelled | IndexFull)
 }
 
 /// Whether a failure is reported as what it is.

@@ -1,5 +1,5 @@
 //! The background threads: one seals full segments and syncs the log at the interval asked for, one
-//! allocates blocks ahead of the writer.
+//! allocates blocks ahead of the writer, one compacts.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::space::Purpose;
 use super::Engine;
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
 use crate::index::PIECES;
 use crate::options::SyncLevel;
-use crate::segment::active::{ActiveSegment, Step};
+use crate::segment::active::ActiveSegment;
+use crate::segment::blocks::Step;
 use crate::storage::process;
 
 /// What a background thread waits for.
@@ -81,6 +83,7 @@ impl Maintenance {
         let mut started = Maintenance { engine, threads: Vec::new() };
         started.spawn("libkv-sync", Engine::seal_and_sync)?;
         started.spawn("libkv-ahead", Engine::work_ahead)?;
+        started.spawn("libkv-compact", Engine::compact_when_rung)?;
         started.engine.pacer.switch(true);
         Ok(started)
     }
@@ -103,6 +106,8 @@ impl Drop for Maintenance {
         self.engine.pacer.switch(false);
         self.engine.sync_bell.stop();
         self.engine.ahead_bell.stop();
+        self.engine.control().stop();
+        self.engine.compact_bell.stop();
         for thread in self.threads.drain(..) {
             // A panic inside was kept by the latch.
             let _ = thread.join();
@@ -115,8 +120,6 @@ impl Engine {
         let interval = (self.options.sync == SyncLevel::Interval)
             .then(|| Duration::from_millis(self.options.sync_interval_ms));
         let mut next_sync = interval.map(|interval| Instant::now() + interval);
-        let mut loaded = 0;
-        self.sync_bell.ring();
         while self.sync_bell.wait(next_sync) {
             if self.seal_in_background() {
                 self.sync_bell.ring();
@@ -127,16 +130,6 @@ impl Engine {
                     let _ = self.sync();
                     next_sync = Some(Instant::now() + interval);
                 }
-            }
-            if loaded < PIECES {
-                loaded += self.load_pieces(loaded);
-                self.sync_bell.ring();
-            }
-            // One at a time, so that syncs get their turn.
-            if self.write_next_hint() {
-                self.sync_bell.ring();
-            } else {
-                self.checkpoint_if_due();
             }
         }
     }
@@ -151,12 +144,35 @@ impl Engine {
         to - from
     }
 
+    /// Does what has no hurry, whenever the log has grown or segments were sealed: pieces of the
+    /// index, compaction, hints, checkpoints.
+    fn compact_when_rung(&self) {
+        let mut loaded = 0;
+        self.compact_bell.ring();
+        while self.compact_bell.wait(None) {
+            self.compact_in_background();
+            if loaded < PIECES {
+                loaded += self.load_pieces(loaded);
+                self.compact_bell.ring();
+            }
+            // One at a time, so that compaction gets its turn.
+            if self.write_next_hint() {
+                self.compact_bell.ring();
+            } else {
+                self.checkpoint_if_due();
+            }
+        }
+    }
+
     /// Keeps blocks allocated ahead of the writer, and pages ready if it is fast.
     fn work_ahead(&self) {
         let mut last_step = Instant::now();
         while self.ahead_bell.wait(None) {
             let is_fast = last_step.elapsed() < FAST_STEP;
             last_step = Instant::now();
+            // Here too, since compaction may be waiting for the disk.
+            self.measure_garbage();
+            self.compact_bell.ring();
             while let Some(step) = self.allocate_ahead() {
                 if is_fast {
                     step.populate();
@@ -171,7 +187,8 @@ impl Engine {
 
     /// One step. A failure is left to the writer, who meets it when it matters.
     fn allocate_ahead(&self) -> Option<Step> {
-        let step = self.writer.lock().active.as_mut()?.next_step()?;
+        let allowed = self.may_allocate(1, Purpose::Put).ok()?;
+        let step = self.writer.lock().active.as_mut()?.next_step(allowed)?;
         // Without the writer's lock: the file system may take its time.
         let step = step.allocate().ok()??;
         let mut writer = self.writer.lock();

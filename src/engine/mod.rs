@@ -19,12 +19,14 @@ pub mod maintenance;
 pub mod pace;
 pub mod read;
 pub mod recover;
+mod space;
 pub mod spare;
+pub mod stats;
 pub mod sync;
 pub mod write;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -40,10 +42,13 @@ use crate::segment::open::Opener;
 use crate::segment::table::{SegmentTable, Segments};
 use crate::segment::Segment;
 use crate::storage::{Lock, Storage};
+use compact::control::Control;
+use compact::Compaction;
 use group::Group;
 use latch::Latch;
 use maintenance::Bell;
 use pace::Pacer;
+use stats::Counters;
 use sync::Syncer;
 use write::Writer;
 
@@ -56,7 +61,8 @@ pub struct Engine {
     index: Index,
     table: Arc<SegmentTable>,
     opener: Arc<Opener>,
-    compaction: Mutex<()>,
+    compaction: Mutex<Compaction>,
+    control: Control,
     sealing: Mutex<()>,
     group: Group,
     syncer: Mutex<Syncer>,
@@ -70,9 +76,7 @@ pub struct Engine {
     /// Held by the one who writes hints.
     hint_writer: Mutex<()>,
     pacer: Pacer,
-    /// How often the log went on in a new segment, and how often there was no spare one.
-    rolls: AtomicU64,
-    rolls_without_spare: AtomicU64,
+    counters: Counters,
     /// What the last checkpoint knows. Held by the one who writes the next.
     reach: Mutex<checkpoint::Reach>,
     /// The id of the next segment.
@@ -83,6 +87,8 @@ pub struct Engine {
     sync_bell: Bell,
     /// Wakes the thread that allocates ahead.
     ahead_bell: Bell,
+    /// Wakes the thread that compacts.
+    compact_bell: Bell,
     /// Held to the end: released when the engine goes.
     _lock: Box<dyn Lock>,
 }
@@ -108,22 +114,6 @@ impl Engine {
         self.opener.open_files()
     }
 
-    /// What writers were held up by, and how often.
-    pub fn stalls(&self) -> Stalls {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let (pauses, paused_ns) = self.pacer.counts();
-        let (syncs_led, syncs_followed) = self.group.counts();
-        Stalls {
-            pauses,
-            paused_ns,
-            waiting_segments: self.pacer.waiting(),
-            rolls: read(&self.rolls),
-            rolls_without_spare: read(&self.rolls_without_spare),
-            syncs_led,
-            syncs_followed,
-        }
-    }
-
     /// Bytes in records that nobody needs, by segment.
     pub fn dead_bytes(&self) -> Vec<(u64, u64)> {
         let all = self.table.all();
@@ -132,29 +122,21 @@ impl Engine {
         dead
     }
 
+    /// What compaction is told from outside.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Lets the background thread compact again.
+    pub fn resume_compaction(&self) {
+        self.control.resume();
+        self.compact_bell.ring();
+    }
+
     /// What makes this database refuse writes.
     pub fn latch(&self) -> &Latch {
         &self.latch
     }
-}
-
-/// What writers were held up by since the database was opened.
-#[derive(Clone, Copy, Debug)]
-pub struct Stalls {
-    /// Pauses, because what is done in the background was behind.
-    pub pauses: u64,
-    /// Nanoseconds that they were asked to last.
-    pub paused_ns: u64,
-    /// Full segments that are not on the medium now.
-    pub waiting_segments: u64,
-    /// How often the log went on in a new segment.
-    pub rolls: u64,
-    /// How often of these the writer had to make it.
-    pub rolls_without_spare: u64,
-    /// Syncs that somebody waited for.
-    pub syncs_led: u64,
-    /// How often somebody had a sync from another.
-    pub syncs_followed: u64,
 }
 
 /// Reads of the log on the index's behalf: whose record is this, and how long is it?

@@ -5,8 +5,8 @@
 //! the one that comes next, and nothing else may: a log would end at an empty segment in its
 //! middle. Its base sequence is that of the moment at which it was made, a lower bound.
 
-use std::sync::atomic::Ordering;
-
+use super::space::Purpose;
+use super::stats::{add, record_bytes};
 use super::write::Writer;
 use super::Engine;
 use crate::error::{Kind, Result};
@@ -33,9 +33,13 @@ impl Engine {
             return Ok(());
         }
         self.latch.check()?;
+        // A spare one may not take what is kept for deletes and compaction.
+        let Ok(allowed) = self.may_allocate(active::missing_of_new(0), Purpose::Put) else {
+            return Ok(());
+        };
         let added = self.add_segment(base_sequence, self.options.segment_size);
         let made = spare.insert(added.map_err(|error| self.latch.watch(error))?);
-        if let Ok(Some(step)) = made.prepare_first_step() {
+        if let Ok(Some(step)) = made.prepare_first_step(allowed) {
             if populate {
                 step.populate();
             }
@@ -58,12 +62,13 @@ impl Engine {
             }
             None => {
                 let made = self.add_segment(writer.next_sequence, capacity)?;
-                self.rolls_without_spare.fetch_add(1, Ordering::Relaxed);
+                add(&self.counters.rolls_without_spare, 1);
                 Some(made)
             }
         };
-        self.rolls.fetch_add(1, Ordering::Relaxed);
+        add(&self.counters.rolls, 1);
         if let Some(old) = std::mem::replace(&mut writer.active, fresh) {
+            add(&self.counters.bytes_in_full, record_bytes(old.len()));
             writer.full.push_back(old.seal(writer.next_sequence));
             self.pacer.fill();
             self.sync_bell.ring();

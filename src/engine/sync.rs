@@ -143,6 +143,7 @@ impl Engine {
             syncer.synced = synced;
         })?;
         self.want_hints(ids.into_iter());
+        self.compact_bell.ring();
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
+use super::space::Purpose;
 use super::{Engine, Lookup};
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
@@ -62,7 +63,7 @@ impl Engine {
             entry.reserve(&mut |location| lookup.hash_at(location))?;
             let (location, sequence) = {
                 let mut writer = self.writer.lock();
-                self.make_room(&mut writer, record.len)?;
+                self.make_room(&mut writer, record.len, Purpose::Put)?;
                 let placed = writer.append(&record, key, value);
                 if let Some(old) = old {
                     old.segment.add_dead(old.len);
@@ -91,10 +92,10 @@ impl Engine {
             let Some(old) = old else { return Ok(false) };
             let sequence = {
                 let mut writer = self.writer.lock();
-                self.make_room(&mut writer, record.len)?;
+                self.make_room(&mut writer, record.len, Purpose::Delete)?;
                 let (_, sequence) = writer.append(&record, key, &[]);
                 old.segment.add_dead(old.len);
-                writer.count_dead(record.len);
+                writer.count_tombstone(record.len);
                 self.look_ahead(&mut writer);
                 sequence
             };
@@ -127,24 +128,32 @@ impl Engine {
 
     /// Makes sure that a record of `len` bytes can be appended without a failure.
     #[inline]
-    pub(super) fn make_room(&self, writer: &mut Writer, len: usize) -> Result<()> {
+    pub(super) fn make_room(
+        &self,
+        writer: &mut Writer,
+        len: usize,
+        purpose: Purpose,
+    ) -> Result<()> {
         self.latch.check()?;
         if writer.has_room(len) {
             return Ok(());
         }
-        self.make_room_slowly(writer, len).map_err(|error| self.latch.watch(error))
+        self.make_room_slowly(writer, len, purpose).map_err(|error| self.latch.watch(error))
     }
 
     #[cold]
-    fn make_room_slowly(&self, writer: &mut Writer, len: usize) -> Result<()> {
+    fn make_room_slowly(&self, writer: &mut Writer, len: usize, purpose: Purpose) -> Result<()> {
         self.note_opened(writer)?;
         if let Some(active) = &mut writer.active {
-            if active.make_room(len)? {
+            let allowed = self.may_allocate(active.missing(len), purpose)?;
+            if active.make_room(len, allowed)? {
                 return Ok(());
             }
         }
+        let allowed = self.may_allocate(active::missing_of_new(len), purpose)?;
         self.roll(writer, len)?;
-        let fresh = writer.active.as_mut().map(|active| active.make_room(len)).transpose()?;
+        let fresh = writer.active.as_mut().map(|active| active.make_room(len, allowed));
+        let fresh = fresh.transpose()?;
         fresh.filter(|&fits| fits).map(|_| ()).ok_or_else(active::does_not_fit)
     }
 
@@ -188,10 +197,10 @@ impl Writer {
         (active.segment().location(offset), sequence)
     }
 
-    /// Counts a record of `len` bytes in the active segment as dead.
-    fn count_dead(&self, len: usize) {
+    /// Counts a tombstone of `len` bytes in the active segment.
+    fn count_tombstone(&self, len: usize) {
         if let Some(active) = &self.active {
-            active.segment().add_dead(len);
+            active.segment().add_tombstone(len);
         }
     }
 }

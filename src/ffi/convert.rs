@@ -166,6 +166,32 @@ pub(super) unsafe fn write<T>(pointer: *mut T, value: T) {
     unsafe { pointer.write_unaligned(value) };
 }
 
+/// The size that a struct of the caller's says it has, in its first member.
+///
+/// # Safety
+/// Unless NULL, `pointer` has a size at its beginning.
+pub(super) unsafe fn size_of_struct(pointer: *const usize, what: &str) -> Result<usize> {
+    must_not_be_null(pointer, what)?;
+    // SAFETY: not NULL, and the rest is the caller's promise; it may be unaligned.
+    let size = unsafe { pointer.read_unaligned() };
+    if size < size_of::<usize>() {
+        return Err(invalid(format!("{what}->size is {size}; set it to the size of the struct")));
+    }
+    Ok(size)
+}
+
+/// Writes the first `len` bytes of `value`, which has them, to a struct of the caller's. `T` has
+/// no padding.
+///
+/// # Safety
+/// `pointer` has room for `len` bytes that may be written.
+pub(super) unsafe fn write_part<T: Copy>(pointer: *mut T, value: &T, len: usize) {
+    let len = len.min(size_of::<T>());
+    // SAFETY: the source has `len` bytes, the target too by the caller's promise, and they are
+    // apart, since the source is this library's own; bytes have no alignment.
+    unsafe { std::ptr::copy_nonoverlapping((&raw const *value).cast::<u8>(), pointer.cast(), len) };
+}
+
 /// Puts `value` on the heap for C to hold. Free it with `Box::from_raw`.
 pub(super) fn into_raw<T>(value: T) -> Result<*mut T> {
     let layout = Layout::new::<T>();

@@ -56,14 +56,16 @@ pub unsafe extern "C" fn kv_open(
     })
 }
 
-/// Closes a database. It waits for the calls that other threads have in it, and frees what it
-/// holds, except the views that were not released.
+/// Closes a database. It ends compactions, waits for the calls that other threads have in it, and
+/// frees what it holds, except the views that were not released.
 ///
 /// @param db  The database, or NULL, which does nothing and is KV_OK.
-/// @return  Whatever it returns, the database is closed, or was no open database to begin with.
+/// @return  Whatever it returns but KV_BUSY, the database is closed, or was no open database to
+///   begin with.
 ///   - KV_OK: closed.
 ///   - KV_CLOSED: it was closed before, or another thread is closing it.
 ///   - KV_INVALID_ARGUMENT: db is no handle.
+///   - KV_BUSY: this is called from a progress function of db, and it stays open.
 ///   - KV_FORKED: it is the parent's, where it stays open.
 ///   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_TOO_MANY_OPEN, KV_OUT_OF_MEMORY: it could not be
 ///     closed tidily. Writes are as safe as after the death of the process.
@@ -101,6 +103,7 @@ pub unsafe extern "C" fn kv_close(db: *mut kv_db) -> kv_status {
 ///   - KV_INVALID_ARGUMENT: db is no handle.
 ///   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
 ///   - KV_NO_SPACE: nothing was written; it works again when there is room.
+///   - KV_INDEX_FULL: the key is new, and the index may not grow; nothing was written.
 ///   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
 ///     has more.
 ///   - KV_PERMISSION_DENIED: nothing was written; it works again when it is permitted.
@@ -333,33 +336,6 @@ pub unsafe extern "C" fn kv_delete(
 pub unsafe extern "C" fn kv_sync(db: *mut kv_db) -> kv_status {
     guard::on_db(db, |db| {
         db.sync()?;
-        Ok(KV_OK)
-    })
-}
-
-/// Rewrites the database until it holds no value that was replaced or deleted, and waits for it.
-/// Nothing else gives their space back. It needs room for about one segment more meanwhile.
-///
-/// @param db  The database.
-/// @return
-///   - KV_OK: what was garbage when this was called is gone.
-///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle.
-///   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
-///   - KV_READ_ONLY: the database refuses writes; the message says since when.
-///   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing is lost; try again when the
-///     system has room.
-///   - KV_PERMISSION_DENIED: nothing is lost; try again when it is permitted.
-///   - KV_IO: nothing is lost; the message says what failed, and the database refuses writes now.
-///   - KV_CORRUPT: a record is damaged; it is left where it is, and the message says where.
-///   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
-///
-/// Threads: any number at once; others read and write meanwhile. kv_close() waits for it.
-/// Durability: no acknowledged write is lost, whenever the process or the power fails.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn kv_compact(db: *mut kv_db) -> kv_status {
-    guard::on_db(db, |db| {
-        db.compact()?;
         Ok(KV_OK)
     })
 }

@@ -139,6 +139,10 @@ pub(super) fn insert(db: Db) -> Result<*mut kv_db> {
 pub(super) fn remove(handle: *mut kv_db) -> Result<Db> {
     let Some((slot, generation)) = find(handle) else { return Err(refusal(handle)) };
     let word = generation << PHASE_BITS;
+    if slot.word.load(Ordering::Relaxed) == word | OPEN && presence::is_mine(handle.addr())? {
+        let text = "the database cannot be closed from inside a call: this is a progress function";
+        return Err(Error::new(Kind::Busy, text));
+    }
     let won = slot.word.compare_exchange(
         word | OPEN,
         word | CLOSING,
@@ -149,6 +153,9 @@ pub(super) fn remove(handle: *mut kv_db) -> Result<Db> {
         return Err(refusal(handle));
     }
     barrier::heavy();
+    // SAFETY: initialised since the phase was OPEN, and not moved before the end of this call,
+    // which alone has made the phase CLOSING; others share it as `&Db` too.
+    unsafe { (*slot.db.get()).assume_init_ref() }.interrupt();
     presence::wait_until_unused(handle.addr());
     // SAFETY: the database is initialised since the phase was OPEN; this call alone made it
     // CLOSING; and no call is inside (see the top of this file). VACANT is stored below, so that

@@ -22,8 +22,9 @@
 //! 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a
 //!    length past the limits, a closed handle. A bug inside comes back as KV_INTERNAL, and the
 //!    database refuses writes from then on (KV_READ_ONLY) until it is opened again.
-//! 7. There are no callbacks, no structs by value, no bit fields and no enums in the interface:
-//!    the foreign-function layer of every language can call everything.
+//! 7. There are no structs by value, no bit fields and no enums in the interface, and no
+//!    callbacks but the one of kv_compact_with(), which is optional: the foreign-function layer
+//!    of every language can call everything. Structs that the caller makes begin with their size.
 
 // build.rs puts the lines above at the top of kv.h; the rest of this file is for the crate only.
 
@@ -38,21 +39,27 @@
 #![allow(non_camel_case_types, reason = "the names are those of the C header")]
 
 mod buffer;
+mod compaction;
 mod convert;
 mod db;
 mod guard;
 mod handle;
 mod library;
+mod limits;
 mod options;
 mod presence;
+mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
 mod view;
 
 pub use buffer::*;
+pub use compaction::*;
 pub use db::*;
 pub use library::*;
+pub use limits::*;
 pub use options::*;
+pub use stats::*;
 pub use status::*;
 pub use view::*;

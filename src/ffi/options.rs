@@ -72,15 +72,20 @@ pub unsafe extern "C" fn kv_options_free(options: *mut kv_options) {
 
 /// Sets an option by its name from text, as a configuration file or a command line has it.
 ///
-///   name                allowed values                          default
-///   segment_size        1MiB to 2GiB; bytes, KiB, MiB or GiB    64MiB
-///   sync                none, interval, always                  interval
-///   sync_interval_ms    1 to 86400000                           1000
-///   create_if_missing   true, false                             true
-///   error_if_exists     true, false                             false
-///   verify_checksums    true, false                             true
-///   read_mode           mmap, pread                             mmap
-///   on_damage           fail, read_only                         fail
+///   name                         allowed values                          default
+///   segment_size                 1MiB to 2GiB; bytes, KiB, MiB or GiB    64MiB
+///   sync                         none, interval, always                  interval
+///   sync_interval_ms             1 to 86400000                           1000
+///   create_if_missing            true, false                             true
+///   error_if_exists              true, false                             false
+///   verify_checksums             true, false                             true
+///   read_mode                    mmap, pread                             mmap
+///   on_damage                    fail, read_only                         fail
+///   compaction                   auto, manual                            auto
+///   compaction_garbage_percent   5 to 90                                 23
+///   compaction_bytes_per_second  bytes, KiB, MiB or GiB; 0: no limit     0
+///   max_disk_bytes               4 segments or more; 0: no limit         0
+///   max_index_bytes              1MiB or more; 0: no limit               0
 ///
 /// The typed functions below say what each one does.
 ///
@@ -309,7 +314,7 @@ pub(super) unsafe fn settings(options: *const kv_options) -> Options {
 ///
 /// # Safety
 /// Unless NULL, `options` are of kv_options_new(), not freed, and no other thread uses them.
-unsafe fn change(
+pub(super) unsafe fn change(
     options: *mut kv_options,
     setter: impl FnOnce(&mut Options) -> Result<()>,
 ) -> Result<kv_status> {
@@ -319,7 +324,8 @@ unsafe fn change(
     Ok(KV_OK)
 }
 
-fn assign<T>(field: &mut T, value: T) -> Result<()> {
+/// Sets a field that takes every value of its type.
+pub(super) fn assign<T>(field: &mut T, value: T) -> Result<()> {
     *field = value;
     Ok(())
 }

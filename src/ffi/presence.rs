@@ -28,6 +28,11 @@ pub(super) fn announce(handle: usize) -> Result<Presence> {
     Ok(Presence(seat))
 }
 
+/// Whether this thread is in the middle of a call that uses `handle`.
+pub(super) fn is_mine(handle: usize) -> Result<bool> {
+    Ok(epoch::seat()?.record().uses.load(Ordering::Relaxed) == handle)
+}
+
 /// Waits until nobody uses `handle`. The caller has seen to it that nobody begins to, and has made
 /// a heavy barrier since.
 pub(super) fn wait_until_unused(handle: usize) {

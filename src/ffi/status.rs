@@ -58,6 +58,11 @@ pub const KV_READ_ONLY: kv_status = -17;
 
 /// Another process has the database open; the message names its pid. Try again later.
 pub const KV_LOCKED: kv_status = -30;
+/// The call was ended before its time: by kv_compact_cancel(), by kv_close(), or by its own
+/// progress function. Nothing is lost; it can be made again.
+pub const KV_CANCELLED: kv_status = -31;
+/// The call cannot be made now, from inside a progress function; it can be made afterwards.
+pub const KV_BUSY: kv_status = -32;
 
 /// The operating system does not permit it.
 pub const KV_PERMISSION_DENIED: kv_status = -40;
@@ -74,6 +79,10 @@ pub const KV_IO: kv_status = -44;
 /// The write may or may not have happened, and may or may not be found again after a crash.
 /// Read the key to learn what it is now.
 pub const KV_UNKNOWN_OUTCOME: kv_status = -45;
+
+/// The index has grown to max_index_bytes: keys that are there can be overwritten and deleted,
+/// new ones cannot be added. Delete some, or open the database with a larger limit.
+pub const KV_INDEX_FULL: kv_status = -46;
 
 /// Bytes on disk are not what was written. The message names the file and the offset.
 pub const KV_CORRUPT: kv_status = -60;
@@ -96,7 +105,7 @@ pub const KV_CLASS_CORRUPT: i32 = 5;
 pub const KV_CLASS_INTERNAL: i32 = 6;
 
 /// Every status with its class and its name for people.
-const STATUSES: [(kv_status, i32, &CStr); 29] = [
+const STATUSES: [(kv_status, i32, &CStr); 32] = [
     (KV_OK, KV_CLASS_OK, c"ok"),
     (KV_NOT_FOUND, KV_CLASS_ANSWER, c"key not found"),
     (KV_BUFFER_TOO_SMALL, KV_CLASS_ANSWER, c"buffer too small for the value"),
@@ -118,12 +127,15 @@ const STATUSES: [(kv_status, i32, &CStr); 29] = [
     (KV_FORKED, KV_CLASS_CALLER, c"process was forked after a database was opened"),
     (KV_READ_ONLY, KV_CLASS_ENVIRONMENT, c"database is read-only"),
     (KV_LOCKED, KV_CLASS_RETRY, c"database is open in another process"),
+    (KV_CANCELLED, KV_CLASS_RETRY, c"cancelled"),
+    (KV_BUSY, KV_CLASS_RETRY, c"busy: called from a progress function"),
     (KV_PERMISSION_DENIED, KV_CLASS_ENVIRONMENT, c"permission denied"),
     (KV_NO_SPACE, KV_CLASS_ENVIRONMENT, c"no space left"),
     (KV_OUT_OF_MEMORY, KV_CLASS_ENVIRONMENT, c"out of memory"),
     (KV_TOO_MANY_OPEN, KV_CLASS_ENVIRONMENT, c"too many open files or databases"),
     (KV_IO, KV_CLASS_ENVIRONMENT, c"input/output error"),
     (KV_UNKNOWN_OUTCOME, KV_CLASS_ENVIRONMENT, c"outcome of the write is unknown"),
+    (KV_INDEX_FULL, KV_CLASS_ENVIRONMENT, c"index is full"),
     (KV_CORRUPT, KV_CLASS_CORRUPT, c"database is corrupt"),
     (KV_INTERNAL, KV_CLASS_INTERNAL, c"internal error"),
 ];
@@ -155,6 +167,9 @@ pub(super) fn status_of(kind: Kind) -> kv_status {
         Kind::Io => KV_IO,
         Kind::ReadOnly => KV_READ_ONLY,
         Kind::UnknownOutcome => KV_UNKNOWN_OUTCOME,
+        Kind::Cancelled => KV_CANCELLED,
+        Kind::Busy => KV_BUSY,
+        Kind::IndexFull => KV_INDEX_FULL,
         Kind::Corrupt => KV_CORRUPT,
         Kind::Internal => KV_INTERNAL,
     }

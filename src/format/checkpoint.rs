@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! 0    magic "kvindex\n"               56   zero
-//! 8    format version (u32)            64   the segments, 24 bytes each:
-//! 12   zero                                 id, first page (u32), pages (u32), dead bytes
+//! 8    format version (u32)            64   the segments, 32 bytes each: id, first page (u32),
+//! 12   zero                                 pages (u32), dead bytes, those in tombstones
 //! 16   database uuid                        then the pieces, 32 bytes each:
 //! 32   end of the sequences in it           sequence, offset, buckets (u32), used (u32),
 //! 40   records in the active segment        precision (u32), checksum (u32)
@@ -18,7 +18,7 @@ use super::{FORMAT_VERSION, MAX_NUMBER};
 const MAGIC: [u8; 8] = *b"kvindex\n";
 /// Bytes before the lists.
 pub const FIXED_LEN: usize = 64;
-const SEGMENT_LEN: usize = 24;
+const SEGMENT_LEN: usize = 32;
 const PIECE_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 4;
 /// Bytes of a bucket.
@@ -37,6 +37,8 @@ pub struct KnownSegment {
     pub pages: u32,
     /// Bytes in dead records, by all writes below the end of the sequences.
     pub dead: u64,
+    /// Bytes of them in tombstones.
+    pub tombstones: u64,
 }
 
 /// One piece of the index.
@@ -119,6 +121,7 @@ impl Checkpoint {
             put_u32(&mut out, at + 8, segment.first_page);
             put_u32(&mut out, at + 12, segment.pages);
             put_u64(&mut out, at + 16, segment.dead);
+            put_u64(&mut out, at + 24, segment.tombstones);
             at += SEGMENT_LEN;
         }
         for piece in &self.pieces {
@@ -181,6 +184,7 @@ fn decode_segment(bytes: &[u8]) -> KnownSegment {
         first_page: get_u32(bytes, 8),
         pages: get_u32(bytes, 12),
         dead: get_u64(bytes, 16),
+        tombstones: get_u64(bytes, 24),
     }
 }
 
@@ -222,7 +226,13 @@ mod tests {
     const FILE: u64 = 4096;
 
     fn checkpoint() -> Checkpoint {
-        let segment = |id, first_page| KnownSegment { id, first_page, pages: 2, dead: id << 40 };
+        let segment = |id, first_page| KnownSegment {
+            id,
+            first_page,
+            pages: 2,
+            dead: id << 40,
+            tombstones: id << 39,
+        };
         let piece = |sequence| KnownPiece {
             sequence,
             offset: 1024,

@@ -31,7 +31,7 @@ impl Tested {
         self.hashes.insert(location, hash);
         let guard = pin()?;
         let mut locked = self.piece.lock(&guard);
-        locked.reserve(hash, &mut |location| Ok(self.hashes[&location.0]))?;
+        locked.reserve(hash, usize::MAX, &mut |location| Ok(self.hashes[&location.0]))?;
         locked.insert(hash, Location(location));
         Ok(())
     }
@@ -145,7 +145,7 @@ fn readers_find_what_stays_while_entries_move() {
     let insert = |location: u64| {
         let guard = pin().unwrap();
         let mut locked = piece.lock(&guard);
-        locked.reserve(hash_of(location), &mut |at| Ok(hash_of(at.0))).unwrap();
+        locked.reserve(hash_of(location), usize::MAX, &mut |at| Ok(hash_of(at.0))).unwrap();
         locked.insert(hash_of(location), Location(location));
     };
     let remove = |location: u64| {

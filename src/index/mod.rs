@@ -42,6 +42,8 @@ pub struct Index {
     memory: AtomicUsize,
     /// Where pieces come from that wait for their entries.
     source: Source,
+    /// The most memory that new keys may make it take.
+    limit: AtomicUsize,
 }
 
 impl Default for Index {
@@ -57,7 +59,8 @@ impl Index {
         let pieces: Box<[Piece]> =
             (0..PIECES).map(|piece| Piece::new(fill(piece) as u32)).collect();
         let memory = AtomicUsize::new(size_of_val(&*pieces));
-        Index { pieces, memory, source: Source::default() }
+        let limit = AtomicUsize::new(usize::MAX);
+        Index { pieces, memory, limit, source: Source::default() }
     }
 
     /// Begins to fetch the bucket that `hash` is at home in, so that it is there when it is needed.
@@ -98,7 +101,12 @@ impl Index {
     ) -> Result<Entry<'a>> {
         let piece = self.lock(guard, number_of(hash))?;
         let found = piece.find(hash, matches)?;
-        Ok(Entry { piece, memory: &self.memory, hash, found })
+        Ok(Entry { piece, index: self, hash, found })
+    }
+
+    /// Sets how much memory new keys may make it take.
+    pub fn set_limit(&self, bytes: usize) {
+        self.limit.store(bytes, Ordering::Relaxed);
     }
 
     /// Makes room in these pieces for their part of `keys` keys in all, so that they need not grow
@@ -145,7 +153,7 @@ pub fn number_of(hash: u64) -> usize {
 /// One entry, locked for writing.
 pub struct Entry<'a> {
     piece: LockedPiece<'a>,
-    memory: &'a AtomicUsize,
+    index: &'a Index,
     hash: u64,
     found: Option<(Place, Location)>,
 }
@@ -160,9 +168,11 @@ impl Entry<'_> {
     /// location.
     pub fn reserve(&mut self, rehash: &mut dyn FnMut(Location) -> Result<u64>) -> Result<()> {
         if self.found.is_none() {
-            let more = self.piece.reserve(self.hash, rehash)?;
+            let limit = self.index.limit.load(Ordering::Relaxed);
+            let allowed = limit.saturating_sub(self.index.memory());
+            let more = self.piece.reserve(self.hash, allowed, rehash)?;
             if more > 0 {
-                self.memory.fetch_add(more, Ordering::Relaxed);
+                self.index.memory.fetch_add(more, Ordering::Relaxed);
             }
         }
         Ok(())

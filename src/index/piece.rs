@@ -12,7 +12,7 @@ use super::image::Image;
 use super::Location;
 use crate::atomic::{fence, Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::epoch::{Guard, Slot};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// One piece of the index. What readers look at and what writers write lies on different cache
 /// lines.
@@ -148,10 +148,12 @@ impl LockedPiece<'_> {
     }
 
     /// Makes sure that an entry of `hash` can be added. `rehash` gives the hash of the key at a
-    /// location. Answers by how many bytes the piece has grown for it.
+    /// location. Answers by how many bytes the piece has grown for it, which are about `allowed` at
+    /// most.
     pub fn reserve(
         &mut self,
         hash: u64,
+        allowed: usize,
         rehash: &mut dyn FnMut(Location) -> Result<u64>,
     ) -> Result<usize> {
         if let Some(buckets) = self.buckets {
@@ -159,6 +161,11 @@ impl LockedPiece<'_> {
             if !full && buckets.has_room(hash) {
                 return Ok(0);
             }
+        }
+        let least = self.buckets.map_or(0, Buckets::memory) / 8;
+        if least >= allowed {
+            let what = "the index may not grow: max_index_bytes is reached, and the key is new";
+            return Err(Error::new(Kind::IndexFull, what));
         }
         self.grow(hash, rehash)
     }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
+use super::blocks::{Blocks, Step};
 use super::open::Opener;
 use super::table::SegmentTable;
 use super::{Body, Segment, Source};
@@ -11,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::name;
 use crate::format::record::{Prepared, Seal, SEAL_LEN};
 use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE, OVERHEAD};
-use crate::storage::map::{AppendMap, Map};
+use crate::storage::map::AppendMap;
 use crate::storage::{File, Storage};
 
 /// The first allocation of a segment, and the least that one grows by.
@@ -50,23 +49,6 @@ pub struct FullSegment {
     blocks: Arc<Blocks>,
 }
 
-/// The blocks of a segment's file: one thread at a time allocates them, whoever holds the segment.
-struct Blocks {
-    file: Arc<dyn File>,
-    /// Whether the file was cut to its length: then it must not grow any more.
-    is_cut: Mutex<bool>,
-}
-
-/// Blocks that are to be allocated ahead of the writer, or have been.
-pub struct Step {
-    blocks: Arc<Blocks>,
-    map: Map,
-    from: u64,
-    to: u64,
-    /// As far as it must reach to be of use.
-    least: u64,
-}
-
 /// Creates the file of a new segment, with its header page on the medium. The name is not durable
 /// yet.
 pub fn create_file(
@@ -99,6 +81,11 @@ pub fn capacity_for(segment_size: u64, record_len: usize) -> u64 {
     segment_size.max((OVERHEAD + record_len) as u64)
 }
 
+/// Bytes that a new segment with room for a record of `len` bytes allocates, at least.
+pub fn missing_of_new(len: usize) -> u64 {
+    FIRST_STEP + len as u64
+}
+
 impl ActiveSegment {
     /// Begins to write a new segment, of `capacity` bytes, in a file that [`create_file`] made.
     pub fn begin(
@@ -112,6 +99,7 @@ impl ActiveSegment {
         let source = Source::Active(Body::Mapped(map.map().clone()));
         let make = |base| Segment::new(header, storage, source, base);
         let segment = table.add(header.id, capacity, make)?;
+        segment.set_allocated(map.limit() as u64);
         Ok(ActiveSegment::new(segment, file, map, 0))
     }
 
@@ -136,7 +124,7 @@ impl ActiveSegment {
         map: AppendMap,
         records: u64,
     ) -> ActiveSegment {
-        let blocks = Arc::new(Blocks { file: Arc::clone(&file), is_cut: Mutex::new(false) });
+        let blocks = Blocks::new(Arc::clone(&file));
         ActiveSegment { segment, file, blocks, map, records, low_water: 0 }
     }
 
@@ -201,13 +189,11 @@ impl ActiveSegment {
 
     /// Makes room for `len` bytes, with blocks on disk. Answers whether the segment has it; if not,
     /// it has room for the seal, as a segment that was cut to its length by closing or recovery
-    /// need not.
-    pub fn make_room(&mut self, len: usize) -> Result<bool> {
-        let published = self.map.map().published();
-        let fits = published + len + SEAL_LEN <= self.map.capacity();
-        let wanted = if fits { len } else { 0 };
-        if !self.has_room(wanted) {
-            self.allocate((published + wanted + SEAL_LEN) as u64)?;
+    /// need not. Up to `allowed` bytes are allocated, or what is missing if that is more.
+    pub fn make_room(&mut self, len: usize, allowed: u64) -> Result<bool> {
+        let (end, fits) = self.end_with(len);
+        if end > self.map.limit() as u64 {
+            self.allocate(end, allowed)?;
         }
         Ok(fits)
     }
@@ -228,12 +214,12 @@ impl ActiveSegment {
     }
 
     /// What is to be allocated next ahead of the writer, as far ahead as the segment is long,
-    /// within bounds; `None` if the writer is far enough behind.
-    pub fn next_step(&mut self) -> Option<Step> {
+    /// within bounds; `None` if the writer is far enough behind. Up to `allowed` bytes.
+    pub fn next_step(&mut self, allowed: u64) -> Option<Step> {
         let (end, from) = (self.map.map().published() as u64, self.map.limit() as u64);
         let capacity = self.map.capacity() as u64;
         if from < (end + end.clamp(FIRST_STEP, AHEAD)).min(capacity) {
-            return Some(self.step(from + 1));
+            return Some(self.step(from + 1, allowed));
         }
         let successor =
             if self.wants_successor() { u64::MAX } else { capacity / SUCCESSOR_AT as u64 };
@@ -242,38 +228,57 @@ impl ActiveSegment {
         None
     }
 
-    /// Allocates the first blocks of a segment before anybody writes to it.
-    pub fn prepare_first_step(&mut self) -> Result<Option<Step>> {
-        let wanted = (self.map.capacity() as u64 / 16).clamp(FIRST_STEP, LAST_STEP);
+    /// Allocates the first blocks of a segment before anybody writes to it: up to `allowed` bytes.
+    pub fn prepare_first_step(&mut self, allowed: u64) -> Result<Option<Step>> {
+        let wanted = (self.map.capacity() as u64 / 16).clamp(FIRST_STEP, LAST_STEP).min(allowed);
         let wanted = wanted.min(self.map.capacity() as u64);
-        let mut step = self.step(wanted);
+        let mut step = self.step(wanted, allowed);
         step.to = wanted;
         let step = step.allocate()?;
         Ok(step.filter(|step| self.grow(step)))
     }
 
-    /// The step that reaches `least`: steps grow with the segment.
-    fn step(&self, least: u64) -> Step {
+    /// The step that reaches `least`: steps grow with the segment, but beyond `least` to no more
+    /// than `allowed` bytes.
+    fn step(&self, least: u64, allowed: u64) -> Step {
         let (from, capacity) = (self.map.limit() as u64, self.map.capacity() as u64);
         let step = from.clamp(FIRST_STEP, LAST_STEP);
         let to = (from + step).max(least).next_multiple_of(BLOCK).min(capacity.max(least));
+        let to = to.min(from.saturating_add(allowed)).max(least);
         let least = least.next_multiple_of(BLOCK).min(capacity);
         Step { blocks: Arc::clone(&self.blocks), map: self.map.map().clone(), from, to, least }
     }
 
     /// Lets the writer use what a step has allocated. Answers whether it was one of this segment.
     pub fn grow(&mut self, step: &Step) -> bool {
-        let is_ours = Arc::ptr_eq(&step.blocks, &self.blocks);
+        let is_ours = step.is_of(&self.blocks);
         if is_ours {
             self.map.grow((step.to as usize).min(self.map.capacity()));
+            self.segment.set_allocated(self.map.limit() as u64);
         }
         is_ours
     }
 
-    /// Allocates blocks up to `end` at least. Waits if another does so just now.
+    /// Bytes that must be allocated, at least, to make room for `len` bytes, or for the seal if
+    /// the segment cannot have as many.
+    pub fn missing(&self, len: usize) -> u64 {
+        let (end, _) = self.end_with(len);
+        end.saturating_sub(self.map.limit() as u64)
+    }
+
+    /// Where the segment ends with `len` bytes more and the seal, and whether it can; or else where
+    /// it ends with the seal alone.
+    fn end_with(&self, len: usize) -> (u64, bool) {
+        let published = self.map.map().published();
+        let fits = published + len + SEAL_LEN <= self.map.capacity();
+        ((published + if fits { len } else { 0 } + SEAL_LEN) as u64, fits)
+    }
+
+    /// Allocates blocks up to `end` at least, and beyond it no more than `allowed` bytes. Waits if
+    /// another does so just now.
     #[cold]
-    fn allocate(&mut self, end: u64) -> Result<()> {
-        let step = self.step(end).allocate()?.ok_or_else(does_not_fit)?;
+    fn allocate(&mut self, end: u64, allowed: u64) -> Result<()> {
+        let step = self.step(end, allowed).allocate()?.ok_or_else(does_not_fit)?;
         self.grow(&step);
         self.low_water = 0;
         Ok(())
@@ -320,47 +325,13 @@ impl FullSegment {
         self.blocks.cut(self.len)?;
         let sealed = opener.sealed_and_open(self.segment.header.id, self.len, &self.file)?;
         self.segment = Arc::new(self.segment.with_source(Source::Sealed(sealed)));
+        self.segment.set_allocated(0);
         Ok(())
     }
 
     /// Puts the segment on the medium.
     pub fn sync(&self) -> Result<()> {
         self.file.sync()
-    }
-}
-
-impl Step {
-    /// Allocates it, or what there is room for, if that is of use. `None` if the file has been cut
-    /// to its length meanwhile.
-    pub fn allocate(mut self) -> Result<Option<Step>> {
-        let is_cut = self.blocks.is_cut.lock();
-        if *is_cut {
-            return Ok(None);
-        }
-        match self.blocks.file.allocate(self.to) {
-            Err(error) if error.kind() == Kind::NoSpace => {
-                // The step may be too much where the record itself is not.
-                self.blocks.file.allocate(self.least)?;
-                self.to = self.least;
-            }
-            other => other?,
-        }
-        drop(is_cut);
-        Ok(Some(self))
-    }
-
-    /// Touches its pages, so that the writer meets no page faults.
-    pub fn populate(&self) {
-        self.map.populate(self.from as usize, self.to as usize);
-    }
-}
-
-impl Blocks {
-    /// Gives back what was allocated beyond `len`, for good.
-    fn cut(&self, len: u64) -> Result<()> {
-        let mut is_cut = self.is_cut.lock();
-        *is_cut = true;
-        self.file.truncate(len)
     }
 }
 

@@ -2,6 +2,7 @@
 //! [`scan`] and [`digest`], and [`table`] finds the segment that a location means.
 
 pub mod active;
+pub mod blocks;
 pub mod digest;
 pub mod open;
 pub mod scan;
@@ -46,16 +47,26 @@ pub struct Segment {
     source: Source,
     /// The location of its byte 0.
     base: u64,
-    /// Bytes in records that are nobody's newest, tombstones included. Shared by successive forms
-    /// of one segment.
-    dead: Arc<AtomicU64>,
+    /// Shared by successive forms of one segment.
+    usage: Arc<Usage>,
+}
+
+/// What a segment's bytes are used for.
+#[derive(Default)]
+struct Usage {
+    /// Bytes in records that are nobody's newest, tombstones included.
+    dead: AtomicU64,
+    /// Bytes in tombstones.
+    tombstones: AtomicU64,
+    /// Bytes of the file, if it is allocated ahead.
+    allocated: AtomicU64,
 }
 
 impl Segment {
     /// A segment whose byte 0 has the location `base`.
     pub fn new(header: SegmentHeader, storage: &dyn Storage, source: Source, base: u64) -> Segment {
         let path = format!("{}/{}", storage.path(), name::segment(header.id));
-        Segment { header, path, source, base, dead: Arc::default() }
+        Segment { header, path, source, base, usage: Arc::default() }
     }
 
     /// The same segment, read in another way.
@@ -70,7 +81,7 @@ impl Segment {
             path: self.path.clone(),
             source,
             base,
-            dead: Arc::clone(&self.dead),
+            usage: Arc::clone(&self.usage),
         }
     }
 
@@ -109,17 +120,39 @@ impl Segment {
 
     /// Bytes in dead records.
     pub fn dead(&self) -> u64 {
-        self.dead.load(Ordering::Relaxed)
+        self.usage.dead.load(Ordering::Relaxed)
     }
 
-    /// Says how many bytes are in dead records.
-    pub fn set_dead(&self, bytes: u64) {
-        self.dead.store(bytes, Ordering::Relaxed);
+    /// Says how many bytes are in dead records, and how many of them in tombstones.
+    pub fn set_dead(&self, bytes: u64, tombstones: u64) {
+        self.usage.dead.store(bytes, Ordering::Relaxed);
+        self.usage.tombstones.store(tombstones, Ordering::Relaxed);
     }
 
     /// Counts a record of `len` bytes as dead.
     pub fn add_dead(&self, len: usize) {
-        self.dead.fetch_add(len as u64, Ordering::Relaxed);
+        self.usage.dead.fetch_add(len as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes in tombstones, which are dead as well.
+    pub fn tombstones(&self) -> u64 {
+        self.usage.tombstones.load(Ordering::Relaxed)
+    }
+
+    /// Counts a tombstone of `len` bytes: dead from the beginning.
+    pub fn add_tombstone(&self, len: usize) {
+        self.usage.tombstones.fetch_add(len as u64, Ordering::Relaxed);
+        self.add_dead(len);
+    }
+
+    /// Bytes of the file, with what is allocated ahead.
+    pub fn disk_bytes(&self) -> u64 {
+        self.usage.allocated.load(Ordering::Relaxed).max(self.len())
+    }
+
+    /// Says how long the file is, since more is allocated than is written; 0 if that is over.
+    fn set_allocated(&self, bytes: u64) {
+        self.usage.allocated.store(bytes, Ordering::Relaxed);
     }
 
     /// What the segment is read through, while the thread is pinned.

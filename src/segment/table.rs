@@ -58,6 +58,8 @@ pub struct Place {
     pub pages: u32,
     /// Bytes in its dead records.
     pub dead: u64,
+    /// Bytes of them in tombstones.
+    pub tombstones: u64,
 }
 
 /// A segment in its place.
@@ -123,6 +125,7 @@ impl SegmentTable {
             first_page: first as u32,
             pages: placed.pages as u32,
             dead: placed.segment.dead(),
+            tombstones: placed.segment.tombstones(),
         };
         layout.placed.iter().map(place).collect()
     }

@@ -48,11 +48,23 @@ pub trait Storage: Send + Sync + 'static {
     /// released when the result is dropped, and when the process dies.
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>>;
 
+    /// How much room the file system has.
+    fn free_bytes(&self) -> Result<FreeBytes>;
+
     /// A number that nobody can predict.
     fn random(&self) -> Result<[u8; 16]>;
 
     /// Milliseconds since 1970 (UTC).
     fn now_ms(&self) -> u64;
+}
+
+/// Room of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreeBytes {
+    /// Bytes that this process may still allocate.
+    pub free: u64,
+    /// Bytes of the whole file system.
+    pub total: u64,
 }
 
 /// The lock on a database directory.

@@ -17,7 +17,7 @@ use memmap2::{Advice, MmapOptions, MmapRaw};
 use parking_lot::Mutex;
 
 use super::map::{AppendMap, Map};
-use super::{process, File, Lock, Storage};
+use super::{process, File, FreeBytes, Lock, Storage};
 use crate::error::{Error, Kind, Result};
 
 /// A database directory on a real file system.
@@ -193,6 +193,16 @@ impl Storage for PosixStorage {
             let _ = file.set_len(0).and_then(|()| (&file).write_all(note.as_bytes()));
             return Ok(Box::new(PosixLock { file, _held: held }));
         }
+    }
+
+    fn free_bytes(&self) -> Result<FreeBytes> {
+        // SAFETY: statvfs is plain data.
+        let mut data: libc::statvfs = unsafe { std::mem::zeroed() };
+        // SAFETY: the descriptor is open, and `data` is a live variable of the type it writes.
+        retry(|| unsafe { libc::fstatvfs(self.directory.as_raw_fd(), &mut data) })
+            .map_err(|e| Error::io(format_args!("examine the disk of {}", self.path), &e))?;
+        let bytes = |blocks: u64| blocks.saturating_mul(data.f_frsize);
+        Ok(FreeBytes { free: bytes(data.f_bavail), total: bytes(data.f_blocks) })
     }
 
     fn random(&self) -> Result<[u8; 16]> {

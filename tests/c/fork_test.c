@@ -35,6 +35,12 @@ static void every_function_in_child(kv_db *db)
     CHECK_FAILS(KV_FORKED, "fork", kv_delete(db, "k", 1));
     CHECK_FAILS(KV_FORKED, "fork", kv_sync(db));
     CHECK_FAILS(KV_FORKED, "fork", kv_compact(db));
+    CHECK_FAILS(KV_FORKED, "fork", kv_compact_with(db, NULL, NULL));
+    CHECK_FAILS(KV_FORKED, "fork", kv_compact_cancel(db));
+    CHECK_FAILS(KV_FORKED, "fork", kv_compaction_pause(db));
+    CHECK_FAILS(KV_FORKED, "fork", kv_compaction_resume(db));
+    kv_stats_t stats = {.size = sizeof stats};
+    CHECK_FAILS(KV_FORKED, "fork", kv_stats(db, &stats));
     CHECK_FAILS(KV_FORKED, "fork", kv_close(db));
     CHECK_FAILS(KV_FORKED, "fork", kv_open(test_path("other"), NULL, &other));
     CHECK_FAILS(KV_FORKED, "fork", kv_open(test_path("fork"), NULL, &other));

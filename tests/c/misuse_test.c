@@ -123,6 +123,12 @@ static void every_function(kv_db *db, kv_status wanted, const char *part)
     CHECK_FAILS(wanted, part, kv_delete(db, "k", 1));
     CHECK_FAILS(wanted, part, kv_sync(db));
     CHECK_FAILS(wanted, part, kv_compact(db));
+    CHECK_FAILS(wanted, part, kv_compact_with(db, NULL, NULL));
+    CHECK_FAILS(wanted, part, kv_compact_cancel(db));
+    CHECK_FAILS(wanted, part, kv_compaction_pause(db));
+    CHECK_FAILS(wanted, part, kv_compaction_resume(db));
+    kv_stats_t stats = {.size = sizeof stats};
+    CHECK_FAILS(wanted, part, kv_stats(db, &stats));
 }
 
 static void test_handles(void)

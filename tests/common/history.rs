@@ -38,6 +38,8 @@ pub enum Step {
     /// What the threads of a database do beside its calls.
     Background,
     Checkpoint,
+    /// What the background thread does next, if anything.
+    CompactIfDue,
     Reopen,
 }
 
@@ -60,6 +62,7 @@ pub struct Shape {
     hints: u64,
     background: u64,
     checkpoints: u64,
+    compactions_if_due: u64,
     reopenings: u64,
 }
 
@@ -128,6 +131,7 @@ impl Shape {
             hints: [0, 10][random.below(2) as usize],
             background: [0, 5, 20][random.below(3) as usize],
             checkpoints: [0, 0, 4][random.below(3) as usize],
+            compactions_if_due: [0, 5, 20][random.below(3) as usize],
             reopenings: random.below(4),
         }
     }
@@ -166,6 +170,7 @@ impl Shape {
             self.hints,
             self.background,
             self.checkpoints,
+            self.compactions_if_due,
             self.reopenings,
         ];
         let mut upto = 0;
@@ -180,6 +185,7 @@ impl Shape {
             Some(3) => Step::WriteHints,
             Some(4) => Step::Background,
             Some(5) => Step::Checkpoint,
+            Some(6) => Step::CompactIfDue,
             Some(_) => Step::Reopen,
             None => Step::Put { key, value: self.value(self::key(key).len(), random) },
         }
@@ -215,8 +221,14 @@ impl Step {
                 engine.checkpoint();
                 Ok(())
             }
+            Step::CompactIfDue => engine.compact_if_due().map(|_| ()),
             Step::Reopen => Err(kv::error::Error::new(Kind::Internal, "the driver reopens")),
         }
+    }
+
+    /// Whether it compacts.
+    pub fn compacts(&self) -> bool {
+        matches!(self, Step::Compact | Step::CompactIfDue)
     }
 
     /// Whether it changes a content.

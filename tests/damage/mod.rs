@@ -16,7 +16,7 @@ use kv::error::{Error, Kind, Result};
 use kv::format::name;
 use kv::format::record::record_len;
 use kv::format::segment::HEADER_PAGE;
-use kv::options::{OnDamage, Options, SyncLevel};
+use kv::options::{CompactionMode, OnDamage, Options, SyncLevel};
 
 use crate::common::{Random, TempDir};
 
@@ -31,7 +31,13 @@ pub type Write = (Vec<u8>, Option<Bytes>);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn options(on_damage: OnDamage) -> Options {
-    Options { segment_size: 1 << 20, sync: SyncLevel::None, on_damage, ..Options::default() }
+    Options {
+        segment_size: 1 << 20,
+        sync: SyncLevel::None,
+        compaction: CompactionMode::Manual,
+        on_damage,
+        ..Options::default()
+    }
 }
 
 /// The end of a log that was not closed.

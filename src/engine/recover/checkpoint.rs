@@ -81,6 +81,7 @@ impl Recovery {
             first_page: known.first_page,
             pages: known.pages,
             dead: known.dead,
+            tombstones: known.tombstones,
         }));
         let (sequence_end, active_records) = (checkpoint.sequence_end, checkpoint.active_records);
         let pieces = checkpoint.pieces;
@@ -199,7 +200,7 @@ impl Recovery {
         let Some(basis) = &self.basis else { return };
         for segment in self.table.all() {
             if let Some(known) = basis.segments.get(&segment.header.id) {
-                segment.set_dead(known.dead);
+                segment.set_dead(known.dead, known.tombstones);
             }
         }
     }

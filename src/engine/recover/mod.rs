@@ -15,10 +15,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::checkpoint::Reach;
+use super::compact::control::Control;
 use super::group::Group;
 use super::latch::Latch;
 use super::maintenance::Bell;
 use super::pace::Pacer;
+use super::stats::{add, record_bytes, Counters};
 use super::write::Writer;
 use super::Engine;
 use crate::error::{Error, Kind, Result};
@@ -41,6 +43,7 @@ use replay::Part;
 /// Opens the database in `storage`, or creates it there.
 pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
     barrier::prepare();
+    options.check()?;
     // Before the lock file is created: a directory with other things in it is left alone.
     examine_names(&*storage, &options)?;
     let lock = storage.lock(name::LOCK)?;
@@ -295,6 +298,13 @@ impl Recovery {
             active = Some(resumed);
         }
         let state = self.manifest.state();
+        // All keys there are have been loaded, whatever they take.
+        if self.options.max_index_bytes > 0 {
+            self.index.set_limit(self.options.max_index_bytes as usize);
+        }
+        let counters = Counters::default();
+        let resumed = active.as_ref().map_or(0, |active| record_bytes(active.len()));
+        add(&counters.bytes_resumed, resumed);
         let opened = state.closed.is_none() && self.damage.is_none();
         let next_id = AtomicU64::new(state.next_id);
         let writer =
@@ -308,6 +318,7 @@ impl Recovery {
             table: self.table,
             opener: self.opener,
             compaction: Mutex::default(),
+            control: Control::default(),
             sealing: Mutex::default(),
             group: Group::default(),
             syncer: Mutex::default(),
@@ -318,13 +329,13 @@ impl Recovery {
             hints_due: Mutex::new(self.unhinted),
             hint_writer: Mutex::default(),
             pacer,
-            rolls: AtomicU64::default(),
-            rolls_without_spare: AtomicU64::default(),
+            counters,
             reach: Mutex::new(self.reach),
             next_id,
             durable: AtomicU64::new(self.next_sequence),
             sync_bell: Bell::default(),
             ahead_bell: Bell::default(),
+            compact_bell: Bell::default(),
             _lock: lock,
         })
     }

@@ -236,16 +236,16 @@ impl<'a> Replay<'a> {
         let len = new.len as usize;
         if let Some(old) = &old {
             if old.sequence >= new.sequence {
-                self.count_dead(segment, len, new);
+                self.count_dead(segment, len, new.is_tombstone, new);
                 return Ok(true);
             }
             // A tombstone was counted when it was met.
             if !old.is_tombstone {
-                self.count_dead(old.holder, old.len, new);
+                self.count_dead(old.holder, old.len, false, new);
             }
         }
         if new.is_tombstone {
-            self.count_dead(segment, len, new);
+            self.count_dead(segment, len, true, new);
             self.tombstones.push((new.hash, location));
         }
         entry.set(location);
@@ -253,12 +253,15 @@ impl<'a> Replay<'a> {
     }
 
     /// Counts a record of `segment` as dead because `new` was met, unless it is counted already.
-    fn count_dead(&self, segment: &Segment, len: usize, new: &Entry) {
+    fn count_dead(&self, segment: &Segment, len: usize, is_tombstone: bool, new: &Entry) {
         let is_counted = self.basis.is_some_and(|basis| {
             basis.knows(segment.header.id) && new.sequence < basis.sequence_end()
         });
         if self.counts_dead && !is_counted {
-            segment.add_dead(len);
+            match is_tombstone {
+                true => segment.add_tombstone(len),
+                false => segment.add_dead(len),
+            }
         }
     }
 

@@ -96,6 +96,7 @@ impl State {
             medium_names,
             pending,
             locked: false,
+            capacity: self.capacity,
             operations: 0,
             random: Random(random.next()),
             fault: None,

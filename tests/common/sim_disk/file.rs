@@ -64,6 +64,7 @@ impl File for SimFile {
         let grows = at + bytes.len() > self.len_now();
         match self.disk.begin(Operation::Write, &self.name, grows) {
             Ok(mut state) => {
+                state.check_room(self.inode, at + bytes.len())?;
                 self.file(&mut state).write(at, bytes);
                 Ok(())
             }
@@ -80,6 +81,7 @@ impl File for SimFile {
         let grows = len as usize > self.len_now();
         let begun = self.disk.begin(Operation::Allocate, &self.name, grows);
         let mut state = begun.map_err(|(_, error)| error)?;
+        state.check_room(self.inode, len as usize)?;
         let file = self.file(&mut state);
         file.set_len((len as usize).max(file.len));
         Ok(())

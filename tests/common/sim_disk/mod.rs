@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread::ThreadId;
 
 use kv::error::{Error, Kind, Result};
-use kv::storage::{File, Lock, Storage};
+use kv::storage::{File, FreeBytes, Lock, Storage};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Random;
@@ -26,6 +26,9 @@ use memory::Region;
 
 /// Bytes that reach the medium together or not at all, in most cases.
 pub const SECTOR: usize = 512;
+
+/// Room for all that a test may write.
+const UNBOUNDED: u64 = 1 << 40;
 
 /// A directory: which name means which file.
 type Names = BTreeMap<String, usize>;
@@ -64,6 +67,8 @@ pub struct State {
     /// What leads from `medium_names` to `names`.
     pending: Vec<NameChange>,
     locked: bool,
+    /// Bytes that all files may have together.
+    capacity: u64,
     operations: u64,
     random: Random,
     fault: Option<Fault>,
@@ -94,6 +99,7 @@ impl SimDisk {
             medium_names: Names::new(),
             pending: Vec::new(),
             locked: false,
+            capacity: UNBOUNDED,
             operations: 0,
             random: Random(seed),
             fault: None,
@@ -149,6 +155,11 @@ impl SimDisk {
     /// Makes operations fail, or stops doing so.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.shared.state.lock().fault = fault;
+    }
+
+    /// Says how many bytes all files may have together.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.shared.state.lock().capacity = bytes;
     }
 
     /// How many operations a fault has struck.
@@ -213,6 +224,22 @@ impl State {
     /// appended to.
     pub fn on_watched_thread(&self) -> bool {
         self.watched == Some(std::thread::current().id())
+    }
+
+    /// Bytes that files may still grow by.
+    fn free(&self) -> u64 {
+        let used: usize = self.names.values().map(|&inode| self.inodes[inode].len).sum();
+        self.capacity.saturating_sub(used as u64)
+    }
+
+    /// An error if there is no room for a file to become so long.
+    fn check_room(&self, inode: usize, len: usize) -> Result<()> {
+        let more = len.saturating_sub(self.inodes[inode].len) as u64;
+        if more <= self.free() {
+            return Ok(());
+        }
+        let cause = std::io::Error::from_raw_os_error(fault::ENOSPC);
+        Err(Error::io("grow a file of a disk that is full", &cause))
     }
 
     fn find(&self, name: &str) -> Result<usize> {
@@ -328,6 +355,11 @@ impl Storage for SimDisk {
             state.add_file(name);
         }
         Ok(Box::new(SimLock { disk: self.clone() }))
+    }
+
+    fn free_bytes(&self) -> Result<FreeBytes> {
+        let state = self.shared.state.lock();
+        Ok(FreeBytes { free: state.free(), total: state.capacity })
     }
 
     fn random(&self) -> Result<[u8; 16]> {

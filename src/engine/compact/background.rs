@@ -1,0 +1,159 @@
+//! Compaction by itself: when it is due, and one group of victims at a time.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::policy::{self, Candidate, Choice, Limits, View};
+use super::rate::Throttle;
+use super::run::{Mode, Run};
+use super::{needed_from, record_bytes_of, Compaction};
+use crate::engine::pace::{Source, FULL};
+use crate::engine::stats::{add, record_bytes};
+use crate::engine::Engine;
+use crate::error::{Kind, Result};
+use crate::manifest::State;
+use crate::options::CompactionMode;
+use crate::segment::Segment;
+
+/// Garbage presses no harder than this: if compaction cannot remove it, writers still get on.
+const MOST_FOR_GARBAGE: u64 = FULL / 4 * 5;
+
+impl Engine {
+    /// Compacts some segments, if there is too much garbage: what the background thread does
+    /// again and again. Answers whether it did anything.
+    pub fn compact_if_due(&self) -> Result<bool> {
+        self.seal()?;
+        let mut compaction = self.compaction.lock();
+        self.compact_once(&mut compaction, Mode::Step)
+    }
+
+    /// Compacts what is due, until it is paused or stopped.
+    pub(in crate::engine) fn compact_in_background(&self) {
+        self.measure_garbage();
+        if self.options.compaction == CompactionMode::Manual {
+            return;
+        }
+        loop {
+            let Some(_turn) = self.control.begin_in_background() else { return };
+            // Whoever has the lock rings the bell afterwards.
+            let Some(mut compaction) = self.compaction.try_lock() else { return };
+            let epoch = Instant::now();
+            let limit = self.options.compaction_bytes_per_second;
+            let throttle = Throttle::new(limit, Duration::ZERO);
+            let compacted = self.compact_once(&mut compaction, Mode::Background(throttle, epoch));
+            drop(compaction);
+            match compacted {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    // The latch keeps what it must; the rest is tried again at the next bell.
+                    if !matches!(error.kind(), Kind::Cancelled | Kind::ReadOnly) {
+                        add(&self.counters.compaction_failures, 1);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Compacts one group, if there is too much garbage. Answers whether it did.
+    fn compact_once<'a>(&'a self, compaction: &mut Compaction, mode: Mode<'a>) -> Result<bool> {
+        self.latch.check()?;
+        // Nothing is rewritten in a database that is only read.
+        if !self.writer.lock().opened {
+            return Ok(false);
+        }
+        let view = self.choices(compaction);
+        let choice = policy::choose(&view, &self.limits(), compaction.is_running);
+        let group = match choice {
+            Choice::Nothing => {
+                if std::mem::take(&mut compaction.is_running) {
+                    add(&self.counters.compactions, 1);
+                }
+                self.measure_garbage();
+                return Ok(false);
+            }
+            Choice::Remove(group) => group,
+            Choice::Rewrite(group) => {
+                compaction.is_running = true;
+                group
+            }
+        };
+        let sealed = self.sealed_segments();
+        let victim = |id: &u64| sealed.iter().find(|s| s.header.id == *id).cloned();
+        let mut victims: Vec<Arc<Segment>> = group.iter().filter_map(victim).collect();
+        victims.sort_by_key(|segment| segment.header.base_sequence);
+        let mut run = Run::new(self, mode);
+        let bytes = victims.iter().map(|v| record_bytes_of(v)).sum();
+        run.plan(victims.len() as u64, bytes);
+        self.compact_group(compaction, &victims, &mut run)?;
+        // Without a gain it is enough for now, or it would go on for ever: what the choice rests on
+        // may have changed meanwhile.
+        Ok(run.written() < bytes)
+    }
+
+    /// The limits that the options set.
+    pub(super) fn limits(&self) -> Limits {
+        let options = &self.options;
+        let limits = Limits::new(options.compaction_garbage_percent, options.segment_size);
+        match self.is_short_of_space() {
+            true => limits.tight(self.room_for_output()),
+            false => limits,
+        }
+    }
+
+    /// The log as the choice of victims sees it, if `state` is that of the manifest.
+    fn garbage_view(&self, state: &State) -> View {
+        let mut view = View { unsealed_needed_from: u64::MAX, ..View::default() };
+        for segment in self.table.all() {
+            let Some(live) = state.segments.get(&segment.header.id) else { continue };
+            let Some(sealed) = live.sealed else {
+                view.unsealed_bytes += record_bytes(segment.len());
+                view.unsealed_dead += segment.dead();
+                if segment.dead() > 0 {
+                    let needed_from = needed_from(state, &segment);
+                    view.unsealed_needed_from = view.unsealed_needed_from.min(needed_from);
+                }
+                continue;
+            };
+            let bytes = record_bytes_of(&segment);
+            view.sealed.push(Candidate {
+                id: segment.header.id,
+                bytes,
+                dead: segment.dead().min(bytes),
+                tombstones: segment.tombstones().min(bytes),
+                needed_from: needed_from(state, &segment),
+                end: sealed.next_sequence,
+                is_damaged: false,
+            });
+        }
+        view
+    }
+
+    /// Works out how much garbage there is beyond the limit, and says so to whom it concerns.
+    /// Nothing is worked out while the manifest is being written: that can take its time.
+    pub(in crate::engine) fn measure_garbage(&self) {
+        let view = match self.manifest.try_lock() {
+            Some(manifest) => self.garbage_view(manifest.state()),
+            None => return,
+        };
+        let pressure = view.pressure(&self.limits());
+        self.control.pressure.store((pressure * 1000.0) as u32, Ordering::Relaxed);
+        // Writers wait for what goes on only, and however long it takes, they get on.
+        let is_relieved =
+            self.options.compaction == CompactionMode::Auto && !self.control.is_paused();
+        let pressure = if is_relieved { pressure * FULL as f64 } else { 0.0 };
+        self.pacer.press(Source::Garbage, (pressure as u64).min(MOST_FOR_GARBAGE));
+    }
+
+    /// What there is to choose from.
+    fn choices(&self, compaction: &Compaction) -> View {
+        let now = self.writer.lock().next_sequence;
+        let mut view = View { now, ..self.garbage_view(self.manifest.lock().state()) };
+        for candidate in &mut view.sealed {
+            candidate.is_damaged = compaction.damaged.contains(&candidate.id);
+        }
+        view
+    }
+}

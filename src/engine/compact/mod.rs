@@ -1,0 +1,260 @@
+//! Compaction: live records move to new segments, garbage goes with the old ones.
+//!
+//! In the background it begins when there is too much garbage, chooses its victims ([`policy`]),
+//! and goes no faster than it must ([`rate`]). A caller's compaction takes all segments with
+//! garbage. Either works group by group: [`copy`] what must stay of some victims to an [`output`],
+//! then put that in their place with one edit of the manifest.
+//!
+//! A tombstone goes too as soon as no older record of its key can exist: when each segment that
+//! stays either begins after it, or holds nothing dead, or was itself compacted after it. Before a
+//! segment is dropped the log is on the medium as far as it made records in it garbage; else a
+//! power cut could take back the overwriting and keep the loss of what it overwrote.
+
+mod background;
+pub mod control;
+mod copy;
+mod output;
+pub mod policy;
+mod rate;
+mod run;
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::space::Purpose;
+use super::stats::{add, record_bytes};
+use super::Engine;
+use crate::epoch::{self, Guard};
+use crate::error::{Kind, Result};
+use crate::format::manifest::Edit;
+use crate::format::record::SEAL_LEN;
+use crate::manifest::State;
+use crate::segment::Segment;
+use output::{Move, Output};
+pub use run::Progress;
+use run::{Mode, Run};
+
+/// Passes over the segments. A second one takes the tombstones that the first had to keep because
+/// of segments it came to later; the third is for what writers leave meanwhile.
+const PASSES: usize = 3;
+/// Entries of the index are fetched so many moves ahead.
+const FETCHED_AHEAD: usize = 16;
+
+/// What compaction remembers; holding its lock is being the one who compacts.
+#[derive(Debug, Default)]
+pub struct Compaction {
+    /// Whether the background compaction has begun and garbage is not low enough again.
+    is_running: bool,
+    /// Segments that were found damaged, which the background leaves alone.
+    damaged: BTreeSet<u64>,
+}
+
+impl Engine {
+    /// Rewrites segments until what was garbage when it was called is gone.
+    pub fn compact(&self) -> Result<()> {
+        self.compact_with(&mut |_| ControlFlow::Continue(()))
+    }
+
+    /// The same; `tell` is told now and then how far it is, with no lock held that other calls
+    /// need, and can end it.
+    pub fn compact_with(&self, tell: &mut dyn FnMut(&Progress) -> ControlFlow<()>) -> Result<()> {
+        let cancels = self.control.cancels();
+        let turn = self.control.call()?;
+        let compacted = {
+            let mut compaction = self.compaction.lock();
+            self.control.own();
+            self.latch.check().and_then(|()| self.control.check(cancels)).and_then(|()| {
+                let mut run = Run::new(self, Mode::Caller(cancels, tell));
+                self.compact_all(&mut compaction, &mut run)
+            })
+        };
+        drop(turn);
+        self.compact_bell.ring();
+        compacted
+    }
+
+    fn compact_all(&self, compaction: &mut Compaction, run: &mut Run) -> Result<()> {
+        self.leave_active_segment()?;
+        for _ in 0..PASSES {
+            let victims = self.victims();
+            if victims.is_empty() {
+                break;
+            }
+            run.plan(victims.len() as u64, victims.iter().map(|v| record_bytes_of(v)).sum());
+            self.note_opened(&mut self.writer.lock()).map_err(|error| self.latch.watch(error))?;
+            for group in self.groups(&victims) {
+                self.compact_group(compaction, group, run)?;
+            }
+        }
+        add(&self.counters.compactions, 1);
+        Ok(())
+    }
+
+    /// Ends the active segment if there is garbage in it, and seals all full ones.
+    fn leave_active_segment(&self) -> Result<()> {
+        let mut writer = self.writer.lock();
+        let has_garbage = writer.active.as_ref().is_some_and(|a| a.segment().dead() > 0);
+        if has_garbage {
+            self.make_room(&mut writer, 0, Purpose::Compaction)?;
+            self.roll(&mut writer, 0).map_err(|error| self.latch.watch(error))?;
+        }
+        drop(writer);
+        self.seal()
+    }
+
+    /// All sealed segments.
+    fn sealed_segments(&self) -> Vec<Arc<Segment>> {
+        let manifest = self.manifest.lock();
+        let mut segments = self.table.all();
+        segments.retain(|segment| {
+            let live = manifest.state().segments.get(&segment.header.id);
+            live.is_some_and(|live| live.sealed.is_some())
+        });
+        segments
+    }
+
+    /// Sealed segments with garbage, those with the oldest records first. Where there is little
+    /// room, those that need least of it.
+    fn victims(&self) -> Vec<Arc<Segment>> {
+        let mut victims = self.sealed_segments();
+        victims.retain(|segment| segment.dead() > 0);
+        victims.sort_by_key(|segment| segment.header.base_sequence);
+        if self.is_short_of_space() {
+            victims.sort_by_key(|segment| record_bytes_of(segment).saturating_sub(segment.dead()));
+        }
+        victims
+    }
+
+    /// Divides victims so that the live records of each group fill about one segment.
+    fn groups<'a>(&self, victims: &'a [Arc<Segment>]) -> Vec<&'a [Arc<Segment>]> {
+        let room = self.room_for_output();
+        let live = |s: &Segment| record_bytes_of(s).saturating_sub(s.dead());
+        let mut groups = Vec::new();
+        let (mut start, mut sum) = (0, 0);
+        for (at, victim) in victims.iter().enumerate() {
+            if at > start && sum + live(victim) > room {
+                groups.push(&victims[start..at]);
+                (start, sum) = (at, 0);
+            }
+            sum += live(victim);
+        }
+        groups.extend((start < victims.len()).then(|| &victims[start..]));
+        groups
+    }
+
+    /// Puts what must stay of `victims` in their place.
+    fn compact_group(
+        &self,
+        compaction: &mut Compaction,
+        victims: &[Arc<Segment>],
+        run: &mut Run,
+    ) -> Result<()> {
+        // A record that is counted as dead may be in the index for a moment. `Output::new` waits
+        // until that is over.
+        let is_dead: Vec<bool> = victims.iter().map(|v| v.dead() == record_bytes_of(v)).collect();
+        let mut output = Output::new(self, victims);
+        let copied = victims.iter().zip(is_dead).try_for_each(|(victim, is_dead)| {
+            if is_dead && self.tombstones_may_go(victim, output.droppable_below) {
+                run.skip(record_bytes_of(victim));
+                return run.step(0, 0);
+            }
+            self.copy_live(victim, &mut output, run).inspect_err(|error| {
+                if error.kind() == Kind::Corrupt {
+                    compaction.damaged.insert(victim.header.id);
+                }
+            })
+        });
+        if let Err(error) = copied.and_then(|()| self.commit(victims, &mut output)) {
+            output.abandon();
+            return Err(self.latch.watch(error));
+        }
+        self.swing_all(&output.moves).map_err(|error| self.latch.watch(error))?;
+        for victim in victims {
+            self.table.remove(victim);
+            self.remove_segment_files(victim.header.id);
+        }
+        add(&self.counters.segments_removed, victims.len() as u64);
+        run.segments_done(victims.len() as u64);
+        Ok(())
+    }
+
+    /// Whether none of the tombstones of `victim` is needed, as far as can be told without reading.
+    fn tombstones_may_go(&self, victim: &Segment, droppable_below: u64) -> bool {
+        let end = self.manifest.lock().state().end_of(victim.header.id);
+        victim.tombstones() == 0 || end.is_some_and(|end| end <= droppable_below)
+    }
+
+    /// Puts the output in the place of the victims, in one step.
+    fn commit(&self, victims: &[Arc<Segment>], output: &mut Output) -> Result<()> {
+        output.finish_segment();
+        if !output.full.is_empty() {
+            self.settle(&mut output.full)?;
+            self.storage.sync_directory()?;
+        }
+        self.sync()?;
+        let mut edits = Vec::new();
+        for full in &output.full {
+            edits.push(Edit::Add(full.segment.header));
+            edits.push(Edit::Seal(super::sync::sealed(full)));
+        }
+        edits.extend(victims.iter().map(|victim| Edit::Remove { id: victim.header.id }));
+        let committed = self.manifest.lock().append(&edits).inspect_err(|error| {
+            // Whether the edit is on the medium is unknown, and so is which files must stay.
+            if error.kind() != Kind::NoSpace {
+                self.latch.close(error);
+            }
+        });
+        committed.map(|()| self.want_hints(output.full.iter().map(|full| full.segment.header.id)))
+    }
+
+    fn swing_all(&self, moves: &[Move]) -> Result<()> {
+        for (at, moved) in moves.iter().enumerate() {
+            let guard = epoch::pin()?;
+            if let Some(later) = moves.get(at + FETCHED_AHEAD) {
+                self.index.prefetch(&guard, later.hash);
+            }
+            self.swing(&guard, moved)?;
+        }
+        Ok(())
+    }
+
+    /// Points the index to the copy, unless a newer record has come meanwhile.
+    fn swing(&self, guard: &Guard, moved: &Move) -> Result<()> {
+        let entry = self.index.entry(guard, moved.hash, |location| Ok(location == moved.from))?;
+        if entry.location().is_some() {
+            entry.set(moved.to);
+        } else {
+            self.table.pinned(guard).of(moved.to)?.add_dead(moved.len as usize);
+        }
+        Ok(())
+    }
+
+    /// Tombstones below this sequence are needed by no segment outside `victims`.
+    fn droppable_below(&self, victims: &[Arc<Segment>]) -> u64 {
+        // With the writer held still, a segment without garbage holds no older record of a deleted
+        // key.
+        let writer = self.writer.lock();
+        let manifest = self.manifest.lock();
+        let outside = |segment: &&Arc<Segment>| {
+            let id = segment.header.id;
+            let is_live = manifest.state().segments.contains_key(&id);
+            is_live && segment.dead() > 0 && victims.iter().all(|v| v.header.id != id)
+        };
+        let all = self.table.all();
+        let needed_from = all.iter().filter(outside).map(|s| needed_from(manifest.state(), s));
+        needed_from.min().unwrap_or(u64::MAX).min(writer.next_sequence)
+    }
+}
+
+/// The segment holds no record that a tombstone below this sequence is needed against, unless
+/// nothing in it is dead: then it holds none at all.
+fn needed_from(state: &State, segment: &Segment) -> u64 {
+    let first = state.first_of(segment.header.id).unwrap_or(segment.header.base_sequence);
+    first.max(segment.header.horizon)
+}
+
+/// Bytes of records in a sealed segment.
+fn record_bytes_of(segment: &Segment) -> u64 {
+    record_bytes(segment.len()).saturating_sub(SEAL_LEN as u64)
+}

@@ -1,0 +1,217 @@
+//! Which segments to compact next, and whether at all: a pure function of how full they are.
+//!
+//! Garbage is let grow up to a share of the log, and a quarter of a segment more, or less where
+//! there is little room. Past it, the segments that give most for the work go first: cost and
+//! benefit as in Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
+//! System" (1991), `(1 - u) * age / (1 + u)`, where `u` is the share that must be copied. The age
+//! counts as its square root: simulated, that copies less than the age itself where all keys are
+//! overwritten alike, 1.4 instead of 1.6 bytes per byte put, and no more where few keys are
+//! overwritten most of the time.
+
+/// A sealed segment, as far as the choice goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Its id.
+    pub id: u64,
+    /// Bytes of its records.
+    pub bytes: u64,
+    /// Bytes of those that are dead, tombstones included.
+    pub dead: u64,
+    /// Bytes of tombstones.
+    pub tombstones: u64,
+    /// It holds no record that a tombstone below this sequence is needed against.
+    pub needed_from: u64,
+    /// The sequence after its youngest record.
+    pub end: u64,
+    /// It cannot be read, and is no victim.
+    pub is_damaged: bool,
+}
+
+/// The log as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The sealed segments.
+    pub sealed: Vec<Candidate>,
+    /// Bytes of records in the others, which cannot be compacted yet.
+    pub unsealed_bytes: u64,
+    /// Bytes of dead ones among those.
+    pub unsealed_dead: u64,
+    /// None of them holds a record that a tombstone below this sequence is needed against.
+    pub unsealed_needed_from: u64,
+    /// The sequence of the next write.
+    pub now: u64,
+}
+
+/// When to compact, and how much at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The share of the log that may be garbage, in percent.
+    pub garbage_percent: u64,
+    /// The usual size of a segment.
+    pub segment_size: u64,
+    /// Bytes of garbage that are let be besides.
+    pub slack: u64,
+    /// Bytes of records that a group of victims may leave.
+    pub room: u64,
+}
+
+impl Limits {
+    /// The limits of a database with so much garbage allowed.
+    pub fn new(garbage_percent: u64, segment_size: u64) -> Limits {
+        Limits { garbage_percent, segment_size, slack: segment_size / 4, room: segment_size }
+    }
+
+    /// The same for one that is short of space, and has this room for what compaction writes.
+    #[must_use]
+    pub fn tight(self, room: u64) -> Limits {
+        let garbage_percent = self.garbage_percent.min(SHORT_PERCENT);
+        Limits { garbage_percent, slack: 0, room: room.min(self.segment_size), ..self }
+    }
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// There is little garbage, or none that can be got at.
+    Nothing,
+    /// These hold nothing that is needed.
+    Remove(Vec<u64>),
+    /// Copy what is needed of these to about one segment.
+    Rewrite(Vec<u64>),
+}
+
+/// The garbage that is let be when there is little room, in percent.
+const SHORT_PERCENT: u64 = 5;
+/// Segments removed at once.
+const REMOVED_AT_ONCE: usize = 64;
+/// Compaction that has begun goes on until garbage is below so much of the limit, in percent.
+const STOP_PERCENT: u64 = 97;
+
+impl View {
+    fn bytes(&self) -> u64 {
+        self.sealed.iter().map(|c| c.bytes).sum::<u64>() + self.unsealed_bytes
+    }
+
+    fn live(&self) -> u64 {
+        let live = |c: &Candidate| c.bytes.saturating_sub(c.dead);
+        let unsealed = self.unsealed_bytes.saturating_sub(self.unsealed_dead);
+        self.sealed.iter().map(live).sum::<u64>() + unsealed
+    }
+
+    /// Bytes of the log beyond which there is too much garbage.
+    fn limit(&self, limits: &Limits, garbage_percent: u64) -> u64 {
+        let full = self.live() as u128 * 100 / (100 - garbage_percent.min(99)) as u128;
+        full as u64 + limits.slack
+    }
+
+    /// How near space is to its bound: 0 as long as it is half a segment away, 1 at the bound. It
+    /// is two segments above what the garbage allowed makes of the live bytes (1.5 times those, at
+    /// the default, with hints and a checkpoint); one of the two may be needed for an output.
+    pub fn pressure(&self, limits: &Limits) -> f64 {
+        let (segment, live) = (limits.segment_size as f64, self.live() as f64);
+        let with_garbage = live * 100.0 / (100 - limits.garbage_percent.min(99)) as f64;
+        let bound = with_garbage + (2.0 * segment - segment.min(live)) / 1.08;
+        let ramp = segment / 2.0;
+        (self.bytes() as f64 - (bound - ramp)).max(0.0) / ramp
+    }
+
+    /// Whether the tombstones of `of` may be needed because of another segment.
+    fn holds_back(&self, of: &Candidate) -> bool {
+        let older = |c: &Candidate| c.id != of.id && c.dead > 0 && c.needed_from < of.end;
+        of.tombstones > 0 && (self.unsealed_needed_from < of.end || self.sealed.iter().any(older))
+    }
+
+    /// Bytes that compacting each sealed segment would free.
+    fn reclaimable(&self) -> Vec<u64> {
+        let free = |c: &Candidate| match self.holds_back(c) {
+            true => c.dead.saturating_sub(c.tombstones),
+            false => c.dead,
+        };
+        let free = |c: &Candidate| if c.is_damaged { 0 } else { free(c).min(c.bytes) };
+        self.sealed.iter().map(free).collect()
+    }
+}
+
+/// What to do next. `is_running`: whether compaction has begun and has not stopped since.
+pub fn choose(view: &View, limits: &Limits, is_running: bool) -> Choice {
+    let reclaimable = view.reclaimable();
+    let each = || view.sealed.iter().zip(&reclaimable);
+    let is_empty = |c: &Candidate, free: u64| free == c.bytes && !c.is_damaged;
+    let empty = each().filter(|(c, free)| is_empty(c, **free)).map(|(c, _)| c.id);
+    let empty: Vec<u64> = empty.take(REMOVED_AT_ONCE).collect();
+    if !empty.is_empty() {
+        return Choice::Remove(empty);
+    }
+    let percent = limits.garbage_percent;
+    let least = if is_running { percent * STOP_PERCENT / 100 } else { percent };
+    if view.bytes() <= view.limit(limits, least) {
+        return Choice::Nothing;
+    }
+    let held_back: u64 = each().map(|(c, free)| c.dead.saturating_sub(*free)).sum();
+    let group = match held_back * 200 > view.bytes() * percent {
+        true => release_tombstones(view, limits),
+        false => best(view, &reclaimable, limits),
+    };
+    match group.is_empty() {
+        true => Choice::Nothing,
+        false => Choice::Rewrite(group),
+    }
+}
+
+/// Segments that hold tombstones of others back, those that do so longest first. Copied, they hold
+/// nothing back any more.
+fn release_tombstones(view: &View, limits: &Limits) -> Vec<u64> {
+    let held: Vec<&Candidate> = view.sealed.iter().filter(|c| view.holds_back(c)).collect();
+    let holds = |c: &&Candidate| {
+        let holds_another = held.iter().any(|held| held.id != c.id && c.needed_from < held.end);
+        c.dead > 0 && !c.is_damaged && holds_another
+    };
+    let mut holders: Vec<&Candidate> = view.sealed.iter().filter(holds).collect();
+    holders.sort_by_key(|c| (c.needed_from, c.id));
+    let mut room = limits.room;
+    let fits = |c: &&Candidate| {
+        let kept = c.bytes.saturating_sub(c.dead) + c.tombstones;
+        let left = room.checked_sub(kept);
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    holders.into_iter().take_while(fits).map(|c| c.id).collect()
+}
+
+/// The best victim, and of the next ones those whose records fill up its output.
+fn best(view: &View, reclaimable: &[u64], limits: &Limits) -> Vec<u64> {
+    // A segment with little garbage waits until there is more in it.
+    let worthwhile = |c: &Candidate, free: u64| free * 200 >= c.bytes * limits.garbage_percent;
+    let candidates = view.sealed.iter().zip(reclaimable.iter().copied());
+    let mut scored: Vec<(f64, &Candidate, u64)> = candidates
+        .filter(|(c, free)| worthwhile(c, *free))
+        .map(|(c, free)| (score(c, free, view.now), c, free))
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
+    let (bytes, free) = scored.iter().fold((0, 0), |(b, f), (_, c, free)| (b + c.bytes, f + free));
+    let is_average = |c: &Candidate, f: u64| {
+        u128::from(f) * u128::from(bytes) >= u128::from(free) * u128::from(c.bytes)
+    };
+    let mut room = limits.room;
+    let mut group = Vec::new();
+    for (_, candidate, free) in scored {
+        let kept = candidate.bytes - free;
+        let is_small = candidate.bytes * 2 < limits.segment_size;
+        let fills_up = group.is_empty() || is_average(candidate, free) || is_small;
+        if fills_up && kept <= room {
+            room = room.saturating_sub(kept);
+            group.push(candidate.id);
+        }
+    }
+    group
+}
+
+fn score(candidate: &Candidate, free: u64, now: u64) -> f64 {
+    let gain = free as f64 / candidate.bytes.max(1) as f64;
+    let age = now.saturating_sub(candidate.end) as f64 + 1.0;
+    gain * age.sqrt() / (2.0 - gain)
+}
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;

@@ -1,0 +1,160 @@
+//! Figures of an open database: counters that whoever does the work adds to, and a snapshot of them
+//! with what can be worked out when it is asked for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Engine;
+use crate::format::record::SEAL_LEN;
+use crate::format::segment::HEADER_PAGE;
+
+/// What was done since the database was opened. Only figures: no decision rests on their order.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Record bytes in log segments that are full by now. What is in the active segment is added
+    /// when it is full, so that a put counts nothing.
+    pub bytes_in_full: AtomicU64,
+    /// Record bytes that the first active segment held when the database was opened.
+    pub bytes_resumed: AtomicU64,
+    /// Bytes that compaction read.
+    pub bytes_compaction_read: AtomicU64,
+    /// Bytes that compaction wrote.
+    pub bytes_compacted: AtomicU64,
+    /// Compactions that came to their end.
+    pub compactions: AtomicU64,
+    /// Compactions in the background that failed.
+    pub compaction_failures: AtomicU64,
+    /// Segments that compaction removed.
+    pub segments_removed: AtomicU64,
+    /// Bytes of hints that were written.
+    pub bytes_hints: AtomicU64,
+    /// Bytes of checkpoints that were written.
+    pub bytes_checkpoints: AtomicU64,
+    /// How often the log went on in a new segment.
+    pub rolls: AtomicU64,
+    /// How often the writer had to make that segment itself.
+    pub rolls_without_spare: AtomicU64,
+}
+
+/// Adds to a counter.
+pub fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
+/// What a counter says.
+pub fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// A snapshot. While others write, its figures are of slightly different moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of the keys' newest records.
+    pub live_bytes: u64,
+    /// Bytes of all other records: replaced ones, deleted ones, tombstones.
+    pub dead_bytes: u64,
+    /// Bytes of the segments and the manifest, with what is allocated ahead.
+    pub disk_bytes: u64,
+    /// Segments, the active one included.
+    pub segments: u64,
+    /// Bytes of memory that the index takes.
+    pub index_bytes: u64,
+    /// Record bytes that puts and deletes appended since the database was opened.
+    pub bytes_put: u64,
+    /// Bytes that compaction read since then.
+    pub bytes_compaction_read: u64,
+    /// Bytes that compaction wrote since then.
+    pub bytes_compacted: u64,
+    /// Compactions that came to their end since then.
+    pub compactions: u64,
+    /// Compactions in the background that failed since then.
+    pub compaction_failures: u64,
+    /// Segments that compaction removed since then.
+    pub segments_removed: u64,
+    /// Whether a compaction is under way.
+    pub is_compacting: bool,
+    /// Whether compaction in the background is paused.
+    pub is_compaction_paused: bool,
+    /// Bytes of the segments that the present compaction reads.
+    pub compaction_total: u64,
+    /// Bytes of them that it has read.
+    pub compaction_done: u64,
+    /// Bytes of hints and checkpoints written since the database was opened.
+    pub bytes_hints_and_checkpoints: u64,
+    /// How often writers paused because something behind them was slower.
+    pub pauses: u64,
+    /// Nanoseconds that they paused, all together.
+    pub paused_ns: u64,
+    /// Full segments that are not yet on the medium.
+    pub waiting_segments: u64,
+    /// How often the log went on in a new segment.
+    pub rolls: u64,
+    /// How often the writer had to make that segment itself.
+    pub rolls_without_spare: u64,
+    /// Syncs that writers made, each for all who waited.
+    pub syncs_led: u64,
+    /// Waits for a sync that another made.
+    pub syncs_followed: u64,
+}
+
+/// Record bytes in the first `len` bytes of a segment that has no seal.
+pub fn record_bytes(len: u64) -> u64 {
+    len.saturating_sub(HEADER_PAGE as u64)
+}
+
+impl Engine {
+    /// Figures of this moment.
+    pub fn stats(&self) -> Stats {
+        let (active, in_active) = {
+            let writer = self.writer.lock();
+            let active = writer.active.as_ref();
+            (active.map(|a| a.segment().header.id), active.map_or(0, |a| record_bytes(a.len())))
+        };
+        let counters = &self.counters;
+        let (pauses, paused_ns) = self.pacer.counts();
+        let (syncs_led, syncs_followed) = self.group.counts();
+        let mut stats = Stats {
+            keys: self.len() as u64,
+            index_bytes: self.index_memory() as u64,
+            bytes_put: (read(&counters.bytes_in_full) + in_active)
+                .saturating_sub(read(&counters.bytes_resumed)),
+            bytes_compaction_read: read(&counters.bytes_compaction_read),
+            bytes_compacted: read(&counters.bytes_compacted),
+            compactions: read(&counters.compactions),
+            compaction_failures: read(&counters.compaction_failures),
+            segments_removed: read(&counters.segments_removed),
+            is_compacting: self.control.is_running(),
+            is_compaction_paused: self.control.is_paused(),
+            compaction_total: read(&self.control.total),
+            compaction_done: read(&self.control.done),
+            bytes_hints_and_checkpoints: read(&counters.bytes_hints)
+                + read(&counters.bytes_checkpoints),
+            pauses,
+            paused_ns,
+            waiting_segments: self.pacer.waiting(),
+            rolls: read(&counters.rolls),
+            rolls_without_spare: read(&counters.rolls_without_spare),
+            syncs_led,
+            syncs_followed,
+            ..Stats::default()
+        };
+        let manifest = self.manifest.lock();
+        stats.disk_bytes = manifest.file_len();
+        for segment in self.table.all() {
+            stats.disk_bytes += segment.disk_bytes();
+            // What compaction writes counts once it is in the place of what it was copied from.
+            if !manifest.state().segments.contains_key(&segment.header.id) {
+                continue;
+            }
+            let is_active = Some(segment.header.id) == active;
+            let seal = if is_active { 0 } else { SEAL_LEN as u64 };
+            let records = record_bytes(segment.len()).saturating_sub(seal);
+            let dead = segment.dead().min(records);
+            stats.segments += 1;
+            stats.dead_bytes += dead;
+            stats.live_bytes += records - dead;
+        }
+        stats
+    }
+}
