@@ -87,7 +87,7 @@ const FILLER: usize = 700_000;
 fn overwritten_in_segments() -> Sample {
     let mut builder = Builder::new(seed() + 5);
     for round in 0..3 {
-        builder.put("filler", FILLER);
+        builder.put(&format!("filler {round}"), FILLER);
         for key in 0..5 {
             builder.put(&format!("k{key}"), round);
         }

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use super::buckets::Buckets;
 use super::piece::LockedPiece;
 use super::{Index, Location};
 use crate::atomic::Ordering;
@@ -24,18 +25,20 @@ pub struct Image {
 /// Gives the piece of a number when it is first needed.
 pub type Loader = Box<dyn Fn(usize) -> Result<Image> + Send + Sync>;
 
-/// The loader, if there is one.
+/// The loader, if there is one, and the bytes that each piece will take.
 #[derive(Default)]
-pub struct Source(OnceLock<Loader>);
+pub struct Source(OnceLock<(Loader, Vec<usize>)>);
 
 impl Source {
-    /// Fills a piece that waits for its entries. Answers by how many bytes it has grown.
+    /// Fills a piece that waits for its entries. Answers by how many bytes it has grown, and how
+    /// many of them are counted already.
     #[cold]
-    pub fn load(&self, number: usize, piece: &mut LockedPiece) -> Result<usize> {
-        let loader = self.0.get().ok_or_else(|| {
+    pub fn load(&self, number: usize, piece: &mut LockedPiece) -> Result<(usize, usize)> {
+        let (loader, waiting) = self.0.get().ok_or_else(|| {
             Error::new(Kind::Internal, "a piece of the index waits, and nothing can fill it")
         })?;
-        piece.fill(&loader(number)?)
+        let more = piece.fill(&loader(number)?)?;
+        Ok((more, waiting.get(number).copied().unwrap_or(0)))
     }
 }
 
@@ -68,12 +71,16 @@ impl Index {
         Ok(())
     }
 
-    /// Says how many entries each piece has, and that `loader` gives them when they are needed.
-    pub fn load_later(&self, used: impl Iterator<Item = usize>, loader: Loader) {
-        for (piece, used) in self.pieces.iter().zip(used) {
+    /// Says how many entries each piece has and how many bytes they take, and that `loader` gives
+    /// them when they are needed. The bytes count from now on.
+    pub fn load_later(&self, pieces: impl Iterator<Item = (usize, usize)>, loader: Loader) {
+        let mut waiting = Vec::new();
+        for (piece, (used, bytes)) in self.pieces.iter().zip(pieces) {
             piece.expect(used);
+            waiting.push(if bytes > 0 { bytes + size_of::<Buckets>() } else { 0 });
         }
-        let _ = self.source.0.set(loader);
+        self.memory.fetch_add(waiting.iter().sum(), Ordering::Relaxed);
+        let _ = self.source.0.set((loader, waiting));
     }
 
     /// Makes sure that the piece `number` has its entries.
@@ -88,8 +95,9 @@ impl Index {
     pub(super) fn lock<'a>(&'a self, guard: &'a Guard, number: usize) -> Result<LockedPiece<'a>> {
         let mut piece = self.pieces[number].lock(guard);
         if piece.waits() {
-            let more = self.source.load(number, &mut piece)?;
+            let (more, counted) = self.source.load(number, &mut piece)?;
             self.memory.fetch_add(more, Ordering::Relaxed);
+            self.memory.fetch_sub(counted, Ordering::Relaxed);
         }
         Ok(piece)
     }
@@ -150,7 +158,10 @@ mod tests {
         let copy = Index::new();
         let empty = copy.memory();
         let used: Vec<usize> = images.iter().map(|image| image.used).collect();
-        copy.load_later(used.into_iter(), Box::new(move |number| Ok(images[number].clone())));
+        copy.load_later(
+            used.into_iter().map(|used| (used, 0)),
+            Box::new(move |number| Ok(images[number].clone())),
+        );
         assert_eq!((copy.len(), copy.memory()), (19_999, empty));
         assert!(has(&copy, 7));
         assert!(!has(&copy, 20_001));
@@ -166,7 +177,7 @@ mod tests {
     fn a_piece_that_cannot_be_loaded_is_an_error_each_time() {
         let index = Index::new();
         let fail = |_| Err(Error::new(Kind::Io, "no"));
-        index.load_later((0..PIECES).map(|_| 1), Box::new(fail));
+        index.load_later((0..PIECES).map(|_| (1, 64)), Box::new(fail));
         let guard = epoch::pin().unwrap();
         for _ in 0..2 {
             assert!(index.find(&guard, 1, |_| Ok(Some(()))).is_err());

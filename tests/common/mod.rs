@@ -102,11 +102,15 @@ pub fn segments_in(directory: &Path) -> Vec<PathBuf> {
     segments
 }
 
-/// Copies the files of a directory to a new directory.
+/// Copies the files of a directory to a new directory. Those that are removed meanwhile can be done
+/// without.
 pub fn copy_directory(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("the copy can be created");
     for entry in std::fs::read_dir(from).expect("the directory can be read") {
         let entry = entry.expect("the directory can be read");
-        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("the file can be copied");
+        match std::fs::copy(entry.path(), to.join(entry.file_name())) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            copied => drop(copied.expect("the file can be copied")),
+        }
     }
 }

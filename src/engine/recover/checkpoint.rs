@@ -122,10 +122,11 @@ impl Recovery {
         self.count_dead_bytes();
         if let Some(basis) = self.basis.take() {
             self.reach = Reach { highest_id: basis.highest_id, active: (tail.id, tail.len) };
-            let used: Vec<usize> = basis.pieces.iter().map(|piece| piece.used as usize).collect();
+            let size = |piece: &KnownPiece| (piece.used as usize, piece.len());
+            let sizes: Vec<(usize, usize)> = basis.pieces.iter().map(size).collect();
             let tail = unsealed.first().map(|header| (*header, tail.len));
             let source = PieceSource::new(self, basis.file, basis.pieces, tail);
-            self.index.load_later(used.into_iter(), Box::new(move |number| source.load(number)));
+            self.index.load_later(sizes.into_iter(), Box::new(move |number| source.load(number)));
         }
         Ok(true)
     }
