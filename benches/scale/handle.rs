@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use kv::ffi::{
     kv_close, kv_compact, kv_db, kv_delete, kv_error_message, kv_get_into, kv_open,
-    kv_options_free, kv_options_new, kv_options_set, kv_put, kv_status, kv_sync, KV_OK,
+    kv_options_free, kv_options_new, kv_options_set, kv_put, kv_stats, kv_stats_t, kv_status,
+    kv_sync, KV_OK,
 };
 
 use crate::settings::Settings;
@@ -79,14 +80,25 @@ impl Handle {
         expect(unsafe { kv_close(self.0) });
     }
 
-    /// How long writers were held back, if the library says so.
-    pub fn held_back(&self) -> Option<Duration> {
-        None
+    /// Figures of this moment.
+    pub fn stats(&self) -> kv_stats_t {
+        // SAFETY: the struct is made of numbers, for which zeros are valid.
+        let mut stats: kv_stats_t = unsafe { std::mem::zeroed() };
+        stats.size = size_of::<kv_stats_t>();
+        // SAFETY: the struct lives, and says how long it is.
+        expect(unsafe { kv_stats(self.0, &mut stats) });
+        stats
     }
 
-    /// Bytes that compaction, hints and checkpoints have written, if the library says so.
+    /// How long writers were held back.
+    pub fn held_back(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.stats().writer_paused_ns))
+    }
+
+    /// Bytes that compaction, hints and checkpoints have written.
     pub fn rewritten(&self) -> Option<u64> {
-        None
+        let stats = self.stats();
+        Some(stats.bytes_compacted + stats.bytes_hints_and_checkpoints)
     }
 }
 

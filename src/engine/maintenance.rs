@@ -77,6 +77,11 @@ const FAST_STEP: Duration = Duration::from_millis(200);
 /// Pieces of the index that are loaded before others get their turn.
 const LOADED_AT_ONCE: usize = 16;
 
+/// How much less of a scarce processor the threads get than those who put and get: compaction is in
+/// no hurry, and syncs wait for the medium most of the time.
+const NICENESS_OF_COMPACTION: i32 = 10;
+const NICENESS_OF_SYNC: i32 = 5;
+
 impl Maintenance {
     /// Starts them.
     pub fn start(engine: Arc<Engine>) -> Result<Maintenance> {
@@ -120,6 +125,7 @@ impl Engine {
         let interval = (self.options.sync == SyncLevel::Interval)
             .then(|| Duration::from_millis(self.options.sync_interval_ms));
         let mut next_sync = interval.map(|interval| Instant::now() + interval);
+        process::yield_to_others(NICENESS_OF_SYNC);
         while self.sync_bell.wait(next_sync) {
             if self.seal_in_background() {
                 self.sync_bell.ring();
@@ -147,6 +153,7 @@ impl Engine {
     /// Does what has no hurry, whenever the log has grown or segments were sealed: pieces of the
     /// index, compaction, hints, checkpoints.
     fn compact_when_rung(&self) {
+        process::yield_to_others(NICENESS_OF_COMPACTION);
         let mut loaded = 0;
         self.compact_bell.ring();
         while self.compact_bell.wait(None) {

@@ -72,6 +72,13 @@ pub fn spawn_quiet(
     spawned.map_err(|e| Error::io(format_args!("start the thread {name}"), &e))
 }
 
+/// Lets threads that somebody waits for go before this one, where processors are few. Failing to
+/// is no matter.
+pub fn yield_to_others(niceness: i32) {
+    // SAFETY: setpriority takes integers; 0 means the calling thread (Linux).
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) };
+}
+
 /// Runs `body` on so many threads at once, this one among them, and answers what each returned.
 /// The others get no signal of the program. The part of one that cannot be had is done by this one.
 pub fn in_parallel<R: Send>(threads: usize, body: impl Fn(usize) -> R + Sync) -> Vec<R> {
