@@ -21,6 +21,10 @@ pub unsafe trait Memory: Send + Sync {
     fn base(&self) -> *mut u8;
     /// Bytes of memory.
     fn len(&self) -> usize;
+    /// Whether it is a shared map of a file, which loses nothing when its pages are given back.
+    fn is_file(&self) -> bool {
+        false
+    }
     /// Whether there is no byte.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -38,10 +42,20 @@ unsafe impl Memory for memmap2::MmapRaw {
     fn len(&self) -> usize {
         memmap2::MmapRaw::len(self)
     }
+    fn is_file(&self) -> bool {
+        true
+    }
 }
 
 /// The size of a page, or a multiple of it, on the machines that libkv runs on.
 const PAGE: usize = 64 << 10;
+
+/// Bytes that are populated in one call. It keeps all other threads from changing the address space,
+/// and so from growing their heap, as long as it lasts.
+const POPULATED_AT_ONCE: usize = 256 << 10;
+
+/// Bytes whose pages are given back in one call, for the same reason.
+const GIVEN_BACK_AT_ONCE: usize = 4 << 20;
 
 /// Bytes in a cache line, as a step for fetching ahead.
 const CACHE_LINE: usize = 64;
@@ -108,10 +122,25 @@ impl Map {
         if from >= to || to > self.region.memory.len() {
             return;
         }
-        // SAFETY: the range lies inside the memory. Populating for writing changes no byte, and
-        // where pages cannot be had the call fails without a signal.
-        unsafe {
-            libc::madvise(self.region.base.add(from).cast(), to - from, libc::MADV_POPULATE_WRITE);
+        for at in (from..to).step_by(POPULATED_AT_ONCE) {
+            let len = POPULATED_AT_ONCE.min(to - at);
+            // SAFETY: the range lies inside the memory. Populating for writing changes no byte, and
+            // where pages cannot be had the call fails without a signal.
+            unsafe {
+                libc::madvise(self.region.base.add(at).cast(), len, libc::MADV_POPULATE_WRITE);
+            }
+        }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        let len = self.memory.len();
+        for at in (0..len).step_by(GIVEN_BACK_AT_ONCE).filter(|_| self.memory.is_file()) {
+            let part = GIVEN_BACK_AT_ONCE.min(len - at);
+            // SAFETY: the range lies inside the memory, which belongs to a file that keeps the
+            // bytes, and nobody looks at it any more.
+            unsafe { libc::madvise(self.base.add(at).cast(), part, libc::MADV_DONTNEED) };
         }
     }
 }
