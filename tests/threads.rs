@@ -159,7 +159,8 @@ fn all_get_on_and_nobody_reads_what_was_not_written() {
     std::fs::write(with.join(INDEX), index).expect("the checkpoint can be written");
     let without = directory.join("without a checkpoint");
     copy_directory(&path, &without);
-    std::fs::remove_file(without.join(INDEX)).expect("there is one of the end");
+    // A database that has become small has none.
+    drop(std::fs::remove_file(without.join(INDEX)));
     let all = [path, with, without].map(|path| {
         let db = Db::open(&path, &options).expect("it opens again");
         let get = |key: u64| db.get(&key.to_le_bytes(), <[u8]>::to_vec).expect("get");

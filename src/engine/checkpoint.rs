@@ -31,6 +31,9 @@ const MOST_UNSEALED: usize = 8;
 /// A database whose log is shorter than this is opened as fast without a checkpoint.
 const WORTH_IT_AT_CLOSE: u64 = 4 << 20;
 
+/// A checkpoint of this length is no burden to a small database.
+const SMALL_CHECKPOINT: u64 = 512 << 10;
+
 /// Up to where the last checkpoint reaches.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reach {
@@ -87,10 +90,26 @@ impl Engine {
 
     /// Writes a checkpoint of a database that is about to be closed, unless it is small.
     pub(super) fn checkpoint_at_close(&self) {
-        let log: u64 = self.table.all().iter().map(|segment| segment.len()).sum();
-        if log >= WORTH_IT_AT_CLOSE {
+        if !self.remove_checkpoint_if_small() {
             self.checkpoint();
         }
+    }
+
+    /// Removes a large checkpoint of a database that has become small. Answers whether it is small:
+    /// then it needs none.
+    pub(super) fn remove_checkpoint_if_small(&self) -> bool {
+        let log: u64 = self.table.all().iter().map(|segment| segment.len()).sum();
+        let is_small = log < WORTH_IT_AT_CLOSE;
+        if is_small {
+            let mut reach = self.reach.lock();
+            let opened = self.storage.open(name::INDEX, false).and_then(|file| file.len());
+            let is_large = opened.is_ok_and(|len| len > SMALL_CHECKPOINT);
+            // One that stays is an older one, and as good as any.
+            if is_large && self.storage.remove(name::INDEX).is_ok() {
+                *reach = Reach::default();
+            }
+        }
+        is_small
     }
 
     /// Bytes of segments that the last checkpoint does not know.

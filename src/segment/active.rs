@@ -230,7 +230,7 @@ impl ActiveSegment {
 
     /// Allocates the first blocks of a segment before anybody writes to it: up to `allowed` bytes.
     pub fn prepare_first_step(&mut self, allowed: u64) -> Result<Option<Step>> {
-        let wanted = (self.map.capacity() as u64 / 16).clamp(FIRST_STEP, LAST_STEP).min(allowed);
+        let wanted = (self.map.capacity() as u64 / 64).clamp(FIRST_STEP, LAST_STEP).min(allowed);
         let wanted = wanted.min(self.map.capacity() as u64);
         let mut step = self.step(wanted, allowed);
         step.to = wanted;
@@ -246,7 +246,20 @@ impl ActiveSegment {
         let to = (from + step).max(least).next_multiple_of(BLOCK).min(capacity.max(least));
         let to = to.min(from.saturating_add(allowed)).max(least);
         let least = least.next_multiple_of(BLOCK).min(capacity);
-        Step { blocks: Arc::clone(&self.blocks), map: self.map.map().clone(), from, to, least }
+        let (blocks, map) = (Arc::clone(&self.blocks), self.map.map().clone());
+        Step { trims: blocks.trims(), blocks, map, from, to, least }
+    }
+
+    /// Gives back most of what is allocated ahead.
+    pub fn trim(&mut self) -> Result<()> {
+        let keep = (self.len() + FIRST_STEP).next_multiple_of(BLOCK);
+        if keep < self.map.limit() as u64 {
+            self.map.shrink(keep as usize);
+            self.segment.set_allocated(keep);
+            self.low_water = 0;
+            self.blocks.trim(keep)?;
+        }
+        Ok(())
     }
 
     /// Lets the writer use what a step has allocated. Answers whether it was one of this segment.

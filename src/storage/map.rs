@@ -50,8 +50,8 @@ unsafe impl Memory for memmap2::MmapRaw {
 /// The size of a page, or a multiple of it, on the machines that libkv runs on.
 const PAGE: usize = 64 << 10;
 
-/// Bytes that are populated in one call. It keeps all other threads from changing the address space,
-/// and so from growing their heap, as long as it lasts.
+/// Bytes that are populated in one call. It keeps all other threads from changing the address
+/// space, and so from growing their heap, as long as it lasts.
 const POPULATED_AT_ONCE: usize = 256 << 10;
 
 /// Bytes whose pages are given back in one call, for the same reason.
@@ -186,6 +186,12 @@ impl AppendMap {
     pub fn grow(&mut self, limit: usize) {
         assert!(limit <= self.capacity(), "a map cannot grow past its memory");
         self.limit = self.limit.max(limit);
+    }
+
+    /// Says that the file will have blocks for its first `limit` bytes only.
+    pub fn shrink(&mut self, limit: usize) {
+        assert!(limit >= self.map.published(), "a map does not lose what is published");
+        self.limit = self.limit.min(limit);
     }
 
     /// Appends `parts` one after the other, fills up with zeros to `len` bytes, and publishes them.

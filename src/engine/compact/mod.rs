@@ -30,6 +30,7 @@ use crate::error::{Kind, Result};
 use crate::format::manifest::Edit;
 use crate::format::record::SEAL_LEN;
 use crate::manifest::State;
+use crate::segment::active::ActiveSegment;
 use crate::segment::Segment;
 use output::{Move, Output};
 pub use run::Progress;
@@ -70,6 +71,10 @@ impl Engine {
             })
         };
         drop(turn);
+        if compacted.is_ok() && self.remove_checkpoint_if_small() {
+            // That it cannot be had is no failure.
+            let _ = self.writer.lock().active.as_mut().map(ActiveSegment::trim);
+        }
         self.compact_bell.ring();
         compacted
     }

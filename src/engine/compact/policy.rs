@@ -104,13 +104,14 @@ impl View {
         full as u64 + limits.slack
     }
 
-    /// How near space is to its bound: 0 as long as it is half a segment away, 1 at the bound. It
-    /// is two segments above what the garbage allowed makes of the live bytes (1.5 times those, at
-    /// the default, with hints and a checkpoint); one of the two may be needed for an output.
+    /// How near space is to its bound: 0 as long as three quarters of a segment are left, 1 where
+    /// one quarter is, for what takes its time. The bound is two segments above what the garbage
+    /// allowed makes of the live bytes (1.5 times those, at the default, with hints and a
+    /// checkpoint); one of the two may be needed for an output.
     pub fn pressure(&self, limits: &Limits) -> f64 {
         let (segment, live) = (limits.segment_size as f64, self.live() as f64);
         let with_garbage = live * 100.0 / (100 - limits.garbage_percent.min(99)) as f64;
-        let bound = with_garbage + (2.0 * segment - segment.min(live)) / 1.08;
+        let bound = with_garbage + (2.0 * segment - segment.min(live)) / 1.08 - segment / 4.0;
         let ramp = segment / 2.0;
         (self.bytes() as f64 - (bound - ramp)).max(0.0) / ramp
     }

@@ -37,9 +37,9 @@ fn pressure_begins_half_a_segment_below_the_bound() {
         unsealed_dead: unsealed,
         ..view((0..10).map(|id| candidate(id, 1000, 230)).collect())
     };
-    assert_eq!(log(400).pressure(&LIMITS), 0.0);
-    assert!((0.4..0.6).contains(&log(676).pressure(&LIMITS)));
-    assert!((0.9..1.1).contains(&log(926).pressure(&LIMITS)));
+    assert_eq!(log(150).pressure(&LIMITS), 0.0);
+    assert!((0.4..0.6).contains(&log(426).pressure(&LIMITS)));
+    assert!((0.9..1.1).contains(&log(676).pressure(&LIMITS)));
     assert!(log(2000).pressure(&LIMITS) > 3.0);
     // Where one key is overwritten for ever there is nothing to copy: both segments may be used.
     let one = |unsealed| View {
@@ -47,8 +47,8 @@ fn pressure_begins_half_a_segment_below_the_bound() {
         unsealed_dead: unsealed,
         ..view(vec![candidate(1, 1000, 1000)])
     };
-    assert_eq!(one(300).pressure(&LIMITS), 0.0);
-    assert!((0.9..1.1).contains(&one(850).pressure(&LIMITS)));
+    assert_eq!(one(100).pressure(&LIMITS), 0.0);
+    assert!((0.9..1.1).contains(&one(602).pressure(&LIMITS)));
 }
 
 #[test]
