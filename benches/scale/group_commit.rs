@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,12 +20,13 @@ pub fn run(settings: &Settings, report: &mut Report) {
     let time = Duration::from_millis(settings.size("commit-ms"));
     let db = Handle::open(&path, settings, &[("sync", "always")]);
     let value = settings.size("value") as usize;
+    let mut file = BareFile::new(settings);
     let (mut bare, mut rates) = (Vec::new(), [const { Vec::new() }; THREADS.len()]);
     let mut shares = Vec::new();
     for _ in 0..settings.rounds() {
         for (at, threads) in THREADS.into_iter().enumerate() {
             if threads == 1 {
-                let before = bare_rate(settings, record_len(value), time);
+                let before = file.rate(record_len(value), time);
                 let one = put_rate(&db, 1, value, time);
                 shares.push(one / before);
                 bare.push(before);
@@ -36,6 +38,7 @@ pub fn run(settings: &Settings, report: &mut Report) {
     }
     db.close();
     let _ = std::fs::remove_dir_all(&path);
+    file.remove();
     report.fact("bare fdatasync of one record", median(bare), "/s");
     let rates = rates.map(median);
     for (rate, threads) in rates.iter().zip(THREADS) {
@@ -46,23 +49,40 @@ pub fn run(settings: &Settings, report: &mut Report) {
     report.figure("16 threads to 1", rates[4] / rates[0], "x", Target::AtLeast(8.0));
 }
 
-/// Appends of `len` bytes to an allocated file, each followed by fdatasync, per second.
-fn bare_rate(settings: &Settings, len: u64, time: Duration) -> f64 {
-    let path = settings.fresh("bare");
-    let file = File::create(&path).expect("the directory can be written");
-    // SAFETY: the descriptor is open.
-    let failed = unsafe { libc::posix_fallocate(fd(&file), 0, BARE_LEN as i64) };
-    assert_eq!(failed, 0, "blocks can be allocated");
-    file.sync_all().expect("the file can be synced");
-    let (record, begin, mut done) = (vec![42; len as usize], Instant::now(), 0);
-    while begin.elapsed() < time {
-        file.write_all_at(&record, done * len % (BARE_LEN - len)).expect("write");
-        file.sync_data().expect("fdatasync");
-        done += 1;
+/// An allocated file, appended to with an fdatasync each time. There is one for all rounds: a file
+/// that is removed may keep the disk busy for a while.
+struct BareFile {
+    file: File,
+    path: PathBuf,
+    done: u64,
+}
+
+impl BareFile {
+    fn new(settings: &Settings) -> BareFile {
+        let path = settings.fresh("bare");
+        let file = File::create(&path).expect("the directory can be written");
+        // SAFETY: the descriptor is open.
+        let failed = unsafe { libc::posix_fallocate(fd(&file), 0, BARE_LEN as i64) };
+        assert_eq!(failed, 0, "blocks can be allocated");
+        file.sync_all().expect("the file can be synced");
+        BareFile { file, path, done: 0 }
     }
-    let rate = done as f64 / begin.elapsed().as_secs_f64();
-    std::fs::remove_file(&path).expect("the file can be removed");
-    rate
+
+    /// Appends of `len` bytes per second.
+    fn rate(&mut self, len: u64, time: Duration) -> f64 {
+        let (record, begin, before) = (vec![42; len as usize], Instant::now(), self.done);
+        while begin.elapsed() < time {
+            let at = self.done * len % (BARE_LEN - len);
+            self.file.write_all_at(&record, at).expect("write");
+            self.file.sync_data().expect("fdatasync");
+            self.done += 1;
+        }
+        (self.done - before) as f64 / begin.elapsed().as_secs_f64()
+    }
+
+    fn remove(self) {
+        std::fs::remove_file(&self.path).expect("the file can be removed");
+    }
 }
 
 fn fd(file: &File) -> i32 {

@@ -175,7 +175,8 @@ impl Engine {
     fn work_ahead(&self) {
         let mut last_step = Instant::now();
         while self.ahead_bell.wait(None) {
-            let is_fast = last_step.elapsed() < FAST_STEP;
+            // What is synced after each write must not come in large portions.
+            let is_fast = last_step.elapsed() < FAST_STEP && self.options.sync != SyncLevel::Always;
             last_step = Instant::now();
             // Here too, since compaction may be waiting for the disk.
             self.measure_garbage();

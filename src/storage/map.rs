@@ -115,12 +115,18 @@ impl Map {
         }
     }
 
-    /// Touches the pages of `from..to`, so that writing there takes no page faults. The file has
+    /// Touches the pages of `from..to`, so that writing there takes no page faults. They come in
+    /// large portions, where the file system has them: fewer misses of the processor's address
+    /// cache; but a sync then writes the whole portion of each byte that was written. The file has
     /// blocks there. A hint: failures are ignored.
     pub fn populate(&self, from: usize, to: usize) {
         let from = from & !(PAGE - 1);
         if from >= to || to > self.region.memory.len() {
             return;
+        }
+        // SAFETY: the range lies inside the memory, and advice changes no byte.
+        unsafe {
+            libc::madvise(self.region.base.add(from).cast(), to - from, libc::MADV_HUGEPAGE);
         }
         for at in (from..to).step_by(POPULATED_AT_ONCE) {
             let len = POPULATED_AT_ONCE.min(to - at);

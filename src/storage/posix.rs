@@ -367,9 +367,6 @@ impl File for PosixFile {
     fn map_append(&self, start: u64, capacity: u64) -> Result<AppendMap> {
         let map = MmapOptions::new().len(capacity as usize).map_raw(&self.file);
         let map = map.map_err(self.failed("map"))?;
-        // Fresh pages come in large portions, where the file system has them: fewer faults now, and
-        // fewer misses of the processor's address cache as long as they stay. Only advice.
-        let _ = map.advise(Advice::HugePage);
         Ok(AppendMap::new(Box::new(map), start as usize))
     }
 }

@@ -93,7 +93,7 @@ impl Stage {
             Some((place, _)) => piece.update(place, location(key, version)),
             None => {
                 let mut rehash = |at| Ok(hash(self.key_at(at)?));
-                piece.reserve(hash(key), &mut rehash).expect("reserve");
+                piece.reserve(hash(key), usize::MAX, &mut rehash).expect("reserve");
                 piece.insert(hash(key), location(key, version));
             }
         }
