@@ -30,7 +30,7 @@ const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
 
 pub(super) const BUCKET_ENTRIES: usize = 8;
 /// How many buckets past its home an entry may lie.
-const MAX_SPILL: usize = 7;
+const MAX_SPILL: usize = 15;
 /// log2 of the number of buckets an entry may lie in.
 const SPILL_BITS: u32 = (MAX_SPILL + 1).ilog2();
 /// Growth refreshes the tags when fewer bits than this tell the entries of a bucket apart.

@@ -103,12 +103,18 @@ pub fn segments_in(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Copies the files of a directory to a new directory. Those that are removed meanwhile can be done
-/// without.
+/// without, and the manifest comes first: what it does not know yet is left over, while what it
+/// knows must be there.
 pub fn copy_directory(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("the copy can be created");
-    for entry in std::fs::read_dir(from).expect("the directory can be read") {
-        let entry = entry.expect("the directory can be read");
-        match std::fs::copy(entry.path(), to.join(entry.file_name())) {
+    let entries = std::fs::read_dir(from).expect("the directory can be read");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.expect("the directory can be read").file_name()
+    };
+    let mut names: Vec<_> = entries.map(name).collect();
+    names.sort_by_key(|name| name != "MANIFEST");
+    for name in names {
+        match std::fs::copy(from.join(&name), to.join(&name)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             copied => drop(copied.expect("the file can be copied")),
         }
