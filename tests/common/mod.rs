@@ -107,16 +107,16 @@ pub fn segments_in(directory: &Path) -> Vec<PathBuf> {
 /// knows must be there.
 pub fn copy_directory(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("the copy can be created");
-    let entries = std::fs::read_dir(from).expect("the directory can be read");
-    let name = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.expect("the directory can be read").file_name()
+    let copy = |name: &std::ffi::OsStr| match std::fs::copy(from.join(name), to.join(name)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        copied => drop(copied.expect("the file can be copied")),
     };
-    let mut names: Vec<_> = entries.map(name).collect();
-    names.sort_by_key(|name| name != "MANIFEST");
-    for name in names {
-        match std::fs::copy(from.join(&name), to.join(&name)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            copied => drop(copied.expect("the file can be copied")),
+    copy("MANIFEST".as_ref());
+    // Only now, for it may know files that were not there before it was copied.
+    for entry in std::fs::read_dir(from).expect("the directory can be read") {
+        let name = entry.expect("the directory can be read").file_name();
+        if name != "MANIFEST" {
+            copy(&name);
         }
     }
 }
