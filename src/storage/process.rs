@@ -82,6 +82,9 @@ pub fn yield_to_others(niceness: i32) {
 /// Runs `body` on so many threads at once, this one among them, and answers what each returned.
 /// The others get no signal of the program. The part of one that cannot be had is done by this one.
 pub fn in_parallel<R: Send>(threads: usize, body: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    if threads <= 1 {
+        return vec![body(0)];
+    }
     let body = &body;
     std::thread::scope(|scope| {
         let old = block_signals();
