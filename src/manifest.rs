@@ -10,7 +10,7 @@ use crate::format::manifest::{
 };
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{name, Identity, FORMAT_VERSION, MAX_NUMBER};
-use crate::storage::{File, Storage};
+use crate::storage::{read_part, File, Storage};
 
 /// A manifest longer than this is written anew at open: some thousand edits.
 const REWRITE_AT: u64 = 256 << 10;
@@ -165,12 +165,7 @@ impl Manifest {
                 "the file is longer than a manifest can be",
             ));
         }
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len as usize).map_err(|_| {
-            Error::new(Kind::OutOfMemory, format!("there is no memory for reading {path}"))
-        })?;
-        bytes.resize(len as usize, 0);
-        file.read_at(&mut bytes, 0)?;
+        let bytes = read_part(&*file, 0, len as usize, &path)?;
         let identity = decode_header(&bytes).map_err(|bad| refuse(&path, bad))?;
         let (state, end) = replay(&path, &bytes, &identity)?;
         Ok(Manifest { identity, file, end, state })
@@ -189,10 +184,7 @@ impl Manifest {
     fn write_anew(storage: &dyn Storage, identity: Identity, state: State) -> Result<Manifest> {
         let mut bytes = encode_header(&identity).to_vec();
         bytes.extend(encode_frame(&state.edits(), &identity.uuid, HEADER_LEN as u64));
-        match storage.remove(name::MANIFEST_NEW) {
-            Err(error) if error.kind() != Kind::DoesNotExist => return Err(error),
-            _ => {}
-        }
+        storage.remove_if_there(name::MANIFEST_NEW)?;
         let file = storage.create(name::MANIFEST_NEW)?;
         file.write_at(&bytes, 0)?;
         file.sync()?;

@@ -10,9 +10,7 @@ use super::stats::add;
 use super::Engine;
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
-use crate::format::checkpoint::{
-    encode_entries, header_len, Checkpoint, KnownPiece, KnownSegment, BUCKET_LEN,
-};
+use crate::format::checkpoint::{encode_entries, header_len, Checkpoint, KnownPiece, BUCKET_LEN};
 use crate::format::name;
 use crate::format::segment::HEADER_PAGE;
 use crate::index::PIECES;
@@ -30,7 +28,6 @@ const LOG_PER_INDEX: u64 = 5;
 const MOST_UNSEALED: usize = 8;
 /// A database whose log is shorter than this is opened as fast without a checkpoint.
 const WORTH_IT_AT_CLOSE: u64 = 4 << 20;
-
 /// A checkpoint of this length is no burden to a small database.
 const SMALL_CHECKPOINT: u64 = 512 << 10;
 
@@ -125,10 +122,7 @@ impl Engine {
     }
 
     fn write_checkpoint(&self) -> Result<Reach> {
-        match self.storage.remove(name::INDEX_NEW) {
-            Err(error) if error.kind() != Kind::DoesNotExist => return Err(error),
-            _ => {}
-        }
+        self.storage.remove_if_there(name::INDEX_NEW)?;
         let file = self.storage.create(name::INDEX_NEW)?;
         let room = header_len(self.table.all().len() + SPARE_SEGMENTS, PIECES);
         let room = room.next_multiple_of(BUCKET_LEN);
@@ -183,19 +177,11 @@ impl Engine {
     /// bytes are those of all writes below the end.
     fn end_of_checkpoint(&self, pieces: Vec<KnownPiece>) -> (Checkpoint, Reach) {
         let writer = self.writer.lock();
-        let places = self.table.places();
         let active = writer.active.as_ref();
-        let known = places.iter().map(|place| KnownSegment {
-            id: place.id,
-            first_page: place.first_page,
-            pages: place.pages,
-            dead: place.dead,
-            tombstones: place.tombstones,
-        });
         let checkpoint = Checkpoint {
             sequence_end: writer.next_sequence,
             active_records: active.map_or(0, |active| active.records()),
-            segments: known.collect(),
+            segments: self.table.places(),
             pieces,
         };
         // Not the one that waits for the log to go on in it.

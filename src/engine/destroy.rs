@@ -22,10 +22,7 @@ pub fn destroy(storage: &dyn Storage) -> Result<()> {
     // The manifest after them: until then, what is left is known as a database.
     storage.sync_directory()?;
     for name in [name::INDEX_NEW, name::INDEX, name::MANIFEST_NEW, name::MANIFEST, name::LOCK] {
-        match storage.remove(name) {
-            Err(error) if error.kind() != Kind::DoesNotExist => return Err(error),
-            _ => {}
-        }
+        storage.remove_if_there(name)?;
     }
     storage.sync_directory()
 }

@@ -28,8 +28,7 @@ impl Engine {
 
     /// Whether a segment will stay long enough: one that is nearly dead is soon compacted.
     fn is_worth_a_hint(&self, id: u64) -> bool {
-        let all = self.table.all();
-        let segment = all.iter().find(|segment| segment.header.id == id);
+        let segment = self.table.find(id);
         segment.is_some_and(|segment| segment.dead() < segment.len() / 4 * 3)
     }
 

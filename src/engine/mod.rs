@@ -2,8 +2,7 @@
 //!
 //! Order of locks: checkpoint, compaction, sealing, syncer, index piece, writer, spare, hints,
 //! manifest, segment table. Whoever holds one may take those to its right only. Readers take none:
-//! they are pinned
-//! ([`crate::epoch`]).
+//! they are pinned ([`crate::epoch`]).
 //!
 //! A write pins its thread, locks its key's piece of the index, and then the writer for as long as
 //! it takes to append. So while a piece is locked, all records of its keys are in the index; and

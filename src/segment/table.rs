@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::Segment;
 use crate::epoch::{self, Guard, Retired, Slot};
 use crate::error::{Error, Kind, Result};
+use crate::format::checkpoint::KnownSegment;
 use crate::index::{Location, LOCATION_BITS};
 
 /// log2 of the units in a page.
@@ -45,21 +46,6 @@ struct Layout {
     kept: BTreeMap<usize, (u64, usize)>,
     /// Their first pages by their ids.
     kept_of: BTreeMap<u64, usize>,
-}
-
-/// Where a segment is, for those who want it there again.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// Which segment.
-    pub id: u64,
-    /// Its first page.
-    pub first_page: u32,
-    /// How many pages it takes.
-    pub pages: u32,
-    /// Bytes in its dead records.
-    pub dead: u64,
-    /// Bytes of them in tombstones.
-    pub tombstones: u64,
 }
 
 /// A segment in its place.
@@ -101,7 +87,7 @@ impl SegmentTable {
     }
 
     /// Keeps places for segments that will be added. Nothing lies there.
-    pub fn keep(&self, places: impl Iterator<Item = Place>) {
+    pub fn keep<'a>(&self, places: impl Iterator<Item = &'a KnownSegment>) {
         let mut layout = self.layout.lock();
         for place in places {
             let first = place.first_page as usize;
@@ -117,10 +103,10 @@ impl SegmentTable {
         layout.kept_of.clear();
     }
 
-    /// Where every segment is, in the order of their locations.
-    pub fn places(&self) -> Vec<Place> {
+    /// Where every segment is, and what of it is dead, in the order of their locations.
+    pub fn places(&self) -> Vec<KnownSegment> {
         let layout = self.layout.lock();
-        let place = |(&first, placed): (&usize, &Placed)| Place {
+        let place = |(&first, placed): (&usize, &Placed)| KnownSegment {
             id: placed.segment.header.id,
             first_page: first as u32,
             pages: placed.pages as u32,
@@ -146,12 +132,12 @@ impl SegmentTable {
         drop(old);
     }
 
-    /// Removes a segment that the index does not point into any more, when the last reader that may
-    /// have a location of it has left, and frees it. The thread is not pinned.
-    pub fn remove(&self, segment: &Segment) {
+    /// Removes segments that the index does not point into any more, when the last reader that may
+    /// have a location of them has left, and frees them. The thread is not pinned.
+    pub fn remove(&self, segments: &[Arc<Segment>]) {
         // Before the pages are free for another segment.
         epoch::synchronize();
-        epoch::release(self.take_out(segment));
+        epoch::release(segments.iter().flat_map(|segment| self.take_out(segment)).collect());
     }
 
     /// Removes a segment that the index has never pointed into. Waits for nobody.
@@ -179,6 +165,13 @@ impl SegmentTable {
     /// Every segment, in the order of their locations.
     pub fn all(&self) -> Vec<Arc<Segment>> {
         self.layout.lock().placed.values().map(|placed| Arc::clone(&placed.segment)).collect()
+    }
+
+    /// The segment `id`.
+    pub fn find(&self, id: u64) -> Option<Arc<Segment>> {
+        let layout = self.layout.lock();
+        let found = layout.placed.values().find(|placed| placed.segment.header.id == id);
+        found.map(|placed| Arc::clone(&placed.segment))
     }
 
     fn page(&self, page: usize) -> Option<&Slot<Segment>> {

@@ -18,7 +18,7 @@ pub mod process;
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use map::{AppendMap, Map};
 
 /// One database directory. Names are plain file names; nothing outside the directory is reached.
@@ -40,6 +40,14 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Removes a file's name. Maps and open files of it stay valid.
     fn remove(&self, name: &str) -> Result<()>;
+
+    /// The same for a file that may not be there.
+    fn remove_if_there(&self, name: &str) -> Result<()> {
+        match self.remove(name) {
+            Err(error) if error.kind() != Kind::DoesNotExist => Err(error),
+            _ => Ok(()),
+        }
+    }
 
     /// Puts all creations, renames and removals before this call on the medium.
     fn sync_directory(&self) -> Result<()>;
@@ -65,6 +73,18 @@ pub struct FreeBytes {
     pub free: u64,
     /// Bytes of the whole file system.
     pub total: u64,
+}
+
+/// `len` bytes of `file` from `offset` on; `what` names them where there is no memory for them. The
+/// caller has seen to it that `len` is not longer than the file.
+pub fn read_part(file: &dyn File, offset: u64, len: usize, what: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| {
+        Error::new(Kind::OutOfMemory, format!("there is no memory for reading {what}"))
+    })?;
+    bytes.resize(len, 0);
+    file.read_at(&mut bytes, offset)?;
+    Ok(bytes)
 }
 
 /// The lock on a database directory.

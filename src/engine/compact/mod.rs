@@ -175,8 +175,8 @@ impl Engine {
             return Err(self.latch.watch(error));
         }
         self.swing_all(&output.moves).map_err(|error| self.latch.watch(error))?;
+        self.table.remove(victims);
         for victim in victims {
-            self.table.remove(victim);
             self.remove_segment_files(victim.header.id);
         }
         add(&self.counters.segments_removed, victims.len() as u64);

@@ -19,9 +19,9 @@ use crate::format::name;
 use crate::format::segment::SegmentHeader;
 use crate::index::{number_of, Location, PIECES};
 use crate::manifest::LiveSegment;
-use crate::segment::table::{page_of, Place, MAX_PAGES};
+use crate::segment::table::{page_of, MAX_PAGES};
 use crate::segment::{Segment, Source};
-use crate::storage::{process, File};
+use crate::storage::{process, read_part, File};
 
 /// A checkpoint, as far as it may be believed.
 pub(super) struct Basis {
@@ -76,13 +76,7 @@ impl Recovery {
         let is_live = |known: &KnownSegment| live.contains(&known.id);
         let known = checkpoint.segments.into_iter().filter(is_live);
         let segments: BTreeMap<u64, KnownSegment> = known.map(|known| (known.id, known)).collect();
-        self.table.keep(segments.values().map(|known| Place {
-            id: known.id,
-            first_page: known.first_page,
-            pages: known.pages,
-            dead: known.dead,
-            tombstones: known.tombstones,
-        }));
+        self.table.keep(segments.values());
         let (sequence_end, active_records) = (checkpoint.sequence_end, checkpoint.active_records);
         let pieces = checkpoint.pieces;
         self.basis =
@@ -217,11 +211,8 @@ fn read_header(file: &dyn File, uuid: &[u8; 16]) -> Option<Checkpoint> {
     let len = file.len().ok()?;
     let mut fixed = [0; FIXED_LEN];
     file.read_at(&mut fixed, 0).ok()?;
-    let mut bytes = Vec::new();
     let header_len = decode_len(&fixed, uuid, PIECES as u32, len)?;
-    bytes.try_reserve_exact(header_len).ok()?;
-    bytes.resize(header_len, 0);
-    file.read_at(&mut bytes, 0).ok()?;
+    let bytes = read_part(file, 0, header_len, "the checkpoint").ok()?;
     let checkpoint = Checkpoint::decode(&bytes, len)?;
     let last = checkpoint.segments.last().map_or(0, |known| range(known).1);
     let is_aligned = |piece: &KnownPiece| piece.offset.is_multiple_of(BUCKET_LEN as u64);

@@ -20,7 +20,7 @@ use crate::segment::digest::{self, End};
 use crate::segment::scan::Scan;
 use crate::segment::table::SegmentTable;
 use crate::segment::Segment;
-use crate::storage::{File, Storage};
+use crate::storage::{read_part, File, Storage};
 
 /// Where pieces come from.
 pub(super) struct PieceSource {
@@ -82,16 +82,14 @@ impl PieceSource {
     fn rebuild(&self, number: usize) -> Result<Image> {
         let index = Index::new();
         let mut replay = Replay::new(&index, &self.table, &self.hasher, None).without_counting();
-        let held = self.table.all();
         for extent in &self.segments {
-            let id = extent.header.id;
-            if let Some(segment) = held.iter().find(|segment| segment.header.id == id) {
-                let digest = match self.digest_of(extent, segment) {
+            if let Some(segment) = self.table.find(extent.header.id) {
+                let digest = match self.digest_of(extent, &segment) {
                     // Compaction has just removed it.
                     Err(error) if error.kind() == Kind::DoesNotExist => continue,
                     digest => digest?,
                 };
-                let part: Part = (Arc::clone(segment), digest);
+                let part: Part = (segment, digest);
                 replay.take_all(&part, Share { number, of: PIECES })?;
             }
         }
@@ -124,10 +122,7 @@ impl PieceSource {
 
 /// A piece as it is in the checkpoint; nothing if it is not as it was written.
 pub(super) fn read_piece(file: &dyn File, piece: &KnownPiece) -> Option<Image> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(piece.len()).ok()?;
-    bytes.resize(piece.len(), 0);
-    file.read_at(&mut bytes, piece.offset).ok()?;
+    let bytes = read_part(file, piece.offset, piece.len(), "the checkpoint").ok()?;
     let entries = decode_entries(&bytes, piece)?;
     Some(Image { entries, used: piece.used as usize, precision: piece.precision })
 }

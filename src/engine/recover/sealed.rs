@@ -15,7 +15,7 @@ use crate::manifest::LiveSegment;
 use crate::segment::digest::{self, End};
 use crate::segment::scan::Scan;
 use crate::segment::{Segment, Source};
-use crate::storage::{process, File, Storage};
+use crate::storage::{process, read_part, File, Storage};
 
 /// Digests of about so many records are held in memory at once: some 160 MB of them.
 const RECORDS_AT_ONCE: u64 = 16 << 20;
@@ -170,10 +170,7 @@ pub(super) fn read_hint(
     if len > sealed.len.saturating_add(hint::HEADER_LEN as u64) {
         return None;
     }
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len as usize).ok()?;
-    bytes.resize(len as usize, 0);
-    file.read_at(&mut bytes, 0).ok()?;
+    let bytes = read_part(&*file, 0, len as usize, "a hint").ok()?;
     Digest::decode(bytes, uuid, header, sealed)
 }
 
