@@ -345,6 +345,17 @@ typedef struct kv_stats_t {
 #define KV_BUFFER_TOO_SMALL 2
 
 /**
+ * Answer: if_absent was asked for, and the key is in the database. Nothing was written.
+ */
+#define KV_EXISTS 3
+
+/**
+ * Answer: if_version was asked for, and the key has another version, or is not there. Nothing was
+ * written.
+ */
+#define KV_VERSION_MISMATCH 4
+
+/**
  * A pointer that must not be NULL is NULL.
  */
 #define KV_NULL_ARGUMENT -1
@@ -430,6 +441,21 @@ typedef struct kv_stats_t {
  * it was opened so. Reads go on. To write again, close it, mend the cause and open it.
  */
 #define KV_READ_ONLY -17
+
+/**
+ * The value is no counter: it has not eight bytes.
+ */
+#define KV_NOT_A_COUNTER -18
+
+/**
+ * The counter would leave the range of int64_t. It was not changed.
+ */
+#define KV_OVERFLOW -19
+
+/**
+ * The batch is longer than a file of the log can be. Nothing was written.
+ */
+#define KV_BATCH_TOO_LARGE -20
 
 /**
  * Another process has the database open; the message names its pid. Try again later.

@@ -60,6 +60,12 @@ pub enum Kind {
     Busy,
     /// The index has reached the memory that the options allow: no new keys.
     IndexFull,
+    /// The value is no counter: it has not eight bytes.
+    NotACounter,
+    /// The counter would leave the range of its type.
+    Overflow,
+    /// The batch is longer than a segment can be.
+    BatchTooLarge,
     /// Bytes on disk are not what was written.
     Corrupt,
     /// A bug in libkv.

@@ -18,6 +18,11 @@ pub const KV_OK: kv_status = 0;
 pub const KV_NOT_FOUND: kv_status = 1;
 /// Answer: the value is longer than the buffer. Nothing was copied; the length is reported.
 pub const KV_BUFFER_TOO_SMALL: kv_status = 2;
+/// Answer: if_absent was asked for, and the key is in the database. Nothing was written.
+pub const KV_EXISTS: kv_status = 3;
+/// Answer: if_version was asked for, and the key has another version, or is not there. Nothing was
+/// written.
+pub const KV_VERSION_MISMATCH: kv_status = 4;
 
 /// A pointer that must not be NULL is NULL.
 pub const KV_NULL_ARGUMENT: kv_status = -1;
@@ -55,6 +60,12 @@ pub const KV_FORKED: kv_status = -16;
 /// The database refuses writes: after an earlier failure, which the message names, or because
 /// it was opened so. Reads go on. To write again, close it, mend the cause and open it.
 pub const KV_READ_ONLY: kv_status = -17;
+/// The value is no counter: it has not eight bytes.
+pub const KV_NOT_A_COUNTER: kv_status = -18;
+/// The counter would leave the range of int64_t. It was not changed.
+pub const KV_OVERFLOW: kv_status = -19;
+/// The batch is longer than a file of the log can be. Nothing was written.
+pub const KV_BATCH_TOO_LARGE: kv_status = -20;
 
 /// Another process has the database open; the message names its pid. Try again later.
 pub const KV_LOCKED: kv_status = -30;
@@ -105,10 +116,12 @@ pub const KV_CLASS_CORRUPT: i32 = 5;
 pub const KV_CLASS_INTERNAL: i32 = 6;
 
 /// Every status with its class and its name for people.
-const STATUSES: [(kv_status, i32, &CStr); 32] = [
+const STATUSES: [(kv_status, i32, &CStr); 37] = [
     (KV_OK, KV_CLASS_OK, c"ok"),
     (KV_NOT_FOUND, KV_CLASS_ANSWER, c"key not found"),
     (KV_BUFFER_TOO_SMALL, KV_CLASS_ANSWER, c"buffer too small for the value"),
+    (KV_EXISTS, KV_CLASS_ANSWER, c"key exists already"),
+    (KV_VERSION_MISMATCH, KV_CLASS_ANSWER, c"key has another version"),
     (KV_NULL_ARGUMENT, KV_CLASS_CALLER, c"argument is NULL"),
     (KV_INVALID_ARGUMENT, KV_CLASS_CALLER, c"invalid argument"),
     (KV_EMPTY_KEY, KV_CLASS_CALLER, c"key is empty"),
@@ -126,9 +139,12 @@ const STATUSES: [(kv_status, i32, &CStr); 32] = [
     (KV_CLOSED, KV_CLASS_CALLER, c"database handle is closed"),
     (KV_FORKED, KV_CLASS_CALLER, c"process was forked after a database was opened"),
     (KV_READ_ONLY, KV_CLASS_ENVIRONMENT, c"database is read-only"),
+    (KV_NOT_A_COUNTER, KV_CLASS_CALLER, c"value is no counter"),
+    (KV_OVERFLOW, KV_CLASS_CALLER, c"counter would overflow"),
+    (KV_BATCH_TOO_LARGE, KV_CLASS_CALLER, c"batch is too large"),
     (KV_LOCKED, KV_CLASS_RETRY, c"database is open in another process"),
     (KV_CANCELLED, KV_CLASS_RETRY, c"cancelled"),
-    (KV_BUSY, KV_CLASS_RETRY, c"busy: called from a progress function"),
+    (KV_BUSY, KV_CLASS_RETRY, c"busy: in use by another thread, or called from a callback"),
     (KV_PERMISSION_DENIED, KV_CLASS_ENVIRONMENT, c"permission denied"),
     (KV_NO_SPACE, KV_CLASS_ENVIRONMENT, c"no space left"),
     (KV_OUT_OF_MEMORY, KV_CLASS_ENVIRONMENT, c"out of memory"),
@@ -170,6 +186,9 @@ pub(super) fn status_of(kind: Kind) -> kv_status {
         Kind::Cancelled => KV_CANCELLED,
         Kind::Busy => KV_BUSY,
         Kind::IndexFull => KV_INDEX_FULL,
+        Kind::NotACounter => KV_NOT_A_COUNTER,
+        Kind::Overflow => KV_OVERFLOW,
+        Kind::BatchTooLarge => KV_BATCH_TOO_LARGE,
         Kind::Corrupt => KV_CORRUPT,
         Kind::Internal => KV_INTERNAL,
     }
