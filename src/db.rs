@@ -4,10 +4,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crate::engine::batch::WriteBatch;
 pub use crate::engine::compact::Progress;
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
 pub use crate::engine::stats::Stats;
+pub use crate::engine::write::{WriteOptions, WriteSync, Written};
 use crate::engine::{destroy, recover, Engine};
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
@@ -79,6 +81,44 @@ impl Db {
     /// Removes `key`. Answers whether it was there; if not, nothing is written.
     pub fn delete(&self, key: &[u8]) -> Result<bool> {
         self.engine.delete(key)
+    }
+
+    /// Sets the value of `key`, if what `options` ask for holds.
+    pub fn put_with(&self, key: &[u8], value: &[u8], options: &WriteOptions) -> Result<Written> {
+        self.engine.put_with(key, value, options)
+    }
+
+    /// Removes `key`, if it has the version that `options` ask for.
+    pub fn delete_with(&self, key: &[u8], options: &WriteOptions) -> Result<Written> {
+        self.engine.delete_with(key, options)
+    }
+
+    /// The version of `key`: it is another after each write to it.
+    pub fn version(&self, key: &[u8]) -> Result<Option<u64>> {
+        self.engine.version(key)
+    }
+
+    /// Adds `delta` to the counter `key`, eight bytes, the lowest first, or 0 if it is not there;
+    /// answers what it is now.
+    pub fn add(&self, key: &[u8], delta: i64) -> Result<i64> {
+        self.engine.add(key, delta)
+    }
+
+    /// Lets the value of `key` expire after `ttl_ms` milliseconds from now, or never if that is 0.
+    /// Answers whether it is there.
+    pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<bool> {
+        Ok(self.engine.touch(key, ttl_ms)? != Written::NotFound)
+    }
+
+    /// How many milliseconds the value of `key` will still be there: the inner `None` is for ever.
+    pub fn ttl(&self, key: &[u8]) -> Result<Option<Option<u64>>> {
+        self.engine.ttl(key)
+    }
+
+    /// Does all of a batch, or nothing, also after a crash. The last of several writes to one key
+    /// counts.
+    pub fn write(&self, batch: &WriteBatch, sync: WriteSync) -> Result<()> {
+        self.engine.write(batch, sync)
     }
 
     /// Returns when everything acknowledged before the call is on the medium.

@@ -1,6 +1,7 @@
 //! libkv: an embeddable key-value store. This file is the map of the crate and nothing else.
 
 mod atomic;
+pub mod clock;
 mod cpu;
 pub mod db;
 pub mod engine;

@@ -134,6 +134,8 @@ pub struct Manifest {
     /// Where the next frame goes.
     end: u64,
     state: State,
+    /// The format version in its header.
+    version: u32,
 }
 
 impl Manifest {
@@ -166,14 +168,16 @@ impl Manifest {
             ));
         }
         let bytes = read_part(&*file, 0, len as usize, &path)?;
-        let identity = decode_header(&bytes).map_err(|bad| refuse(&path, bad))?;
+        let (identity, version) = decode_header(&bytes).map_err(|bad| refuse(&path, bad))?;
         let (state, end) = replay(&path, &bytes, &identity)?;
-        Ok(Manifest { identity, file, end, state })
+        Ok(Manifest { identity, file, end, state, version })
     }
 
-    /// Removes what an interrupted write left at the end, and shortens a long manifest.
+    /// Removes what an interrupted write left at the end, and shortens a long manifest. One of an
+    /// older version gets this one, so that no older libkv opens what is written from now on.
     pub fn tidy(&mut self, storage: &dyn Storage) -> Result<()> {
-        if self.end < self.file.len()? || self.end > REWRITE_AT {
+        let is_old = self.version < FORMAT_VERSION;
+        if is_old || self.end < self.file.len()? || self.end > REWRITE_AT {
             *self = Manifest::write_anew(storage, self.identity, self.state.clone())?;
         }
         Ok(())
@@ -190,7 +194,8 @@ impl Manifest {
         file.sync()?;
         storage.rename(name::MANIFEST_NEW, name::MANIFEST)?;
         storage.sync_directory()?;
-        Ok(Manifest { identity, file, end: bytes.len() as u64, state })
+        let (end, version) = (bytes.len() as u64, FORMAT_VERSION);
+        Ok(Manifest { identity, file, end, state, version })
     }
 
     /// Who the database is.

@@ -1,6 +1,7 @@
 //! Options: every setting of a database with its unit, default and range, by typed setter or by
 //! text.
 
+use crate::clock::TimeSource;
 use crate::error::{Error, Kind, Result};
 
 /// When an acknowledged write is on the medium.
@@ -70,6 +71,9 @@ pub struct Options {
     pub max_disk_bytes: u64,
     /// Bytes of memory that the index may take; 0 is no limit.
     pub max_index_bytes: u64,
+    /// Where time comes from, for tests.
+    #[doc(hidden)]
+    pub time: TimeSource,
 }
 
 const KIB: u64 = 1 << 10;
@@ -101,6 +105,7 @@ impl Default for Options {
             compaction_bytes_per_second: 0,
             max_disk_bytes: 0,
             max_index_bytes: 0,
+            time: TimeSource::System,
         }
     }
 }

@@ -154,7 +154,7 @@ impl Bench<'_> {
         let mut state = self.sample.states[writes].clone();
         let key = b"again".to_vec();
         // As long as the first record that was lost, so that the ones behind it would fit on.
-        let len = record_len(key.len(), 0, false);
+        let len = record_len(key.len(), 0, 0);
         let value_len = self.sample.lost_len(writes).map_or(1, |lost| lost - len);
         let mut keys = self.sample.keys.clone();
         keys.push(key.clone());
@@ -289,7 +289,7 @@ fn bits_and_lengths_of_a_large_database() {
 fn bits_of_records_that_are_overwritten_in_segments_with_hints() {
     let sample = overwritten_in_segments();
     let mut bench = Bench::new(&sample);
-    let small = (HEADER_PAGE + record_len("filler".len(), FILLER, false)) * 8;
+    let small = (HEADER_PAGE + record_len("filler".len(), FILLER, 0)) * 8;
     for file in sample.segments() {
         let end = sample.files[file].len() * 8;
         for bit in (small..end).step_by(3) {

@@ -66,10 +66,10 @@ impl Engine {
         let file = self.storage.open(&name::segment(live.header.id), false)?;
         let mut scan = Scan::new(file, live.header, sealed.len);
         let hash = |key: &[u8]| self.hasher.hash(key);
-        let (digest, end) = digest::of_scan(&mut scan, live.header.kind, hash)?;
-        let is_whole = matches!(end, End::Seal(_)) && scan.offset() == sealed.len;
+        let walked = digest::of_scan(&mut scan, live.header.kind, hash)?;
+        let is_whole = matches!(walked.end, End::Seal(_)) && scan.offset() == sealed.len;
         let encode = |digest: Digest| digest.encode(&self.uuid, &live.header, &sealed);
-        Ok(is_whole.then_some(digest).map(encode))
+        Ok(is_whole.then_some(walked.digest).map(encode))
     }
 
     /// Removes the files of a segment that the manifest does not know any more. If that fails, the

@@ -8,6 +8,7 @@
 //! it takes to append. So while a piece is locked, all records of its keys are in the index; and
 //! after a grace period all records are that were appended before it.
 
+pub mod batch;
 pub mod checkpoint;
 pub mod compact;
 pub mod destroy;
@@ -30,8 +31,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::clock::Clock;
 use crate::epoch::Guard;
 use crate::error::Result;
+use crate::format::record::{Header, Record};
 use crate::index::hash::KeyHasher;
 use crate::index::{Entry, Index, Location};
 use crate::manifest::Manifest;
@@ -41,6 +44,7 @@ use crate::segment::open::Opener;
 use crate::segment::table::{SegmentTable, Segments};
 use crate::segment::Segment;
 use crate::storage::{Lock, Storage};
+use batch::Batches;
 use compact::control::Control;
 use compact::Compaction;
 use group::Group;
@@ -54,6 +58,7 @@ use write::Writer;
 /// An open database, without the threads that look after it.
 pub struct Engine {
     options: Options,
+    clock: Clock,
     storage: Arc<dyn Storage>,
     hasher: KeyHasher,
     uuid: [u8; 16],
@@ -66,6 +71,7 @@ pub struct Engine {
     group: Group,
     syncer: Mutex<Syncer>,
     writer: Mutex<Writer>,
+    batches: Batches,
     /// The segment in which the log goes on, if it is ready.
     spare: Mutex<Option<ActiveSegment>>,
     manifest: Mutex<Manifest>,
@@ -144,38 +150,75 @@ struct Lookup<'a> {
     segments: Segments<'a>,
     hasher: &'a KeyHasher,
     scratch: Vec<u8>,
+    /// The record that was found last.
+    found: Option<OldRecord<'a>>,
 }
 
 /// The record that a key has had so far.
 struct OldRecord<'a> {
     segment: &'a Segment,
-    len: usize,
+    location: Location,
+    header: Header,
+    sequence: u64,
+    expiry: Option<u64>,
+}
+
+impl<'a> OldRecord<'a> {
+    /// Whether its key has this value still. A tombstone does not stay in the index.
+    #[inline]
+    fn is_live(&self, clock: &Clock) -> bool {
+        self.expiry.is_none_or(|expiry| expiry > clock.now_ms())
+    }
+
+    /// Counts it as dead: there is a newer one.
+    #[inline]
+    fn count_dead(&self) {
+        self.segment.add_dead(self.header.record_len(), self.header.class());
+    }
+
+    /// All of it, verified.
+    fn record<'s>(&self, guard: &'s Guard, scratch: &'s mut Vec<u8>) -> Result<Record<'s>>
+    where
+        'a: 's,
+    {
+        let offset = self.segment.offset(self.location);
+        let record = self.segment.record(guard, offset, scratch)?;
+        self.segment.verify(&record, offset)?;
+        Ok(record)
+    }
 }
 
 impl<'a> Lookup<'a> {
     fn new(guard: &'a Guard, table: &'a SegmentTable, hasher: &'a KeyHasher) -> Lookup<'a> {
-        Lookup { guard, segments: table.pinned(guard), hasher, scratch: Vec::new() }
+        let segments = table.pinned(guard);
+        Lookup { guard, segments, hasher, scratch: Vec::new(), found: None }
     }
 
     /// Locks the index entry of `key`; answers it with the record that it points to.
+    #[inline]
     fn entry(
         &mut self,
         index: &'a Index,
         hash: u64,
         key: &[u8],
     ) -> Result<(Entry<'a>, Option<OldRecord<'a>>)> {
-        let mut old = None;
-        let entry = index.entry(self.guard, hash, |location| {
-            let segment = self.segments.of(location)?;
-            let offset = segment.offset(location);
-            let record = segment.record(self.guard, offset, &mut self.scratch)?;
-            let is_it = segment.is_of(key, &record, offset)?;
-            if is_it {
-                old = Some(OldRecord { segment, len: record.header.record_len() });
-            }
-            Ok(is_it)
-        })?;
-        Ok((entry, old))
+        let entry = index.entry(self.guard, hash, |location| self.is_of(key, location))?;
+        Ok((entry, self.found.take()))
+    }
+
+    /// Whether the record at `location` is one of `key`; if so, it is what was found.
+    #[inline]
+    fn is_of(&mut self, key: &[u8], location: Location) -> Result<bool> {
+        let segment = self.segments.of(location)?;
+        let offset = segment.offset(location);
+        let record = segment.record(self.guard, offset, &mut self.scratch)?;
+        let is_it = segment.is_of(key, &record, offset)?;
+        if is_it {
+            let (header, sequence) = (record.header, segment.sequence(&record));
+            let expiry = record.expiry();
+            self.found = Some(OldRecord { segment, location, header, sequence, expiry });
+        }
+        Ok(is_it)
     }
 
     /// The hash of the key of the record at `location`.

@@ -6,7 +6,7 @@ use super::write::check_key;
 use super::Engine;
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};
-use crate::format::record::Record;
+use crate::format::record::{Record, RecordKind};
 use crate::index::Location;
 use crate::segment::table::Segments;
 use crate::segment::{Body, Segment};
@@ -121,8 +121,48 @@ impl Engine {
             if !segment.is_of(key, &record, offset)? {
                 return Ok(None);
             }
+            if !record.header.is_plain_put() && !self.is_there(&guard, hash, segment, &record)? {
+                return Ok(None);
+            }
             visit(&FoundRecord { guard: &guard, segments, location, segment, record, offset })
                 .map(Some)
+        })
+    }
+}
+
+impl Engine {
+    /// Whether the key of `record`, the newest one, is there: it may have expired, or be a tombstone
+    /// of a batch. Returns when the batch is wholly in the index.
+    #[cold]
+    fn is_there(
+        &self,
+        guard: &Guard,
+        hash: u64,
+        segment: &Segment,
+        record: &Record,
+    ) -> Result<bool> {
+        let may_be_half_applied = || segment.sequence(record) >= self.batches.unapplied_from();
+        if record.header.is_in_batch() && may_be_half_applied() {
+            self.index.wait(guard, hash)?;
+        }
+        let has_expired = || record.expiry().is_some_and(|expiry| expiry <= self.clock.now_ms());
+        Ok(record.header.kind == RecordKind::Put && !has_expired())
+    }
+
+    /// The version of `key`.
+    pub fn version(&self, key: &[u8]) -> Result<Option<u64>> {
+        self.find(key, |found| {
+            self.check(found.segment, &found.record, found.offset)?;
+            Ok(found.segment.sequence(&found.record))
+        })
+    }
+
+    /// How many milliseconds the value of `key` will still be there: the inner `None` is for ever.
+    pub fn ttl(&self, key: &[u8]) -> Result<Option<Option<u64>>> {
+        self.find(key, |found| {
+            self.check(found.segment, &found.record, found.offset)?;
+            let now = self.clock.now_ms();
+            Ok(found.record.expiry().map(|expiry| expiry.saturating_sub(now).max(1)))
         })
     }
 }

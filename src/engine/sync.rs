@@ -193,5 +193,6 @@ pub(super) fn sealed(full: &FullSegment) -> SealedSegment {
         len: full.len,
         records: full.seal.records,
         next_sequence: full.seal.next_sequence,
+        expiring: full.segment.expiring(),
     }
 }

@@ -2,23 +2,25 @@
 //!
 //! ```text
 //! 0    magic "kvindex\n"               56   zero
-//! 8    format version (u32)            64   the segments, 32 bytes each: id, first page (u32),
-//! 12   zero                                 pages (u32), dead bytes, those in tombstones
-//! 16   database uuid                        then the pieces, 32 bytes each:
-//! 32   end of the sequences in it           sequence, offset, buckets (u32), used (u32),
-//! 40   records in the active segment        precision (u32), checksum (u32)
-//! 48   segments (u32), pieces (u32)         then the CRC-32 of all before
+//! 8    format version (u32)            64   the segments, 64 bytes each: id, first page (u32),
+//! 12   zero                                 pages (u32), dead bytes, those in tombstones, those
+//! 16   database uuid                        in records that expire; bytes of all that expire,
+//! 32   end of the sequences in it           when the first does, when the last does
+//! 40   records in the active segment        then the pieces, 32 bytes each:
+//! 48   segments (u32), pieces (u32)         sequence, offset, buckets (u32), used (u32),
+//!                                           precision (u32), checksum (u32)
+//!                                           then the CRC-32 of all before
 //! ```
 //!
 //! Behind that, at the offsets given, lie the buckets of the pieces: 64 bytes each, eight entries.
 
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64};
-use super::{FORMAT_VERSION, MAX_NUMBER};
+use super::{Expiring, FORMAT_VERSION, MAX_NUMBER};
 
 const MAGIC: [u8; 8] = *b"kvindex\n";
 /// Bytes before the lists.
 pub const FIXED_LEN: usize = 64;
-const SEGMENT_LEN: usize = 32;
+const SEGMENT_LEN: usize = 64;
 const PIECE_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 4;
 /// Bytes of a bucket.
@@ -39,6 +41,10 @@ pub struct KnownSegment {
     pub dead: u64,
     /// Bytes of them in tombstones.
     pub tombstones: u64,
+    /// Bytes of them in records that expire.
+    pub dead_expiring: u64,
+    /// All its records that expire.
+    pub expiring: Expiring,
 }
 
 /// One piece of the index.
@@ -122,6 +128,10 @@ impl Checkpoint {
             put_u32(&mut out, at + 12, segment.pages);
             put_u64(&mut out, at + 16, segment.dead);
             put_u64(&mut out, at + 24, segment.tombstones);
+            put_u64(&mut out, at + 32, segment.dead_expiring);
+            put_u64(&mut out, at + 40, segment.expiring.bytes);
+            put_u64(&mut out, at + 48, segment.expiring.first);
+            put_u64(&mut out, at + 56, segment.expiring.last);
             at += SEGMENT_LEN;
         }
         for piece in &self.pieces {
@@ -185,6 +195,12 @@ fn decode_segment(bytes: &[u8]) -> KnownSegment {
         pages: get_u32(bytes, 12),
         dead: get_u64(bytes, 16),
         tombstones: get_u64(bytes, 24),
+        dead_expiring: get_u64(bytes, 32),
+        expiring: Expiring {
+            bytes: get_u64(bytes, 40),
+            first: get_u64(bytes, 48),
+            last: get_u64(bytes, 56),
+        },
     }
 }
 
@@ -232,6 +248,8 @@ mod tests {
             pages: 2,
             dead: id << 40,
             tombstones: id << 39,
+            dead_expiring: id << 38,
+            expiring: Expiring { bytes: id << 41, first: id, last: id + 1 },
         };
         let piece = |sequence| KnownPiece {
             sequence,

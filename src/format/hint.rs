@@ -12,13 +12,14 @@
 //! ```
 //!
 //! An entry is the hash of the key (8 bytes), then as a varint the length of the record in units of
-//! 8 bytes, shifted by one, plus 1 for a tombstone. Offsets are not stored: they add up. In a
+//! 8 bytes, shifted by two, plus its class: 0 for a put, 1 for a tombstone, 2 for a put that expires,
+//! 3 for a gap, whose hash is 0. Offsets are not stored: they add up. In a
 //! compacted segment the difference to the sequence before follows, as a zigzag varint; in a log
 //! segment sequences follow one another.
 
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64};
 use super::manifest::SealedSegment;
-use super::record::SEAL_LEN;
+use super::record::{Class, SEAL_LEN};
 use super::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
 use super::{ALIGNMENT, FORMAT_VERSION, MAX_NUMBER};
 
@@ -38,8 +39,8 @@ pub struct Entry {
     pub len: u64,
     /// Its sequence.
     pub sequence: u64,
-    /// Whether it says that its key is gone.
-    pub is_tombstone: bool,
+    /// What it is.
+    pub class: Class,
 }
 
 /// The entries of one segment, from its first record on. Behind room for the header they have the
@@ -50,6 +51,25 @@ pub struct Digest {
     last_sequence: u64,
     records: u64,
     bytes: Vec<u8>,
+}
+
+/// How far a digest was at some moment.
+pub struct Mark {
+    len: usize,
+    records: u64,
+    last_sequence: u64,
+}
+
+/// The classes by their numbers.
+const CLASSES: [Class; 4] = [Class::Put, Class::Tombstone, Class::ExpiringPut, Class::Gap];
+
+fn number_of(class: Class) -> u64 {
+    match class {
+        Class::Put => 0,
+        Class::Tombstone => 1,
+        Class::ExpiringPut => 2,
+        Class::Gap => 3,
+    }
 }
 
 impl Digest {
@@ -70,13 +90,13 @@ impl Digest {
     }
 
     /// Adds the next record. Its offset is known from the ones before it.
-    pub fn push(&mut self, hash: u64, len: usize, sequence: u64, is_tombstone: bool) {
+    pub fn push(&mut self, hash: u64, len: usize, sequence: u64, class: Class) {
         if self.records == 0 {
             self.first_sequence = sequence;
             self.last_sequence = sequence;
         }
         self.bytes.extend_from_slice(&hash.to_le_bytes());
-        put_varint(&mut self.bytes, (len / ALIGNMENT) as u64 * 2 + u64::from(is_tombstone));
+        put_varint(&mut self.bytes, (len / ALIGNMENT) as u64 * 4 + number_of(class));
         if self.is_log {
             debug_assert_eq!(sequence, self.first_sequence + self.records);
         } else {
@@ -85,6 +105,17 @@ impl Digest {
         }
         self.last_sequence = sequence;
         self.records += 1;
+    }
+
+    /// How far it is.
+    pub fn mark(&self) -> Mark {
+        Mark { len: self.bytes.len(), records: self.records, last_sequence: self.last_sequence }
+    }
+
+    /// Forgets all records that were added after `mark` was taken.
+    pub fn return_to(&mut self, mark: &Mark) {
+        self.bytes.truncate(mark.len);
+        (self.records, self.last_sequence) = (mark.records, mark.last_sequence);
     }
 
     /// The records, one after the other.
@@ -199,14 +230,14 @@ impl Iterator for Entries<'_> {
         let (size, rest) = varint(rest)?;
         let (difference, rest) = if self.is_log { (0, rest) } else { varint(rest)? };
         let difference = difference >> 1 ^ (difference & 1).wrapping_neg();
-        let len = (size >> 1).checked_mul(ALIGNMENT as u64)?;
+        let len = (size >> 2).checked_mul(ALIGNMENT as u64)?;
         let (offset, end) = (self.offset, self.offset.checked_add(len)?);
         let sequence = self.sequence.wrapping_add(difference);
         self.rest = rest;
         self.offset = end;
         self.sequence = sequence.wrapping_add(u64::from(self.is_log));
         let hash = u64::from_le_bytes(*hash);
-        Some(Entry { hash, offset, len, sequence, is_tombstone: size & 1 != 0 })
+        Some(Entry { hash, offset, len, sequence, class: CLASSES[(size & 3) as usize] })
     }
 }
 
@@ -258,7 +289,7 @@ mod tests {
                 }
             };
             let hash = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let entry = Entry { hash, offset, len, sequence, is_tombstone: at % 3 == 2 };
+            let entry = Entry { hash, offset, len, sequence, class: CLASSES[at % 4] };
             offset += len;
             entry
         });
@@ -269,13 +300,19 @@ mod tests {
         let end = entries.last().map_or(HEADER_PAGE as u64, |last| last.offset + last.len);
         let next = entries.iter().map(|entry| entry.sequence + 1).max().unwrap_or(1000);
         let records = entries.len() as u64;
-        SealedSegment { id: 12, len: end + SEAL_LEN as u64, records, next_sequence: next }
+        SealedSegment {
+            id: 12,
+            len: end + SEAL_LEN as u64,
+            records,
+            next_sequence: next,
+            expiring: crate::format::Expiring::default(),
+        }
     }
 
     fn file(kind: SegmentKind, entries: &[Entry]) -> Vec<u8> {
         let mut digest = Digest::new(kind);
         for entry in entries {
-            digest.push(entry.hash, entry.len as usize, entry.sequence, entry.is_tombstone);
+            digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class);
         }
         assert_eq!(digest.records(), entries.len() as u64);
         assert_eq!(digest.entries().collect::<Vec<_>>(), entries);
@@ -298,7 +335,7 @@ mod tests {
     #[test]
     fn an_entry_of_a_small_record_in_a_log_has_nine_bytes() {
         let mut digest = Digest::new(SegmentKind::Log);
-        digest.push(u64::MAX, 136, 1, false);
+        digest.push(u64::MAX, 136, 1, Class::Put);
         assert_eq!(digest.bytes.len() - HEADER_LEN, 9);
     }
 
@@ -357,7 +394,8 @@ mod tests {
                 let byte = (state >> 56) as u8;
                 digest.bytes.push(if round % 2 == 0 { byte } else { byte | 0xf0 });
             }
-            let sealed = SealedSegment { id: 12, len: 1 << 20, records: 3, next_sequence: 1003 };
+            let sealed =
+                SealedSegment { len: 1 << 20, records: 3, next_sequence: 1003, ..sealed(&[]) };
             let bytes = digest.encode(&UUID, &header, &sealed);
             assert!(Digest::decode(bytes, &UUID, &header, &sealed).is_none(), "round {round}");
         }

@@ -13,7 +13,7 @@
 
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64, Reader};
 use super::segment::{SegmentHeader, SegmentKind};
-use super::{align_up, Identity, FORMAT_VERSION};
+use super::{align_up, is_known_version, Expiring, Identity, FORMAT_VERSION};
 
 const MAGIC: [u8; 8] = *b"kvman\r\n\0";
 /// Bytes before the first frame.
@@ -60,6 +60,8 @@ pub struct SealedSegment {
     pub records: u64,
     /// The sequence after the highest in it.
     pub next_sequence: u64,
+    /// Records of it that expire.
+    pub expiring: Expiring,
 }
 
 /// Where the log ended when the database was closed.
@@ -97,8 +99,8 @@ pub enum BadHeader {
     Damaged(&'static str, u64),
 }
 
-/// Decodes the header of a manifest.
-pub fn decode_header(bytes: &[u8]) -> Result<Identity, BadHeader> {
+/// Decodes the header of a manifest; answers its format version too.
+pub fn decode_header(bytes: &[u8]) -> Result<(Identity, u32), BadHeader> {
     if bytes.len() < HEADER_LEN {
         return Err(BadHeader::Damaged("the file is shorter than its header", bytes.len() as u64));
     }
@@ -113,14 +115,15 @@ pub fn decode_header(bytes: &[u8]) -> Result<Identity, BadHeader> {
     if crc32fast::hash(&bytes[..CHECKSUM_AT]) != get_u32(bytes, CHECKSUM_AT) {
         return Err(BadHeader::Damaged("the checksum of the header does not match", 0));
     }
-    if version != FORMAT_VERSION {
+    if !is_known_version(version) {
         return Err(BadHeader::Damaged("there is no format version 0", 8));
     }
-    Ok(Identity {
+    let identity = Identity {
         uuid: array(bytes, 16),
         hash_seed: array(bytes, 32),
         created_ms: get_u64(bytes, 48),
-    })
+    };
+    Ok((identity, version))
 }
 
 /// Encodes one frame that stands at `offset`.
@@ -204,7 +207,13 @@ fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
             let salt_and_kind = u64::from(s.salt) | u64::from(s.kind.number()) << 32;
             put(1, &[s.id, salt_and_kind, s.base_sequence, s.horizon]);
         }
-        Edit::Seal(s) => put(2, &[s.id, s.len, s.records, s.next_sequence]),
+        Edit::Seal(s) if s.expiring == Expiring::default() => {
+            put(2, &[s.id, s.len, s.records, s.next_sequence]);
+        }
+        Edit::Seal(s) => {
+            let e = &s.expiring;
+            put(8, &[s.id, s.len, s.records, s.next_sequence, e.bytes, e.first, e.last]);
+        }
         Edit::Remove { id } => put(3, &[*id]),
         Edit::Closed(t) => put(4, &[t.id, t.len, t.next_sequence]),
         Edit::Opened => put(5, &[]),
@@ -222,11 +231,15 @@ fn decode_edit(reader: &mut Reader) -> Option<Edit> {
             base_sequence: reader.u64()?,
             horizon: reader.u64()?,
         }),
-        2 => Edit::Seal(SealedSegment {
+        number @ (2 | 8) => Edit::Seal(SealedSegment {
             id: reader.u64()?,
             len: reader.u64()?,
             records: reader.u64()?,
             next_sequence: reader.u64()?,
+            expiring: match number {
+                2 => Expiring::default(),
+                _ => Expiring { bytes: reader.u64()?, first: reader.u64()?, last: reader.u64()? },
+            },
         }),
         3 => Edit::Remove { id: reader.u64()? },
         4 => Edit::Closed(Tail {
@@ -249,6 +262,10 @@ mod tests {
     const IDENTITY: Identity =
         Identity { uuid: [1; 16], hash_seed: [2; 16], created_ms: 1_700_000_000_000 };
 
+    fn sealed(expiring: Expiring) -> SealedSegment {
+        SealedSegment { id: 3, len: 8192, records: 5, next_sequence: 150, expiring }
+    }
+
     fn edits() -> Vec<Edit> {
         vec![
             Edit::Add(SegmentHeader {
@@ -258,7 +275,8 @@ mod tests {
                 base_sequence: 100,
                 horizon: 200,
             }),
-            Edit::Seal(SealedSegment { id: 3, len: 8192, records: 5, next_sequence: 150 }),
+            Edit::Seal(sealed(Expiring::default())),
+            Edit::Seal(sealed(Expiring { bytes: 100, first: 1 << 40, last: 1 << 41 })),
             Edit::Remove { id: 2 },
             Edit::Opened,
             Edit::NextId { id: 4 },
@@ -270,15 +288,15 @@ mod tests {
     #[test]
     fn a_header_comes_back_and_its_flips_do_not() {
         let bytes = encode_header(&IDENTITY);
-        assert_eq!(decode_header(&bytes), Ok(IDENTITY));
+        assert_eq!(decode_header(&bytes), Ok((IDENTITY, FORMAT_VERSION)));
         for bit in 0..HEADER_LEN * 8 {
             let mut damaged = bytes;
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(decode_header(&damaged).is_err(), "bit {bit}");
         }
         let mut newer = bytes;
-        put_u32(&mut newer, 8, 2);
-        assert_eq!(decode_header(&newer), Err(BadHeader::Newer(2)));
+        put_u32(&mut newer, 8, FORMAT_VERSION + 1);
+        assert_eq!(decode_header(&newer), Err(BadHeader::Newer(FORMAT_VERSION + 1)));
     }
 
     #[test]

@@ -11,8 +11,14 @@ pub mod name;
 pub mod record;
 pub mod segment;
 
-/// The format version this code writes. It reads no other.
-pub const FORMAT_VERSION: u32 = 1;
+/// The format version this code writes. It reads 1 as well, which has no fields but the wide
+/// sequence, no gaps, and other hints and checkpoints: those it makes anew.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// Whether files of a format version can be read.
+pub fn is_known_version(version: u32) -> bool {
+    (1..=FORMAT_VERSION).contains(&version)
+}
 
 /// The longest key, in bytes. A key has at least one byte.
 pub const MAX_KEY_LEN: usize = u16::MAX as usize;
@@ -29,6 +35,27 @@ pub const ALIGNMENT: usize = 8;
 /// `len` rounded up to the alignment of records.
 pub const fn align_up(len: usize) -> usize {
     (len + ALIGNMENT - 1) & !(ALIGNMENT - 1)
+}
+
+/// The records of a segment whose values expire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expiring {
+    /// Bytes of them.
+    pub bytes: u64,
+    /// When the first expires, in milliseconds since 1970.
+    pub first: u64,
+    /// When the last expires.
+    pub last: u64,
+}
+
+impl Expiring {
+    /// Counts a record of `len` bytes.
+    pub fn add(&mut self, len: usize, expiry: u64) {
+        let first = if self.bytes == 0 { expiry } else { self.first };
+        self.first = first.min(expiry);
+        self.last = self.last.max(expiry);
+        self.bytes += len as u64;
+    }
 }
 
 /// What a database is born with and keeps: written once, in the manifest.

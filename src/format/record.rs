@@ -2,10 +2,18 @@
 //!
 //! ```text
 //!  0        4              8            12         14     15      16
-//!  checksum sequence-delta value length key length kind   flags   [wide sequence] key value zeros
+//!  checksum sequence-delta value length key length kind   flags   [fields] key value zeros
 //! ```
 //!
-//! The checksum is the CRC-32 of everything from byte 8 to the end, padding included, XORed with a
+//! The fields, eight bytes each and each there if its flag is set: the high half of the sequence
+//! delta; when the value expires; the mark of a batch.
+//!
+//! A batch is a run of records with the batch flag, the last of which carries the mark: how many
+//! they are (4 bytes), and the CRC-32 of the CRC-32s of those before it (4 bytes). Without its mark a
+//! batch was never written.
+//!
+//! The checksum is the CRC-32 of everything from byte 8 to the end, padding included (of a gap, of
+//! its header alone: what is in it is nobody's), XORed with a
 //! mask made from the segment's salt, the record's offset and its sequence delta. So the CRC can be
 //! computed before the place and the sequence are known, compaction can move a record without
 //! reading it twice, and a record that stands anywhere but where it was written does not verify:
@@ -19,21 +27,31 @@ use super::{align_up, MAX_KEY_LEN, MAX_VALUE_LEN};
 pub const HEADER_LEN: usize = 16;
 /// Where the checksummed part begins.
 pub const CHECKED_FROM: usize = 8;
-/// Bytes of the wide-sequence field.
-const WIDE_SEQUENCE_LEN: usize = 8;
+/// Bytes of an optional field.
+const FIELD_LEN: usize = 8;
+/// The most bytes of fields that a record has when it is prepared.
+const MAX_FIELDS_LEN: usize = 2 * FIELD_LEN;
 /// The largest record there can be.
 pub const MAX_RECORD_LEN: usize =
-    align_up(HEADER_LEN + WIDE_SEQUENCE_LEN + MAX_KEY_LEN + MAX_VALUE_LEN);
+    align_up(HEADER_LEN + 3 * FIELD_LEN + MAX_KEY_LEN + MAX_VALUE_LEN);
 
 /// Bytes of a seal's value: how many records came before it, and the sequence after them.
 const SEAL_VALUE_LEN: usize = 16;
 /// Bytes of a whole seal.
-pub const SEAL_LEN: usize = record_len(0, SEAL_VALUE_LEN, false);
+pub const SEAL_LEN: usize = record_len(0, SEAL_VALUE_LEN, 0);
 
 /// Flag: eight bytes after the header are added, shifted by 32 bits, to the sequence delta.
 const FLAG_WIDE_SEQUENCE: u8 = 1;
-/// Flags that this version knows. Others (expiry, batch, codec) come with later versions.
-const KNOWN_FLAGS: u8 = FLAG_WIDE_SEQUENCE;
+/// Flag: a field says when the value expires, in milliseconds since 1970.
+const FLAG_EXPIRY: u8 = 2;
+/// Flag: the record is part of a batch.
+const FLAG_BATCH: u8 = 4;
+/// Flag: it is the last one of the batch, and a field holds the mark.
+const FLAG_BATCH_MARK: u8 = 8;
+/// Flags with a field.
+const FIELD_FLAGS: u8 = FLAG_WIDE_SEQUENCE | FLAG_EXPIRY | FLAG_BATCH_MARK;
+/// Flags that this version knows. Others (codec) come with later versions.
+const KNOWN_FLAGS: u8 = FIELD_FLAGS | FLAG_BATCH;
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +60,8 @@ pub enum RecordKind {
     Put,
     /// The key is gone.
     Tombstone,
+    /// Nothing: room that was reserved and not used. It has no key, and its value is no one's.
+    Gap,
     /// The segment ends here: the footer of one that is full. It has no key and no sequence.
     Seal,
 }
@@ -51,6 +71,7 @@ impl RecordKind {
         match self {
             RecordKind::Put => 1,
             RecordKind::Tombstone => 2,
+            RecordKind::Gap => 3,
             RecordKind::Seal => 0x7f,
         }
     }
@@ -59,10 +80,25 @@ impl RecordKind {
         match number {
             1 => Some(RecordKind::Put),
             2 => Some(RecordKind::Tombstone),
+            3 => Some(RecordKind::Gap),
             0x7f => Some(RecordKind::Seal),
             _ => None,
         }
     }
+}
+
+/// Records as the index and the count of garbage see them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Class {
+    /// A value for good.
+    #[default]
+    Put,
+    /// The key is gone.
+    Tombstone,
+    /// A value that expires.
+    ExpiringPut,
+    /// Nothing.
+    Gap,
 }
 
 /// A record's header as decoded: lengths are within the limits, but nothing is verified yet.
@@ -81,15 +117,19 @@ pub struct Header {
     pub value_len: usize,
 }
 
-/// Bytes of a record on disk, padding included.
-pub const fn record_len(key_len: usize, value_len: usize, wide: bool) -> usize {
-    let wide_len = if wide { WIDE_SEQUENCE_LEN } else { 0 };
-    align_up(HEADER_LEN + wide_len + key_len + value_len)
+/// Bytes of a record on disk with `fields_len` bytes of fields, padding included.
+pub const fn record_len(key_len: usize, value_len: usize, fields_len: usize) -> usize {
+    align_up(HEADER_LEN + fields_len + key_len + value_len)
 }
 
 /// Whether a sequence delta needs the wide field.
-pub const fn is_wide(delta: u64) -> bool {
+const fn is_wide(delta: u64) -> bool {
     delta > u32::MAX as u64
+}
+
+/// Bytes of the fields that these flags announce.
+const fn fields_len(flags: u8) -> usize {
+    (flags & FIELD_FLAGS).count_ones() as usize * FIELD_LEN
 }
 
 impl Header {
@@ -106,25 +146,56 @@ impl Header {
             kind: RecordKind::from_number(bytes[14])?,
             flags: bytes[15],
         };
-        let lengths_fit = match header.kind {
+        let makes_sense = match header.kind {
             RecordKind::Put => header.key_len > 0,
-            RecordKind::Tombstone => header.key_len > 0 && header.value_len == 0,
-            RecordKind::Seal => header.key_len == 0 && header.value_len == SEAL_VALUE_LEN,
+            RecordKind::Tombstone => {
+                header.key_len > 0 && header.value_len == 0 && header.flags & FLAG_EXPIRY == 0
+            }
+            RecordKind::Gap => header.key_len == 0 && header.flags == 0,
+            RecordKind::Seal => {
+                header.key_len == 0 && header.value_len == SEAL_VALUE_LEN && header.flags == 0
+            }
         };
-        (lengths_fit && header.flags & !KNOWN_FLAGS == 0).then_some(header)
+        let has_lone_mark = header.flags & (FLAG_BATCH | FLAG_BATCH_MARK) == FLAG_BATCH_MARK;
+        let is_known = header.flags & !KNOWN_FLAGS == 0 && !has_lone_mark;
+        (makes_sense && is_known).then_some(header)
     }
 
     /// Bytes of the whole record.
     pub const fn record_len(&self) -> usize {
-        record_len(self.key_len, self.value_len, self.has_wide_sequence())
+        record_len(self.key_len, self.value_len, fields_len(self.flags))
     }
 
     /// Where the key begins.
+    #[inline]
     pub const fn key_at(&self) -> usize {
-        if self.has_wide_sequence() {
-            HEADER_LEN + WIDE_SEQUENCE_LEN
-        } else {
-            HEADER_LEN
+        HEADER_LEN + fields_len(self.flags)
+    }
+
+    /// Whether it is a put that can be believed without looking at a clock or at other records.
+    #[inline]
+    pub fn is_plain_put(&self) -> bool {
+        self.kind == RecordKind::Put && self.flags & (FLAG_EXPIRY | FLAG_BATCH) == 0
+    }
+
+    /// Whether the value expires.
+    #[inline]
+    pub const fn expires(&self) -> bool {
+        self.flags & FLAG_EXPIRY != 0
+    }
+
+    /// Whether the record is part of a batch.
+    pub const fn is_in_batch(&self) -> bool {
+        self.flags & FLAG_BATCH != 0
+    }
+
+    /// What the index needs to know of it.
+    pub fn class(&self) -> Class {
+        match self.kind {
+            RecordKind::Put if self.expires() => Class::ExpiringPut,
+            RecordKind::Put => Class::Put,
+            RecordKind::Tombstone => Class::Tombstone,
+            RecordKind::Gap | RecordKind::Seal => Class::Gap,
         }
     }
 
@@ -176,10 +247,59 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// When the value expires, in milliseconds since 1970.
+    pub fn expiry(&self) -> Option<u64> {
+        let at = HEADER_LEN + fields_len(self.header.flags & FLAG_WIDE_SEQUENCE);
+        self.header.expires().then(|| get_u64(self.bytes, at))
+    }
+
+    /// The mark of the batch that ends with this record.
+    pub fn mark(&self) -> Option<Mark> {
+        let at = self.header.key_at() - FIELD_LEN;
+        let has_mark = self.header.flags & FLAG_BATCH_MARK != 0;
+        has_mark.then(|| Mark { count: get_u32(self.bytes, at), sum: get_u32(self.bytes, at + 4) })
+    }
+
     /// Whether the record is what was written at `offset` of the segment with `salt`.
+    #[inline]
     pub fn verifies(&self, salt: u32, offset: u64) -> bool {
-        let crc = crc32fast::hash(&self.bytes[CHECKED_FROM..]);
+        let end = if self.header.kind == RecordKind::Gap { HEADER_LEN } else { self.bytes.len() };
+        let crc = crc32fast::hash(&self.bytes[CHECKED_FROM..end]);
         self.header.checksum == crc ^ mask(salt, offset, self.header.delta_low)
+    }
+
+    /// The checksum without the part that comes from its place.
+    pub fn crc(&self, salt: u32, offset: u64) -> u32 {
+        self.header.checksum ^ mask(salt, offset, self.header.delta_low)
+    }
+}
+
+/// What the last record of a batch says of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// How many records there are.
+    pub count: u32,
+    /// The CRC-32 of the CRC-32s of all but the last.
+    pub sum: u32,
+}
+
+/// Adds up the records of a batch, but for the last.
+#[derive(Clone, Debug, Default)]
+pub struct MarkBuilder {
+    count: u32,
+    hasher: crc32fast::Hasher,
+}
+
+impl MarkBuilder {
+    /// Adds a record with this checksum, which does not depend on its place.
+    pub fn add(&mut self, crc: u32) {
+        self.count += 1;
+        self.hasher.update(&crc.to_le_bytes());
+    }
+
+    /// The mark, if one record more ends the batch.
+    pub fn mark(&self) -> Mark {
+        Mark { count: self.count + 1, sum: self.hasher.clone().finalize() }
     }
 }
 
@@ -196,19 +316,72 @@ fn mask(salt: u32, offset: u64, delta_low: u32) -> u32 {
 pub struct Prepared {
     /// Bytes 8 to 16 of the record.
     pub head: [u8; HEADER_LEN - CHECKED_FROM],
+    /// The fields behind that, and how long they are.
+    fields: [u8; MAX_FIELDS_LEN],
+    fields_len: u8,
     /// The CRC-32 of bytes 8 to the end.
-    crc: u32,
+    pub crc: u32,
     /// Bytes of the whole record.
     pub len: usize,
+}
+
+/// What a record may carry besides key and value.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extra {
+    /// When the value expires, in milliseconds since 1970.
+    pub expiry: Option<u64>,
+    /// Whether the record is part of a batch.
+    pub is_in_batch: bool,
+    /// The mark of the batch that it ends.
+    pub mark: Option<Mark>,
 }
 
 impl Prepared {
     /// Prepares a record without a wide sequence. Lengths are within the limits.
     pub fn new(kind: RecordKind, key: &[u8], value: &[u8]) -> Prepared {
         let head = encode_head(kind, key.len(), value.len(), 0);
-        let len = record_len(key.len(), value.len(), false);
+        let len = record_len(key.len(), value.len(), 0);
         let crc = checksum_parts(&head, key, value, len - CHECKED_FROM);
-        Prepared { head, crc, len }
+        Prepared { head, fields: [0; MAX_FIELDS_LEN], fields_len: 0, crc, len }
+    }
+
+    /// The same for a record that carries more.
+    pub fn with(kind: RecordKind, key: &[u8], value: &[u8], extra: &Extra) -> Prepared {
+        let mut fields = [0; MAX_FIELDS_LEN];
+        let (mut flags, mut at) = (u8::from(extra.is_in_batch) * FLAG_BATCH, 0);
+        if let Some(expiry) = extra.expiry {
+            flags |= FLAG_EXPIRY;
+            put_u64(&mut fields, at, expiry);
+            at += FIELD_LEN;
+        }
+        if let Some(mark) = extra.mark {
+            flags |= FLAG_BATCH_MARK;
+            put_u32(&mut fields, at, mark.count);
+            put_u32(&mut fields, at + 4, mark.sum);
+            at += FIELD_LEN;
+        }
+        let head = encode_head(kind, key.len(), value.len(), flags);
+        let len = record_len(key.len(), value.len(), at);
+        let mut hasher = crc32fast::Hasher::new();
+        for part in [&head, &fields[..at], key, value] {
+            hasher.update(part);
+        }
+        let padding = len - HEADER_LEN - at - key.len() - value.len();
+        hasher.update(&[0; super::ALIGNMENT][..padding]);
+        Prepared { head, fields, fields_len: at as u8, crc: hasher.finalize(), len }
+    }
+
+    /// A gap with room for `value_len` bytes.
+    pub fn gap(value_len: usize) -> Prepared {
+        let head = encode_head(RecordKind::Gap, 0, value_len, 0);
+        let (crc, len) = (crc32fast::hash(&head), record_len(0, value_len, 0));
+        Prepared { head, fields: [0; MAX_FIELDS_LEN], fields_len: 0, crc, len }
+    }
+
+    /// The fields.
+    #[inline]
+    pub fn fields(&self) -> &[u8] {
+        &self.fields[..usize::from(self.fields_len)]
     }
 
     /// The first eight bytes of the record at `offset` of the segment with `salt`.
@@ -281,23 +454,35 @@ fn checksum_parts(head: &[u8; 8], key: &[u8], value: &[u8], len: usize) -> u32 {
     hasher.finalize()
 }
 
+/// Bytes of the record that [`encode_moved`] makes of `source`.
+pub fn moved_len(source: &Record, delta: u64) -> usize {
+    let flags = moved_flags(source, delta);
+    record_len(source.header.key_len, source.header.value_len, fields_len(flags))
+}
+
+/// A batch ends where it was written: the copy of one of its records is a record of its own.
+fn moved_flags(source: &Record, delta: u64) -> u8 {
+    let wide = if is_wide(delta) { FLAG_WIDE_SEQUENCE } else { 0 };
+    wide | source.header.flags & FLAG_EXPIRY
+}
+
 /// Writes to `out` the record `source`, as it must be at `offset` of the segment with `salt`, with
 /// `delta` to that segment's base sequence. The caller has verified `source`.
 pub fn encode_moved(source: &Record, salt: u32, offset: u64, delta: u64, out: &mut Vec<u8>) {
-    let wide = is_wide(delta);
     let start = out.len();
     let (key, value) = (source.key(), source.value());
-    let flags = if wide { FLAG_WIDE_SEQUENCE } else { 0 };
+    let flags = moved_flags(source, delta);
     out.extend_from_slice(&[0; CHECKED_FROM]);
     out.extend_from_slice(&encode_head(source.header.kind, key.len(), value.len(), flags));
-    if wide {
-        let mut field = [0; WIDE_SEQUENCE_LEN];
-        put_u64(&mut field, 0, delta >> 32);
-        out.extend_from_slice(&field);
+    if is_wide(delta) {
+        out.extend_from_slice(&(delta >> 32).to_le_bytes());
+    }
+    if let Some(expiry) = source.expiry() {
+        out.extend_from_slice(&expiry.to_le_bytes());
     }
     out.extend_from_slice(key);
     out.extend_from_slice(value);
-    out.resize(start + record_len(key.len(), value.len(), wide), 0);
+    out.resize(start + moved_len(source, delta), 0);
     let record = &mut out[start..];
     let crc = crc32fast::hash(&record[CHECKED_FROM..]);
     put_u32(record, 0, crc ^ mask(salt, offset, delta as u32));
@@ -373,6 +558,56 @@ mod tests {
         assert!(Header::decode(&[0; 64]).is_none());
         assert!(Header::decode(&[0; 15]).is_none());
         assert!(Record::decode(&encode(RecordKind::Put, b"k", b"v", 0, 0)[..16]).is_none());
+    }
+
+    #[test]
+    fn fields_come_back_and_move_along() {
+        let mark = Mark { count: 7, sum: 0xfeed };
+        for (expiry, mark) in [(Some(5), None), (None, Some(mark)), (Some(1 << 45), Some(mark))] {
+            let extra = Extra { expiry, is_in_batch: mark.is_some(), mark };
+            let prepared = Prepared::with(RecordKind::Put, b"some key", b"value", &extra);
+            let mut bytes = prepared.place(SALT, 4096, 3).to_vec();
+            bytes.extend_from_slice(&prepared.head);
+            bytes.extend_from_slice(prepared.fields());
+            bytes.extend_from_slice(b"some keyvalue");
+            bytes.resize(prepared.len, 0);
+            let record = Record::decode(&bytes).unwrap();
+            assert!(record.verifies(SALT, 4096));
+            assert_eq!(record.crc(SALT, 4096), prepared.crc);
+            assert_eq!((record.key(), record.value()), (&b"some key"[..], &b"value"[..]));
+            assert_eq!((record.expiry(), record.mark()), (expiry, mark));
+            for delta in [1, 1 << 40] {
+                let mut out = Vec::new();
+                encode_moved(&record, 42, 8192, delta, &mut out);
+                assert_eq!(out.len(), moved_len(&record, delta));
+                let moved = Record::decode(&out).unwrap();
+                assert!(moved.verifies(42, 8192));
+                assert_eq!((moved.expiry(), moved.mark()), (expiry, None));
+                assert_eq!(moved.sequence_delta(), delta);
+            }
+            for bit in 0..bytes.len() * 8 {
+                let mut damaged = bytes.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                let noticed = Record::decode(&damaged).is_none_or(|r| !r.verifies(SALT, 4096));
+                assert!(noticed, "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_gap_does_not_matter_but_its_header_does() {
+        let head = Prepared::gap(100);
+        let mut bytes = head.place(SALT, 4096, 3).to_vec();
+        bytes.extend_from_slice(&head.head);
+        bytes.resize(head.len, 0x5a);
+        for bit in 0..HEADER_LEN * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let noticed = Record::decode(&damaged).is_none_or(|r| !r.verifies(SALT, 4096));
+            assert!(noticed, "bit {bit}");
+        }
+        assert!(Record::decode(&bytes).unwrap().verifies(SALT, 4096));
+        assert_eq!(Record::decode(&bytes).unwrap().header.class(), Class::Gap);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64};
 use super::record::SEAL_LEN;
-use super::FORMAT_VERSION;
+use super::{is_known_version, FORMAT_VERSION};
 
 /// Bytes before the first record: one page.
 pub const HEADER_PAGE: usize = 4096;
@@ -97,7 +97,7 @@ impl SegmentHeader {
         if crc32fast::hash(&page[..CHECKSUM_AT]) != get_u32(page, CHECKSUM_AT) {
             return Err("the checksum of the segment header does not match");
         }
-        if get_u32(page, 8) != FORMAT_VERSION {
+        if !is_known_version(get_u32(page, 8)) {
             return Err("the segment has another format version than the manifest");
         }
         if array::<16>(page, 16) != *uuid {

@@ -20,6 +20,8 @@
 //! home, it is there before it is gone from where it was.
 
 use super::{Location, LOCATION_BITS};
+use std::collections::HashMap;
+
 use crate::atomic::{fence, AtomicU64, Ordering};
 use crate::cpu;
 use crate::error::{Error, Kind, Result};
@@ -155,6 +157,25 @@ impl Buckets {
     /// Whether there is a place for an entry of `hash`.
     pub fn has_room(&self, hash: u64) -> bool {
         self.free_place(self.fraction(hash)).is_some()
+    }
+
+    /// Whether there are places for entries of all these hashes.
+    pub fn has_room_for_all(&self, hashes: &[u64]) -> bool {
+        // How many places of a bucket the hashes so far would take.
+        let mut taken = HashMap::new();
+        hashes.iter().all(|&hash| {
+            let mut bucket = self.home(self.fraction(hash));
+            for _ in 0..=MAX_SPILL {
+                let free = self.entries(bucket).filter(|&entry| entry == 0).count();
+                let taken: &mut usize = taken.entry(bucket).or_default();
+                if *taken < free {
+                    *taken += 1;
+                    return true;
+                }
+                bucket = self.after(bucket);
+            }
+            false
+        })
     }
 
     /// Adds an entry, for which there is room.

@@ -104,9 +104,25 @@ impl Index {
         Ok(Entry { piece, index: self, hash, found })
     }
 
+    /// Locks the piece `number`, for several changes: all other writers of it wait. Who locks more
+    /// than one locks the lowest first.
+    pub fn hold<'a>(&'a self, guard: &'a Guard, number: usize) -> Result<Held<'a>> {
+        Ok(Held { piece: self.lock(guard, number)?, index: self, number })
+    }
+
+    /// Returns when all have changed the piece of `hash` who are about to.
+    pub fn wait(&self, guard: &Guard, hash: u64) -> Result<()> {
+        self.lock(guard, number_of(hash)).map(drop)
+    }
+
     /// Sets how much memory new keys may make it take.
     pub fn set_limit(&self, bytes: usize) {
         self.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that it may grow by.
+    fn allowed(&self) -> usize {
+        self.limit.load(Ordering::Relaxed).saturating_sub(self.memory())
     }
 
     /// Makes room in these pieces for their part of `keys` keys in all, so that they need not grow
@@ -150,6 +166,63 @@ pub fn number_of(hash: u64) -> usize {
     (hash >> (64 - PIECE_BITS)) as usize
 }
 
+/// One piece, locked for writing.
+pub struct Held<'a> {
+    piece: LockedPiece<'a>,
+    index: &'a Index,
+    number: usize,
+}
+
+impl Held<'_> {
+    /// Which one.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Finds the entry of `hash` that `matches`.
+    pub fn find(
+        &self,
+        hash: u64,
+        matches: impl FnMut(Location) -> Result<bool>,
+    ) -> Result<Option<Location>> {
+        Ok(self.piece.find(hash, matches)?.map(|(_, location)| location))
+    }
+
+    /// Makes sure that entries of all these hashes can be added. `rehash` gives the hash of the key
+    /// at a location.
+    pub fn reserve(
+        &mut self,
+        hashes: &[u64],
+        rehash: &mut dyn FnMut(Location) -> Result<u64>,
+    ) -> Result<()> {
+        let allowed = self.index.allowed();
+        let more = self.piece.reserve_all(hashes, allowed, rehash)?;
+        self.index.memory.fetch_add(more, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Points the entry of `hash` at `old` to `new`; without an old one, adds it, for which
+    /// [`Held::reserve`] made room.
+    pub fn set(&mut self, hash: u64, old: Option<Location>, new: Location) {
+        match old.and_then(|old| self.place_of(hash, old)) {
+            Some(place) => self.piece.update(place, new),
+            None => self.piece.insert(hash, new),
+        }
+    }
+
+    /// Removes the entry of `hash` at `location`.
+    pub fn remove(&mut self, hash: u64, location: Location) {
+        if let Some(place) = self.place_of(hash, location) {
+            self.piece.remove(place);
+        }
+    }
+
+    fn place_of(&self, hash: u64, wanted: Location) -> Option<Place> {
+        let found = self.piece.find(hash, |location| Ok(location == wanted));
+        found.ok().flatten().map(|(place, _)| place)
+    }
+}
+
 /// One entry, locked for writing.
 pub struct Entry<'a> {
     piece: LockedPiece<'a>,
@@ -168,9 +241,7 @@ impl Entry<'_> {
     /// location.
     pub fn reserve(&mut self, rehash: &mut dyn FnMut(Location) -> Result<u64>) -> Result<()> {
         if self.found.is_none() {
-            let limit = self.index.limit.load(Ordering::Relaxed);
-            let allowed = limit.saturating_sub(self.index.memory());
-            let more = self.piece.reserve(self.hash, allowed, rehash)?;
+            let more = self.piece.reserve(self.hash, self.index.allowed(), rehash)?;
             if more > 0 {
                 self.index.memory.fetch_add(more, Ordering::Relaxed);
             }

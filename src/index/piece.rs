@@ -14,6 +14,9 @@ use crate::atomic::{fence, Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::epoch::{Guard, Slot};
 use crate::error::{Error, Kind, Result};
 
+/// A piece that has grown so often still has no room for some keys: it never will.
+const MAX_GROWTHS: usize = 64;
+
 /// One piece of the index. What readers look at and what writers write lies on different cache
 /// lines.
 #[repr(align(64))]
@@ -162,12 +165,45 @@ impl LockedPiece<'_> {
                 return Ok(0);
             }
         }
-        let least = self.buckets.map_or(0, Buckets::memory) / 8;
-        if least >= allowed {
-            let what = "the index may not grow: max_index_bytes is reached, and the key is new";
-            return Err(Error::new(Kind::IndexFull, what));
-        }
+        self.may_grow(allowed)?;
         self.grow(hash, rehash)
+    }
+
+    /// The same for several entries.
+    pub fn reserve_all(
+        &mut self,
+        hashes: &[u64],
+        allowed: usize,
+        rehash: &mut dyn FnMut(Location) -> Result<u64>,
+    ) -> Result<usize> {
+        let Some((&first, rest)) = hashes.split_first() else { return Ok(0) };
+        let mut more = self.reserve(first, allowed, rehash)?;
+        if rest.is_empty() {
+            return Ok(more);
+        }
+        let needs_more =
+            |piece: &Self| piece.buckets.is_none_or(|buckets| !buckets.has_room_for_all(hashes));
+        if needs_more(self) {
+            self.may_grow(allowed)?;
+            more += self.presize(self.piece.len() + hashes.len(), rehash)?;
+        }
+        for _ in 0..MAX_GROWTHS {
+            if !needs_more(self) {
+                return Ok(more);
+            }
+            more += self.grow(first, rehash)?;
+        }
+        let what = "the index cannot grow: too many keys have the same hash";
+        Err(Error::new(Kind::OutOfMemory, what))
+    }
+
+    fn may_grow(&self, allowed: usize) -> Result<()> {
+        let least = self.buckets.map_or(0, Buckets::memory) / 8;
+        if least < allowed {
+            return Ok(());
+        }
+        let what = "the index may not grow: max_index_bytes is reached, and the key is new";
+        Err(Error::new(Kind::IndexFull, what))
     }
 
     #[cold]

@@ -300,13 +300,39 @@ impl ActiveSegment {
     /// Appends a record, for which room was made, and answers its offset.
     #[inline]
     pub fn append(&mut self, record: &Prepared, key: &[u8], value: &[u8], sequence: u64) -> u64 {
-        let offset = self.map.map().published() as u64;
+        let offset = self.len();
+        self.stage(offset, record, key, value, sequence);
+        self.publish(offset + record.len as u64, 1);
+        offset
+    }
+
+    /// Writes a record to `offset`, at or behind the end, for which room was made. It is not part of
+    /// the segment until [`ActiveSegment::publish`].
+    #[inline]
+    pub fn stage(
+        &mut self,
+        offset: u64,
+        record: &Prepared,
+        key: &[u8],
+        value: &[u8],
+        sequence: u64,
+    ) {
         let header = &self.segment.header;
         let delta = (sequence - header.base_sequence) as u32;
         let placed = record.place(header.salt, offset, delta);
-        self.map.append(&[&placed, &record.head, key, value], record.len);
-        self.records += 1;
-        offset
+        let (at, fields) = (offset as usize, record.fields());
+        if fields.is_empty() {
+            self.map.stage(at, &[&placed, &record.head, key, value], record.len);
+        } else {
+            self.map.stage(at, &[&placed, &record.head, fields, key, value], record.len);
+        }
+    }
+
+    /// Makes what was written up to `end`, `records` records, part of the segment.
+    #[inline]
+    pub fn publish(&mut self, end: u64, records: u64) {
+        self.map.publish(end as usize);
+        self.records += records;
     }
 
     /// Appends a record that is encoded for this place, and for which room was made.

@@ -3,8 +3,9 @@
 use super::scan::{Item, Scan};
 use crate::error::Result;
 use crate::format::hint::Digest;
-use crate::format::record::{RecordKind, Seal};
+use crate::format::record::{Class, Seal};
 use crate::format::segment::SegmentKind;
+use crate::format::Expiring;
 
 /// How a walk ended.
 pub enum End {
@@ -16,26 +17,43 @@ pub enum End {
     Damage(&'static str),
 }
 
-/// Walks `scan` to its end. Answers the digest of all records up to there, each of which verifies,
-/// and what the end is. `hash` is the hash of keys.
-pub fn of_scan(
-    scan: &mut Scan,
-    kind: SegmentKind,
-    hash: impl Fn(&[u8]) -> u64,
-) -> Result<(Digest, End)> {
+/// What a walk found out.
+pub struct Walked {
+    /// All whole records, each of which verifies.
+    pub digest: Digest,
+    /// Those of them that expire.
+    pub expiring: Expiring,
+    /// How it ended.
+    pub end: End,
+}
+
+/// Walks `scan` to its end. A batch without its own end is left out. `hash` is the hash of keys.
+pub fn of_scan(scan: &mut Scan, kind: SegmentKind, hash: impl Fn(&[u8]) -> u64) -> Result<Walked> {
     let mut digest = Digest::new(kind);
+    let mut expiring = Expiring::default();
+    let mut before_batch = (digest.mark(), expiring);
     let end = loop {
+        if !scan.is_in_batch() {
+            before_batch = (digest.mark(), expiring);
+        }
         match scan.next_item()? {
             Item::Record(found) => {
-                let header = &found.record.header;
-                let is_tombstone = header.kind == RecordKind::Tombstone;
-                let hash = hash(found.record.key());
-                digest.push(hash, header.record_len(), found.sequence, is_tombstone);
+                let (record, header) = (&found.record, &found.record.header);
+                let (len, class) = (header.record_len(), header.class());
+                let hash = if class == Class::Gap { 0 } else { hash(record.key()) };
+                digest.push(hash, len, found.sequence, class);
+                if let Some(expiry) = record.expiry() {
+                    expiring.add(len, expiry);
+                }
             }
             Item::Seal(seal) => break End::Seal(seal),
             Item::End => break End::End,
             Item::Damage(what) => break End::Damage(what),
         }
     };
-    Ok((digest, end))
+    if scan.is_in_batch() {
+        digest.return_to(&before_batch.0);
+        expiring = before_batch.1;
+    }
+    Ok(Walked { digest, expiring, end })
 }

@@ -11,11 +11,14 @@ pub mod table;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::format::name;
-use crate::format::record::{Header, Record, HEADER_LEN};
+use crate::format::checkpoint::KnownSegment;
+use crate::format::record::{Class, Header, Record, HEADER_LEN};
 use crate::format::segment::SegmentHeader;
+use crate::format::{name, Expiring};
 use crate::index::Location;
 use crate::storage::map::Map;
 use crate::storage::{File, Storage};
@@ -58,6 +61,10 @@ struct Usage {
     dead: AtomicU64,
     /// Bytes in tombstones.
     tombstones: AtomicU64,
+    /// Bytes in dead records that would have expired.
+    dead_expiring: AtomicU64,
+    /// Records that expire.
+    expiring: Mutex<Expiring>,
     /// Bytes of the file, if it is allocated ahead.
     allocated: AtomicU64,
 }
@@ -123,15 +130,27 @@ impl Segment {
         self.usage.dead.load(Ordering::Relaxed)
     }
 
-    /// Says how many bytes are in dead records, and how many of them in tombstones.
-    pub fn set_dead(&self, bytes: u64, tombstones: u64) {
-        self.usage.dead.store(bytes, Ordering::Relaxed);
-        self.usage.tombstones.store(tombstones, Ordering::Relaxed);
+    /// Says what of it is dead, and what expires at least.
+    pub fn set_usage(&self, known: &KnownSegment) {
+        self.usage.dead.store(known.dead, Ordering::Relaxed);
+        self.usage.tombstones.store(known.tombstones, Ordering::Relaxed);
+        self.usage.dead_expiring.store(known.dead_expiring, Ordering::Relaxed);
+        let mut expiring = self.usage.expiring.lock();
+        if known.expiring.bytes > expiring.bytes {
+            *expiring = known.expiring;
+        }
     }
 
-    /// Counts a record of `len` bytes as dead.
-    pub fn add_dead(&self, len: usize) {
-        self.usage.dead.fetch_add(len as u64, Ordering::Relaxed);
+    /// Counts a record as dead. Tombstones and gaps are from the beginning.
+    #[inline]
+    pub fn add_dead(&self, len: usize, class: Class) {
+        let len = len as u64;
+        self.usage.dead.fetch_add(len, Ordering::Relaxed);
+        match class {
+            Class::Put | Class::Gap => {}
+            Class::Tombstone => _ = self.usage.tombstones.fetch_add(len, Ordering::Relaxed),
+            Class::ExpiringPut => _ = self.usage.dead_expiring.fetch_add(len, Ordering::Relaxed),
+        }
     }
 
     /// Bytes in tombstones, which are dead as well.
@@ -139,10 +158,24 @@ impl Segment {
         self.usage.tombstones.load(Ordering::Relaxed)
     }
 
-    /// Counts a tombstone of `len` bytes: dead from the beginning.
-    pub fn add_tombstone(&self, len: usize) {
-        self.usage.tombstones.fetch_add(len as u64, Ordering::Relaxed);
-        self.add_dead(len);
+    /// Bytes in dead records that would have expired.
+    pub fn dead_expiring(&self) -> u64 {
+        self.usage.dead_expiring.load(Ordering::Relaxed)
+    }
+
+    /// Records that expire, dead ones included.
+    pub fn expiring(&self) -> Expiring {
+        *self.usage.expiring.lock()
+    }
+
+    /// Says which records expire.
+    pub fn set_expiring(&self, expiring: Expiring) {
+        *self.usage.expiring.lock() = expiring;
+    }
+
+    /// Counts a record that expires.
+    pub fn add_expiring(&self, len: usize, expiry: u64) {
+        self.usage.expiring.lock().add(len, expiry);
     }
 
     /// Bytes of the file, with what is allocated ahead.

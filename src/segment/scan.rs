@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::format::record::{Header, Record, RecordKind, Seal, HEADER_LEN};
+use crate::format::record::{Header, MarkBuilder, Record, RecordKind, Seal, HEADER_LEN};
 use crate::format::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
 use crate::format::MAX_NUMBER;
 use crate::storage::File;
@@ -13,7 +13,7 @@ const WINDOW: usize = 1 << 20;
 
 /// What a scan met.
 pub enum Item<'a> {
-    /// A put or a tombstone.
+    /// A put, a tombstone or a gap. One of a batch counts only when its last record was met.
     Record(Found<'a>),
     /// The seal: the segment is whole, and ends behind it.
     Seal(Seal),
@@ -48,6 +48,25 @@ pub struct Scan {
     expected: Option<u64>,
     records: u64,
     next_sequence: u64,
+    /// The batch that has begun and not yet ended.
+    batch: Option<Batch>,
+}
+
+/// A batch whose end was not met yet, and how far the walk was before it.
+struct Batch {
+    before: Whole,
+    mark: MarkBuilder,
+}
+
+/// How far a segment is whole.
+#[derive(Clone, Copy)]
+pub struct Whole {
+    /// Where its last whole record, or whole batch, ends.
+    pub offset: u64,
+    /// Records up to there.
+    pub records: u64,
+    /// The sequence after the highest of them.
+    pub next_sequence: u64,
 }
 
 impl Scan {
@@ -63,6 +82,7 @@ impl Scan {
             expected: None,
             records: 0,
             next_sequence: header.base_sequence,
+            batch: None,
         }
     }
 
@@ -71,20 +91,20 @@ impl Scan {
         self.expected = Some(sequence);
     }
 
-    /// Where the next item begins: after [`Item::End`] and [`Item::Damage`], where the whole part
-    /// ends.
+    /// Where the next item begins: after [`Item::End`] and [`Item::Damage`], what is no record.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Records so far.
-    pub fn records(&self) -> u64 {
-        self.records
+    /// How far the segment is whole: up to here, but for a batch without its end.
+    pub fn whole(&self) -> Whole {
+        let Scan { offset, records, next_sequence, .. } = *self;
+        self.batch.as_ref().map_or(Whole { offset, records, next_sequence }, |batch| batch.before)
     }
 
-    /// The sequence after the highest so far.
-    pub fn next_sequence(&self) -> u64 {
-        self.next_sequence
+    /// Whether a batch has begun and not ended.
+    pub fn is_in_batch(&self) -> bool {
+        self.batch.is_some()
     }
 
     /// The next item. After anything but a record, the walk is over.
@@ -115,6 +135,12 @@ impl Scan {
         if !record.verifies(self.header.salt, offset) {
             return Ok(Item::Damage("the checksum of the record does not match"));
         }
+        if record.header.is_in_batch() && self.header.kind != SegmentKind::Log {
+            return Ok(Item::Damage("part of a batch is where compaction writes"));
+        }
+        if !record.header.is_in_batch() && self.batch.is_some() {
+            return Ok(Item::Damage("the end of a batch is missing"));
+        }
         if record.header.kind == RecordKind::Seal {
             let seal = Seal::decode(&record);
             if seal.records != self.records || seal.next_sequence != self.next_sequence {
@@ -130,6 +156,16 @@ impl Scan {
         let is_log = self.header.kind == SegmentKind::Log;
         if is_log && self.expected.is_some_and(|expected| expected != sequence) {
             return Ok(Item::Damage("the sequence of the record does not follow the one before"));
+        }
+        if record.header.is_in_batch() {
+            let before = Whole { offset, records: self.records, next_sequence: self.next_sequence };
+            let mark = MarkBuilder::default();
+            let batch = self.batch.get_or_insert(Batch { before, mark });
+            match record.mark() {
+                None => batch.mark.add(record.crc(self.header.salt, offset)),
+                Some(mark) if mark == batch.mark.mark() => self.batch = None,
+                Some(_) => return Ok(Item::Damage("a batch is not the one that its end is of")),
+            }
         }
         self.expected = Some(sequence + 1);
         self.next_sequence = self.next_sequence.max(sequence + 1);

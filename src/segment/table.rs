@@ -112,6 +112,8 @@ impl SegmentTable {
             pages: placed.pages as u32,
             dead: placed.segment.dead(),
             tombstones: placed.segment.tombstones(),
+            dead_expiring: placed.segment.dead_expiring(),
+            expiring: placed.segment.expiring(),
         };
         layout.placed.iter().map(place).collect()
     }

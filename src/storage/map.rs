@@ -207,8 +207,20 @@ impl AppendMap {
     #[inline]
     pub fn append(&mut self, parts: &[&[u8]], len: usize) {
         let start = self.map.region.published.load(Ordering::Relaxed);
+        self.stage(start, parts, len);
+        self.publish(start + len);
+    }
+
+    /// Writes `parts` above the watermark, at `start`, and zeros behind them up to `len` bytes. They
+    /// are not published yet.
+    ///
+    /// # Panics
+    /// As for [`AppendMap::append`], and if `start` is below the watermark.
+    #[inline]
+    pub fn stage(&mut self, start: usize, parts: &[&[u8]], len: usize) {
         let end = start + len;
         assert!(end <= self.limit, "an append past the allocated blocks");
+        assert!(start >= self.map.region.published.load(Ordering::Relaxed), "it is published");
         let mut at = start;
         for part in parts {
             assert!(part.len() <= end - at, "the parts are longer than announced");
@@ -226,6 +238,16 @@ impl AppendMap {
         }
         // SAFETY: at..end lies between the watermark and the limit, as above.
         unsafe { std::ptr::write_bytes(self.map.region.base.add(at), 0, end - at) };
+    }
+
+    /// Publishes what was written up to `end`.
+    ///
+    /// # Panics
+    /// If `end` is below the watermark, or above the limit.
+    #[inline]
+    pub fn publish(&mut self, end: usize) {
+        let published = self.map.region.published.load(Ordering::Relaxed);
+        assert!(published <= end && end <= self.limit, "the watermark only rises");
         self.map.region.published.store(end, Ordering::Release);
     }
 }

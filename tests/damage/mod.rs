@@ -170,7 +170,7 @@ impl Builder {
         let mut ends = Vec::new();
         let mut mark = HEADER_PAGE;
         for (at, (key, value)) in self.writes.iter().enumerate().skip(self.compacted) {
-            end += record_len(key.len(), value.as_ref().map_or(0, |v| v.len()), false);
+            end += record_len(key.len(), value.as_ref().map_or(0, |v| v.len()), 0);
             ends.push(end);
             mark = if at < self.synced { end } else { mark };
         }

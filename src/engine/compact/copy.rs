@@ -98,9 +98,13 @@ impl Engine {
     }
 
     fn must_stay(&self, pending: &Pending, record: &Record, droppable_below: u64) -> Result<bool> {
-        if record.header.kind == RecordKind::Tombstone {
-            let needed = pending.sequence >= droppable_below;
-            return Ok(needed && self.find(record.key(), |_| Ok(()))?.is_none());
+        match record.header.kind {
+            RecordKind::Put => {}
+            RecordKind::Tombstone => {
+                let needed = pending.sequence >= droppable_below;
+                return Ok(needed && self.find(record.key(), |_| Ok(()))?.is_none());
+            }
+            RecordKind::Gap | RecordKind::Seal => return Ok(false),
         }
         let from = pending.from;
         let is_it = |location| Ok((location == from).then_some(()));

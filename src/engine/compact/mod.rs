@@ -230,7 +230,7 @@ impl Engine {
         if entry.location().is_some() {
             entry.set(moved.to);
         } else {
-            self.table.pinned(guard).of(moved.to)?.add_dead(moved.len as usize);
+            self.table.pinned(guard).of(moved.to)?.add_dead(moved.len as usize, moved.class);
         }
         Ok(())
     }

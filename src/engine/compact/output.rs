@@ -7,9 +7,7 @@ use crate::engine::Engine;
 use crate::epoch;
 use crate::error::Result;
 use crate::format::name;
-use crate::format::record::{
-    encode_moved, is_wide, record_len, Record, RecordKind, MAX_RECORD_LEN,
-};
+use crate::format::record::{encode_moved, moved_len, Class, Record, MAX_RECORD_LEN};
 use crate::format::segment::SegmentKind;
 use crate::index::Location;
 use crate::segment::active::{self, ActiveSegment, FullSegment};
@@ -21,6 +19,7 @@ pub struct Move {
     pub from: Location,
     pub to: Location,
     pub len: u32,
+    pub class: Class,
 }
 
 /// The segments that take what stays of a group.
@@ -70,7 +69,7 @@ impl<'a> Output<'a> {
         record: &Record,
     ) -> Result<usize> {
         let delta = sequence - self.base_sequence;
-        let len = record_len(record.key().len(), record.value().len(), is_wide(delta));
+        let len = moved_len(record, delta);
         debug_assert!(len <= MAX_RECORD_LEN);
         let segment = self.segment_with_room(len)?;
         let (salt, offset) = (segment.segment().header.salt, segment.len());
@@ -80,10 +79,12 @@ impl<'a> Output<'a> {
         let Some(segment) = &mut self.current else { return Err(active::does_not_fit()) };
         segment.append_encoded(&self.encoded);
         self.next_sequence = self.next_sequence.max(sequence + 1);
-        if record.header.kind == RecordKind::Tombstone {
-            segment.segment().add_tombstone(len);
-        } else {
-            self.moves.push(Move { hash, from, to, len: len as u32 });
+        if let Some(expiry) = record.expiry() {
+            segment.segment().add_expiring(len, expiry);
+        }
+        match record.header.class() {
+            class @ (Class::Tombstone | Class::Gap) => segment.segment().add_dead(len, class),
+            class => self.moves.push(Move { hash, from, to, len: len as u32, class }),
         }
         Ok(len)
     }

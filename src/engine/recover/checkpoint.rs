@@ -195,7 +195,7 @@ impl Recovery {
         let Some(basis) = &self.basis else { return };
         for segment in self.table.all() {
             if let Some(known) = basis.segments.get(&segment.header.id) {
-                segment.set_dead(known.dead, known.tombstones);
+                segment.set_usage(known);
             }
         }
     }

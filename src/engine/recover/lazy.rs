@@ -110,9 +110,9 @@ impl PieceSource {
         let file = self.storage.open(&name::segment(header.id), false)?;
         let mut scan = Scan::new(file, *header, extent.len);
         let hash = |key: &[u8]| self.hasher.hash(key);
-        let (digest, end) = digest::of_scan(&mut scan, header.kind, hash)?;
-        let what = match end {
-            _ if scan.offset() == extent.len => return Ok(digest),
+        let walked = digest::of_scan(&mut scan, header.kind, hash)?;
+        let what = match walked.end {
+            _ if scan.whole().offset == extent.len => return Ok(walked.digest),
             End::Damage(what) => what,
             _ => "the records end before they should",
         };

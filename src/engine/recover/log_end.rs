@@ -8,7 +8,7 @@ use crate::format::manifest::SealedSegment;
 use crate::format::name;
 use crate::format::segment::{SegmentHeader, HEADER_PAGE};
 use crate::segment::digest::{self, End};
-use crate::segment::scan::Scan;
+use crate::segment::scan::{Scan, Whole};
 use crate::segment::{Segment, Source};
 use crate::storage::File;
 
@@ -68,15 +68,17 @@ impl Recovery {
             scan.expect(expected);
         }
         let hash = |key: &[u8]| self.hasher.hash(key);
-        let (digest, end) = digest::of_scan(&mut scan, header.kind, hash)?;
-        self.log_end.push((Arc::clone(&segment), digest));
-        let what = match end {
+        let walked = digest::of_scan(&mut scan, header.kind, hash)?;
+        segment.set_expiring(walked.expiring);
+        self.log_end.push((Arc::clone(&segment), walked.digest));
+        let what = match walked.end {
             End::Seal(seal) => {
                 let sealed = SealedSegment {
                     id: header.id,
                     len: scan.offset(),
                     records: seal.records,
                     next_sequence: seal.next_sequence,
+                    expiring: walked.expiring,
                 };
                 self.full.push(FoundFull { segment, file, sealed });
                 *expected = Some(seal.next_sequence);
@@ -87,12 +89,13 @@ impl Recovery {
             End::Damage(what) => what,
         };
         let end = segment.damaged(scan.offset(), what);
-        let (records, offset) = (scan.records(), scan.offset());
+        // A batch without its end was never written.
+        let Whole { offset, records, next_sequence } = scan.whole();
         let next = match records {
             // The base is a lower bound. What the manifest says may be too high, which is allowed
             // where nothing says what must follow.
             0 => expected.unwrap_or(self.next_sequence).max(header.base_sequence),
-            _ => scan.next_sequence(),
+            _ => next_sequence,
         };
         self.tail = Some(FoundTail { segment, file, len: offset, records });
         // The log goes on without a gap, whatever was begun after this point and is discarded.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::batch::Batches;
 use super::checkpoint::Reach;
 use super::compact::control::Control;
 use super::group::Group;
@@ -23,6 +24,7 @@ use super::pace::Pacer;
 use super::stats::{add, record_bytes, Counters};
 use super::write::Writer;
 use super::Engine;
+use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::format::manifest::{Edit, SealedSegment};
 use crate::format::name;
@@ -309,8 +311,10 @@ impl Recovery {
         let next_id = AtomicU64::new(state.next_id);
         let writer =
             Writer { active, full: VecDeque::new(), next_sequence: self.next_sequence, opened };
+        let clock = Clock::new(self.options.time.clone(), 0);
         Ok(Engine {
             options: self.options,
+            clock,
             storage: self.storage,
             hasher: self.hasher,
             uuid: self.manifest.identity().uuid,
@@ -323,6 +327,7 @@ impl Recovery {
             group: Group::default(),
             syncer: Mutex::default(),
             writer: Mutex::new(writer),
+            batches: Batches::default(),
             spare: Mutex::default(),
             manifest: Mutex::new(self.manifest),
             latch,

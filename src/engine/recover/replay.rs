@@ -8,7 +8,7 @@ use super::Recovery;
 use crate::epoch::{self, Guard};
 use crate::error::{Kind, Result};
 use crate::format::hint::{Digest, Entry};
-use crate::format::record::RecordKind;
+use crate::format::record::Class;
 use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location, PIECES};
 use crate::options::OnDamage;
@@ -135,7 +135,7 @@ struct Old<'a> {
     holder: &'a Segment,
     sequence: u64,
     len: usize,
-    is_tombstone: bool,
+    class: Class,
 }
 
 impl<'a> Replay<'a> {
@@ -226,6 +226,11 @@ impl<'a> Replay<'a> {
     /// Takes one record in, unless a newer one of its key is there. Answers whether there was any.
     fn take(&mut self, guard: &Guard, segment: &Segment, new: &Entry) -> Result<bool> {
         let (index, location) = (self.index, segment.location(new.offset));
+        let len = new.len as usize;
+        if new.class == Class::Gap {
+            self.count_dead(segment, len, new.class, new);
+            return Ok(false);
+        }
         let mut old = None;
         let mut entry = index.entry(guard, new.hash, |at| {
             old = self.of_same_key(guard, segment, new, at)?;
@@ -233,19 +238,18 @@ impl<'a> Replay<'a> {
         })?;
         let mut lookup = Lookup::new(guard, self.table, self.hasher);
         entry.reserve(&mut |location| lookup.hash_at(location))?;
-        let len = new.len as usize;
         if let Some(old) = &old {
             if old.sequence >= new.sequence {
-                self.count_dead(segment, len, new.is_tombstone, new);
+                self.count_dead(segment, len, new.class, new);
                 return Ok(true);
             }
             // A tombstone was counted when it was met.
-            if !old.is_tombstone {
-                self.count_dead(old.holder, old.len, false, new);
+            if old.class != Class::Tombstone {
+                self.count_dead(old.holder, old.len, old.class, new);
             }
         }
-        if new.is_tombstone {
-            self.count_dead(segment, len, true, new);
+        if new.class == Class::Tombstone {
+            self.count_dead(segment, len, new.class, new);
             self.tombstones.push((new.hash, location));
         }
         entry.set(location);
@@ -253,15 +257,12 @@ impl<'a> Replay<'a> {
     }
 
     /// Counts a record of `segment` as dead because `new` was met, unless it is counted already.
-    fn count_dead(&self, segment: &Segment, len: usize, is_tombstone: bool, new: &Entry) {
+    fn count_dead(&self, segment: &Segment, len: usize, class: Class, new: &Entry) {
         let is_counted = self.basis.is_some_and(|basis| {
             basis.knows(segment.header.id) && new.sequence < basis.sequence_end()
         });
         if self.counts_dead && !is_counted {
-            match is_tombstone {
-                true => segment.add_tombstone(len),
-                false => segment.add_dead(len),
-            }
+            segment.add_dead(len, class);
         }
     }
 
@@ -287,7 +288,7 @@ impl<'a> Replay<'a> {
             holder,
             sequence: holder.sequence(&old),
             len: old.header.record_len(),
-            is_tombstone: old.header.kind == RecordKind::Tombstone,
+            class: old.header.class(),
         }))
     }
 }

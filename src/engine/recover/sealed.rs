@@ -99,6 +99,7 @@ impl Recovery {
         let storage = Arc::clone(&self.storage);
         let make = |base| Segment::new(header, &*storage, source, base);
         let segment = self.table.add(header.id, span, make)?;
+        segment.set_expiring(sealed.expiring);
         let has_seal = has_seal(&*file, &header, &sealed)?;
         Ok(Opened { segment, sealed, has_seal })
     }
@@ -142,8 +143,8 @@ impl Recovery {
         }
         let file = self.storage.open(&name::segment(header.id), false)?;
         let mut scan = Scan::new(file, *header, sealed.len);
-        let (digest, end) = digest::of_scan(&mut scan, header.kind, |key| self.hasher.hash(key))?;
-        let what = match end {
+        let walked = digest::of_scan(&mut scan, header.kind, |key| self.hasher.hash(key))?;
+        let what = match walked.end {
             End::Seal(seal) if scan.offset() == sealed.len && seal.records == sealed.records => {
                 None
             }
@@ -152,8 +153,8 @@ impl Recovery {
             End::Damage(what) => Some(what),
         };
         let damage = what.map(|what| opened.segment.damaged(scan.offset(), what));
-        let next_sequence = scan.next_sequence();
-        Ok(Known { digest, next_sequence, is_from_hint: false, damage })
+        let next_sequence = scan.whole().next_sequence;
+        Ok(Known { digest: walked.digest, next_sequence, is_from_hint: false, damage })
     }
 }
 

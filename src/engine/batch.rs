@@ -1,0 +1,362 @@
+//! Batches: many writes that all happen or none, also after a crash, and that no reader sees half.
+//!
+//! On disk a batch is one run of records in one segment, and counts only with the mark that its
+//! last record carries. In memory, the pieces of the index that it changes are locked all together.
+//! A reader that comes upon a record of a batch that is still being applied waits for one of those
+//! locks; deleted keys point to their tombstones until then, so that they are noticed too.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::space::Purpose;
+use super::write::{check_key, check_ttl, check_value, WriteSync};
+use super::{Engine, Lookup, OldRecord};
+use crate::epoch::{self, Guard};
+use crate::error::{Error, Kind, Result};
+use crate::format::record::{Class, Extra, MarkBuilder, Prepared, RecordKind};
+use crate::index::{number_of, Held, Location};
+
+/// The most bytes of records that one batch may have.
+const MAX_BATCH_LEN: usize = 16 << 30;
+/// Changes whose places are fetched at once.
+const FETCHED_AT_ONCE: usize = 32;
+
+/// Writes that are to happen together. It belongs to no database, and can be written many times.
+#[derive(Clone, Debug, Default)]
+pub struct WriteBatch {
+    /// Keys and values, one behind the other.
+    bytes: Vec<u8>,
+    operations: Vec<Operation>,
+}
+
+#[derive(Clone, Debug)]
+struct Operation {
+    kind: RecordKind,
+    /// Where its key begins; its value follows.
+    at: usize,
+    key_len: usize,
+    value_len: usize,
+    ttl_ms: u64,
+}
+
+impl WriteBatch {
+    /// A batch without writes.
+    pub fn new() -> WriteBatch {
+        WriteBatch::default()
+    }
+
+    /// Adds a put; the value expires `ttl_ms` milliseconds after the batch is written, or never if
+    /// that is 0.
+    pub fn put(&mut self, key: &[u8], value: &[u8], ttl_ms: u64) -> Result<()> {
+        check_value(value)?;
+        check_ttl(ttl_ms)?;
+        self.add(RecordKind::Put, key, value, ttl_ms)
+    }
+
+    /// Adds a delete. That the key is not there is no failure.
+    pub fn delete(&mut self, key: &[u8]) -> Result<()> {
+        self.add(RecordKind::Tombstone, key, &[], 0)
+    }
+
+    fn add(&mut self, kind: RecordKind, key: &[u8], value: &[u8], ttl_ms: u64) -> Result<()> {
+        check_key(key)?;
+        let no_memory = |_| Error::new(Kind::OutOfMemory, "there is no memory for the batch");
+        self.operations.try_reserve(1).map_err(no_memory)?;
+        self.bytes.try_reserve(key.len() + value.len()).map_err(no_memory)?;
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        let (key_len, value_len) = (key.len(), value.len());
+        self.operations.push(Operation { kind, at, key_len, value_len, ttl_ms });
+        Ok(())
+    }
+
+    /// Forgets all writes. The memory is kept for the next.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.operations.clear();
+    }
+
+    /// How many writes it has.
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Bytes of memory that it keeps.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.operations.capacity() * size_of::<Operation>()
+    }
+
+    fn key(&self, operation: &Operation) -> &[u8] {
+        &self.bytes[operation.at..operation.at + operation.key_len]
+    }
+
+    fn value(&self, operation: &Operation) -> &[u8] {
+        let at = operation.at + operation.key_len;
+        &self.bytes[at..at + operation.value_len]
+    }
+}
+
+/// Batches whose records are in the log and not yet all in the index.
+pub struct Batches {
+    /// The lowest sequence in any of them.
+    unapplied_from: AtomicU64,
+    first_sequences: Mutex<Vec<u64>>,
+}
+
+impl Default for Batches {
+    fn default() -> Batches {
+        Batches { unapplied_from: AtomicU64::new(u64::MAX), first_sequences: Mutex::default() }
+    }
+}
+
+impl Batches {
+    /// A record of a batch with this sequence, or a higher one, may be one of several of which
+    /// others are not yet in the index.
+    pub fn unapplied_from(&self) -> u64 {
+        // Acquire: whoever finds a batch applied finds all its entries.
+        self.unapplied_from.load(Ordering::Acquire)
+    }
+
+    fn begin(&self, first_sequence: u64) {
+        let mut all = self.first_sequences.lock();
+        all.push(first_sequence);
+        self.tell(&all);
+    }
+
+    fn end(&self, first_sequence: u64) {
+        let mut all = self.first_sequences.lock();
+        all.retain(|&first| first != first_sequence);
+        self.tell(&all);
+    }
+
+    fn tell(&self, all: &[u64]) {
+        let lowest = all.iter().copied().min().unwrap_or(u64::MAX);
+        self.unapplied_from.store(lowest, Ordering::Release);
+    }
+}
+
+/// One write of a batch on its way.
+struct Change<'a> {
+    hash: u64,
+    /// Its number in the batch.
+    number: usize,
+    key: &'a [u8],
+    value: &'a [u8],
+    kind: RecordKind,
+    expiry: Option<u64>,
+    old: Option<OldRecord<'a>>,
+    record: Option<Prepared>,
+    to: Location,
+}
+
+impl Engine {
+    /// Does all of a batch, or nothing. The last of several writes to one key counts.
+    pub fn write(&self, batch: &WriteBatch, sync: WriteSync) -> Result<()> {
+        self.latch.check()?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut changes = self.changes_of(batch)?;
+        let guard = epoch::pin()?;
+        for some in changes.chunks(FETCHED_AT_ONCE) {
+            some.iter().for_each(|change| self.index.prefetch(&guard, change.hash));
+            some.iter().try_for_each(|change| self.fetch_old(&guard, change.hash))?;
+        }
+        let mut pieces = self.hold_pieces(&guard, &mut changes)?;
+        // A delete of a key that is not there writes nothing.
+        changes.retain(|change| change.kind == RecordKind::Put || change.old.is_some());
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let len = prepare(&mut changes)?;
+        self.reserve(&guard, &mut pieces, &changes)?;
+        let first_sequence = self.append_all(&mut changes, len)?;
+        self.apply(&mut pieces, &changes, first_sequence);
+        let next_sequence = first_sequence + changes.len() as u64;
+        drop(pieces);
+        drop(changes);
+        drop(guard);
+        self.acknowledge(next_sequence - 1, len, sync)
+    }
+
+    /// The writes that count, in the order of their hashes, which is the order of pieces.
+    fn changes_of<'a>(&self, batch: &'a WriteBatch) -> Result<Vec<Change<'a>>> {
+        let mut changes = Vec::new();
+        changes.try_reserve_exact(batch.len()).map_err(|_| {
+            Error::new(Kind::OutOfMemory, "there is no memory for writing the batch")
+        })?;
+        let has_ttl = batch.operations.iter().any(|operation| operation.ttl_ms > 0);
+        let now = if has_ttl { self.clock.now_ms() } else { 0 };
+        changes.extend(batch.operations.iter().enumerate().map(|(number, operation)| Change {
+            hash: self.hasher.hash(batch.key(operation)),
+            number,
+            key: batch.key(operation),
+            value: batch.value(operation),
+            kind: operation.kind,
+            expiry: (operation.ttl_ms > 0).then(|| now.saturating_add(operation.ttl_ms)),
+            old: None,
+            record: None,
+            to: Location(0),
+        }));
+        // Of one key, the last one first.
+        changes.sort_unstable_by(|a, b| {
+            a.hash.cmp(&b.hash).then_with(|| a.key.cmp(b.key)).then(b.number.cmp(&a.number))
+        });
+        changes.dedup_by(|older, kept| older.hash == kept.hash && older.key == kept.key);
+        Ok(changes)
+    }
+
+    /// Begins to fetch the record that may be the old one of a key.
+    fn fetch_old(&self, guard: &Guard, hash: u64) -> Result<()> {
+        let segments = self.table.pinned(guard);
+        self.index.find(guard, hash, |location| {
+            let holder = segments.of(location)?;
+            holder.prefetch(guard, holder.offset(location));
+            Ok(Some(()))
+        })?;
+        Ok(())
+    }
+
+    /// Locks all pieces of the index that change, the lowest first, and finds the old records.
+    fn hold_pieces<'a>(
+        &'a self,
+        guard: &'a Guard,
+        changes: &mut [Change<'a>],
+    ) -> Result<Vec<Held<'a>>> {
+        let mut pieces = Vec::new();
+        let mut lookup = Lookup::new(guard, &self.table, &self.hasher);
+        let mut start = 0;
+        while start < changes.len() {
+            let number = number_of(changes[start].hash);
+            let end = start + changes[start..].partition_point(|c| number_of(c.hash) == number);
+            let held = self.index.hold(guard, number)?;
+            for change in &mut changes[start..end] {
+                held.find(change.hash, |location| lookup.is_of(change.key, location))?;
+                change.old = lookup.found.take();
+            }
+            pieces.push(held);
+            start = end;
+        }
+        Ok(pieces)
+    }
+
+    /// Makes sure that the index has room for all new keys.
+    fn reserve(
+        &self,
+        guard: &Guard,
+        pieces: &mut [Held<'_>],
+        changes: &[Change<'_>],
+    ) -> Result<()> {
+        let mut lookup = Lookup::new(guard, &self.table, &self.hasher);
+        let mut hashes = Vec::new();
+        for held in pieces {
+            let new = of_piece(held, changes).iter().filter(|change| change.old.is_none());
+            hashes.clear();
+            hashes.extend(new.map(|change| change.hash));
+            held.reserve(&hashes, &mut |location| lookup.hash_at(location))?;
+        }
+        Ok(())
+    }
+
+    /// Appends all records, in the order of the batch, and answers the sequence of the first.
+    fn append_all(&self, changes: &mut [Change<'_>], len: usize) -> Result<u64> {
+        let mut writer = self.writer.lock();
+        self.make_room(&mut writer, len, Purpose::Put)?;
+        let first_sequence = writer.next_sequence;
+        let active = writer.active.as_mut().ok_or_else(no_active)?;
+        let start = active.len();
+        let (mut offset, mut sequence) = (start, first_sequence);
+        for at in in_order(changes) {
+            let change = &mut changes[at];
+            let Some(record) = &change.record else { continue };
+            active.stage(offset, record, change.key, change.value, sequence);
+            change.to = active.segment().location(offset);
+            let segment = active.segment();
+            match change.expiry {
+                Some(expiry) => segment.add_expiring(record.len, expiry),
+                None if change.kind == RecordKind::Tombstone => {
+                    segment.add_dead(record.len, Class::Tombstone);
+                }
+                None => {}
+            }
+            if let Some(old) = &change.old {
+                old.count_dead();
+            }
+            offset += record.len as u64;
+            sequence += 1;
+        }
+        debug_assert_eq!(offset - start, len as u64);
+        active.publish(offset, sequence - first_sequence);
+        writer.next_sequence = sequence;
+        // Before any entry of the index is set.
+        self.batches.begin(first_sequence);
+        self.look_ahead(&mut writer);
+        Ok(first_sequence)
+    }
+
+    /// Points the index to the records.
+    fn apply(&self, pieces: &mut [Held<'_>], changes: &[Change<'_>], first_sequence: u64) {
+        for held in &mut *pieces {
+            for change in of_piece(held, changes) {
+                held.set(change.hash, change.old.as_ref().map(|old| old.location), change.to);
+            }
+        }
+        self.batches.end(first_sequence);
+        // Readers know now that what they meet is the whole.
+        for held in pieces {
+            let gone = |change: &&Change| change.kind == RecordKind::Tombstone;
+            for change in of_piece(held, changes).iter().filter(gone) {
+                held.remove(change.hash, change.to);
+            }
+        }
+    }
+}
+
+/// The changes to one piece.
+fn of_piece<'c, 'a>(held: &Held, changes: &'c [Change<'a>]) -> &'c [Change<'a>] {
+    let from = changes.partition_point(|change| number_of(change.hash) < held.number());
+    let len = changes[from..].partition_point(|change| number_of(change.hash) == held.number());
+    &changes[from..from + len]
+}
+
+/// The positions of changes in the order of the batch.
+fn in_order(changes: &[Change<'_>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..changes.len()).collect();
+    order.sort_unstable_by_key(|&at| changes[at].number);
+    order
+}
+
+/// Prepares the records; answers how long they are together.
+fn prepare(changes: &mut [Change<'_>]) -> Result<usize> {
+    let order = in_order(changes);
+    let is_in_batch = order.len() > 1;
+    let mut builder = MarkBuilder::default();
+    let mut len = 0_usize;
+    for (position, &at) in order.iter().enumerate() {
+        let change = &mut changes[at];
+        let is_last = is_in_batch && position + 1 == order.len();
+        let mark = is_last.then(|| builder.mark());
+        let extra = Extra { expiry: change.expiry, is_in_batch, mark };
+        let record = Prepared::with(change.kind, change.key, change.value, &extra);
+        builder.add(record.crc);
+        len += record.len;
+        change.record = Some(record);
+    }
+    if len > MAX_BATCH_LEN || order.len() > u32::MAX as usize {
+        let what = format!("the batch has {len} bytes; the limit is {MAX_BATCH_LEN}");
+        return Err(Error::new(Kind::BatchTooLarge, what));
+    }
+    Ok(len)
+}
+
+#[cold]
+fn no_active() -> Error {
+    Error::new(Kind::Internal, "room was made in no segment")
+}
