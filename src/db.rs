@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 pub use crate::engine::batch::WriteBatch;
 pub use crate::engine::compact::Progress;
+pub use crate::engine::conditional::{WriteOptions, WriteSync, Written};
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
 pub use crate::engine::stats::Stats;
-pub use crate::engine::write::{WriteOptions, WriteSync, Written};
 use crate::engine::{destroy, recover, Engine};
 use crate::epoch;
 use crate::error::{Error, Kind, Result};

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::conditional::{check_ttl, WriteSync};
 use super::space::Purpose;
-use super::write::{check_key, check_ttl, check_value, WriteSync};
+use super::write::{check_key, check_value};
 use super::{Engine, Lookup, OldRecord};
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};

@@ -11,6 +11,7 @@
 pub mod batch;
 pub mod checkpoint;
 pub mod compact;
+pub mod conditional;
 pub mod destroy;
 pub mod group;
 pub mod hints;

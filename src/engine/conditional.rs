@@ -1,0 +1,184 @@
+//! Writes that depend on what is there: conditions, counters, times to live.
+
+use std::borrow::Cow;
+
+use super::write::{check_value, Decision};
+use super::{Engine, OldRecord};
+use crate::epoch::Guard;
+use crate::error::{Error, Kind, Result};
+use crate::format::record::{Extra, Prepared, RecordKind};
+
+/// The longest time to live: some 30,000 years.
+pub const MAX_TTL_MS: u64 = 1_000_000_000_000_000;
+
+pub(super) fn check_ttl(ttl_ms: u64) -> Result<()> {
+    if ttl_ms <= MAX_TTL_MS {
+        return Ok(());
+    }
+    let message = format!("a time to live of {ttl_ms} ms is too long; the limit is {MAX_TTL_MS}");
+    Err(Error::new(Kind::InvalidArgument, message))
+}
+
+/// When a write is on the medium.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteSync {
+    /// As the database was opened.
+    #[default]
+    AsOpened,
+    /// Before it is acknowledged.
+    Yes,
+    /// Later.
+    No,
+}
+
+/// What a write depends on, and what comes with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// The value expires after so many milliseconds; 0: never.
+    pub ttl_ms: u64,
+    /// The value expires when the one before it would have.
+    pub keep_ttl: bool,
+    /// Write only if the key is not there.
+    pub if_absent: bool,
+    /// Write only if this is the key's version; 0: whatever it is.
+    pub if_version: u64,
+    /// Write nothing if the key has this very value.
+    pub skip_if_equal: bool,
+    /// When it is on the medium.
+    pub sync: WriteSync,
+}
+
+/// What became of a conditional write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It was done; the key has this version now.
+    Done(u64),
+    /// Nothing had to be written; the key has this version still.
+    Unchanged(u64),
+    /// The key is there, against `if_absent`.
+    Exists,
+    /// The key has not the version of `if_version`, or is not there.
+    OtherVersion,
+    /// There is no such key to change.
+    NotFound,
+}
+
+impl Engine {
+    /// Sets the value of `key`, if what `options` ask for holds.
+    pub fn put_with(&self, key: &[u8], value: &[u8], options: &WriteOptions) -> Result<Written> {
+        check_value(value)?;
+        check_ttl(options.ttl_ms)?;
+        let expiry = self.expiry_in(options.ttl_ms);
+        let with = |expiry| {
+            let extra = Extra { expiry, ..Extra::default() };
+            Prepared::with(RecordKind::Put, key, value, &extra)
+        };
+        let decide = |record, guard: &Guard, old: Option<&OldRecord>| {
+            let old = old.filter(|old| old.is_live(&self.clock));
+            if let Some(stopped) = stopped(options, old) {
+                return Ok(Decision::Leave(stopped));
+            }
+            let kept = old.filter(|_| options.keep_ttl).map(|old| old.expiry);
+            if let Some(old) = old.filter(|_| options.skip_if_equal) {
+                let is_same_time = kept.is_some() || old.expiry == expiry;
+                if is_same_time && old.record(guard, &mut Vec::new())?.value() == value {
+                    return Ok(Decision::Leave(Written::Unchanged(old.sequence)));
+                }
+            }
+            let (record, expiry) = match kept {
+                Some(kept) if kept != expiry => (with(kept), kept),
+                _ => (record, expiry),
+            };
+            Ok(Decision::Append(record, Cow::Borrowed(value), expiry))
+        };
+        self.change(key, options.sync, || with(expiry), decide)
+    }
+
+    /// Removes `key`, if it has the version that `options` ask for.
+    pub fn delete_with(&self, key: &[u8], options: &WriteOptions) -> Result<Written> {
+        let prepare = || Prepared::new(RecordKind::Tombstone, key, &[]);
+        let decide = |record, _: &Guard, old: Option<&OldRecord>| {
+            let old = old.filter(|old| old.is_live(&self.clock));
+            Ok(match (stopped(options, old), old) {
+                (_, None) => Decision::Leave(Written::NotFound),
+                (Some(stopped), _) => Decision::Leave(stopped),
+                (None, Some(_)) => Decision::Remove(record),
+            })
+        };
+        self.change(key, options.sync, prepare, decide)
+    }
+
+    /// Adds `delta` to the counter `key`, which begins at 0; answers what it is now.
+    pub fn add(&self, key: &[u8], delta: i64) -> Result<i64> {
+        let mut sum = 0;
+        let decide = |(), guard: &Guard, old: Option<&OldRecord>| {
+            let old = old.filter(|old| old.is_live(&self.clock));
+            let (before, expiry) = match old {
+                Some(old) => (counter(old.record(guard, &mut Vec::new())?.value())?, old.expiry),
+                None => (0, None),
+            };
+            sum = before.checked_add(delta).ok_or_else(|| overflow(before, delta))?;
+            let value = sum.to_le_bytes();
+            let extra = Extra { expiry, ..Extra::default() };
+            let record = Prepared::with(RecordKind::Put, key, &value, &extra);
+            Ok(Decision::Append(record, Cow::Owned(value.to_vec()), expiry))
+        };
+        self.change(key, WriteSync::AsOpened, || (), decide)?;
+        Ok(sum)
+    }
+
+    /// Lets the value of `key` expire after `ttl_ms` milliseconds from now, or never if that is 0.
+    pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<Written> {
+        check_ttl(ttl_ms)?;
+        let decide = |(), guard: &Guard, old: Option<&OldRecord>| {
+            let Some(old) = old.filter(|old| old.is_live(&self.clock)) else {
+                return Ok(Decision::Leave(Written::NotFound));
+            };
+            let expiry = self.expiry_in(ttl_ms);
+            if old.expiry == expiry {
+                return Ok(Decision::Leave(Written::Unchanged(old.sequence)));
+            }
+            let value = copy_of(old.record(guard, &mut Vec::new())?.value())?;
+            let extra = Extra { expiry, ..Extra::default() };
+            let record = Prepared::with(RecordKind::Put, key, &value, &extra);
+            Ok(Decision::Append(record, Cow::Owned(value), expiry))
+        };
+        self.change(key, WriteSync::AsOpened, || (), decide)
+    }
+
+    /// When a value expires that is to live so long; 0: never.
+    fn expiry_in(&self, ttl_ms: u64) -> Option<u64> {
+        (ttl_ms > 0).then(|| self.clock.now_ms().saturating_add(ttl_ms))
+    }
+}
+
+/// Why a write must not be done, if `old` is the key's live record.
+fn stopped(options: &WriteOptions, old: Option<&OldRecord>) -> Option<Written> {
+    if options.if_absent && old.is_some() {
+        return Some(Written::Exists);
+    }
+    let wanted = options.if_version;
+    let is_other = wanted != 0 && old.is_none_or(|old| old.sequence != wanted);
+    is_other.then_some(Written::OtherVersion)
+}
+
+fn counter(value: &[u8]) -> Result<i64> {
+    let bytes = value.try_into().map_err(|_| {
+        let what = format!("the value has {} bytes; a counter has 8", value.len());
+        Error::new(Kind::NotACounter, what)
+    })?;
+    Ok(i64::from_le_bytes(bytes))
+}
+
+#[cold]
+fn overflow(before: i64, delta: i64) -> Error {
+    Error::new(Kind::Overflow, format!("{before} plus {delta} is no 64-bit number"))
+}
+
+fn copy_of(value: &[u8]) -> Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(value.len())
+        .map_err(|_| Error::new(Kind::OutOfMemory, "there is no memory for a copy of the value"))?;
+    copy.extend_from_slice(value);
+    Ok(copy)
+}
