@@ -9,6 +9,7 @@ pub use crate::engine::compact::Progress;
 pub use crate::engine::conditional::{WriteOptions, WriteSync, Written};
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
+pub use crate::engine::reserve::Reservation;
 pub use crate::engine::stats::Stats;
 use crate::engine::{destroy, recover, Engine};
 use crate::epoch;
@@ -119,6 +120,28 @@ impl Db {
     /// counts.
     pub fn write(&self, batch: &WriteBatch, sync: WriteSync) -> Result<()> {
         self.engine.write(batch, sync)
+    }
+
+    /// Makes room in the log for a value of `key`, which the caller fills and commits. Until then
+    /// nothing is there.
+    pub fn reserve(
+        &self,
+        key: &[u8],
+        value_len: usize,
+        options: &WriteOptions,
+    ) -> Result<Reservation> {
+        self.engine.reserve_value(key, value_len, options)
+    }
+
+    /// Makes the value of a reservation of this database part of it, if what its options ask for
+    /// holds.
+    pub fn commit(&self, reservation: Reservation) -> Result<Written> {
+        self.engine.commit_value(&reservation)
+    }
+
+    /// Forgets a reservation of this database.
+    pub fn abort(&self, reservation: Reservation) {
+        self.engine.abort_value(&reservation);
     }
 
     /// Returns when everything acknowledged before the call is on the medium.

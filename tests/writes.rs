@@ -259,3 +259,92 @@ fn nobody_sees_half_of_a_batch() {
     });
     assert!(rounds > 100);
 }
+
+#[test]
+fn a_value_is_put_together_in_the_log() {
+    let place = TempDir::new("writes-reserve");
+    let db = open(&place);
+    let none = WriteOptions::default();
+    let mut reservation = db.reserve(b"key", 1000, &none).unwrap();
+    reservation.fill(&[7; 1000]);
+    assert_eq!(value(&db, b"key"), None);
+    let written = db.stats().bytes_put;
+    assert!(matches!(db.commit(reservation).unwrap(), Written::Done(_)));
+    assert_eq!(value(&db, b"key").unwrap(), [7; 1000]);
+    assert_eq!(db.stats().dead_bytes, 0, "nothing was left beside it");
+    assert!(db.stats().bytes_put > written);
+
+    // Others write meanwhile: nobody waits, and both are there.
+    let an_hour = WriteOptions { ttl_ms: 3_600_000, ..none };
+    let mut reservation = db.reserve(b"key", 500, &an_hour).unwrap();
+    db.put(b"other", b"value").unwrap();
+    reservation.fill(&[8; 500]);
+    db.compact().unwrap();
+    assert!(matches!(db.commit(reservation).unwrap(), Written::Done(_)));
+    assert_eq!(value(&db, b"key").unwrap(), [8; 500]);
+    assert!(db.ttl(b"key").unwrap().unwrap().is_some());
+
+    // Forgotten, aborted, and against its conditions.
+    drop(db.reserve(b"dropped", 100, &none).unwrap());
+    db.abort(db.reserve(b"aborted", 100, &none).unwrap());
+    let absent = WriteOptions { if_absent: true, ..none };
+    let late = db.reserve(b"other", 100, &absent).unwrap();
+    assert_eq!(db.commit(late).unwrap(), Written::Exists);
+    let empty = db.reserve(b"empty", 0, &none).unwrap();
+    assert!(matches!(db.commit(empty).unwrap(), Written::Done(_)));
+    let open_at_the_end = db.reserve(b"never", 1 << 20, &none).unwrap();
+    db.close().unwrap();
+    let mut open_at_the_end = open_at_the_end;
+    open_at_the_end.fill(&[1; 1 << 20]);
+    drop(open_at_the_end);
+
+    let db = open(&place);
+    assert_eq!(value(&db, b"key").unwrap(), [8; 500]);
+    assert_eq!(value(&db, b"other").unwrap(), b"value");
+    assert_eq!(value(&db, b"empty").unwrap(), b"");
+    for key in [&b"dropped"[..], b"aborted", b"never"] {
+        assert_eq!(value(&db, key), None);
+    }
+    db.compact().unwrap();
+    assert_eq!(db.stats().dead_bytes, 0, "gaps go too");
+}
+
+#[test]
+fn many_threads_put_values_together_at_once() {
+    let place = TempDir::new("writes-reserve-threads");
+    let options = Options { segment_size: 1 << 20, ..Options::default() };
+    let db = Db::open(&place.join("db"), &options).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let db = &db;
+            scope.spawn(move || {
+                for n in 0..500_u16 {
+                    let key = [thread, (n >> 8) as u8, n as u8];
+                    let len = usize::from(n) * 40;
+                    let mut reservation = db.reserve(&key, len, &WriteOptions::default()).unwrap();
+                    reservation.fill(&vec![n as u8 ^ thread; len]);
+                    match n % 5 {
+                        0 => db.abort(reservation),
+                        1 => drop(reservation),
+                        _ => _ = db.commit(reservation).unwrap(),
+                    }
+                }
+            });
+        }
+    });
+    let check = |db: &Db| {
+        for thread in 0..4_u8 {
+            for n in 0..500_u16 {
+                let key = [thread, (n >> 8) as u8, n as u8];
+                let expected = (n % 5 > 1).then(|| vec![n as u8 ^ thread; usize::from(n) * 40]);
+                assert_eq!(value(db, &key), expected, "{thread} {n}");
+            }
+        }
+    };
+    check(&db);
+    let copy = place.join("copy");
+    common::copy_directory(&place.join("db"), &copy);
+    check(&Db::open(&copy, &options).unwrap());
+    db.compact().unwrap();
+    check(&db);
+}

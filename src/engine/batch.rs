@@ -15,7 +15,8 @@ use super::write::{check_key, check_value};
 use super::{Engine, Lookup, OldRecord};
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};
-use crate::format::record::{Class, Extra, MarkBuilder, Prepared, RecordKind};
+use crate::format::encode::{Extra, Prepared};
+use crate::format::record::{Class, MarkBuilder, RecordKind};
 use crate::index::{number_of, Held, Location};
 
 /// The most bytes of records that one batch may have.

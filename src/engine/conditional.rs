@@ -6,7 +6,8 @@ use super::write::{check_value, Decision};
 use super::{Engine, OldRecord};
 use crate::epoch::Guard;
 use crate::error::{Error, Kind, Result};
-use crate::format::record::{Extra, Prepared, RecordKind};
+use crate::format::encode::{Extra, Prepared};
+use crate::format::record::RecordKind;
 
 /// The longest time to live: some 30,000 years.
 pub const MAX_TTL_MS: u64 = 1_000_000_000_000_000;
@@ -147,13 +148,13 @@ impl Engine {
     }
 
     /// When a value expires that is to live so long; 0: never.
-    fn expiry_in(&self, ttl_ms: u64) -> Option<u64> {
+    pub(super) fn expiry_in(&self, ttl_ms: u64) -> Option<u64> {
         (ttl_ms > 0).then(|| self.clock.now_ms().saturating_add(ttl_ms))
     }
 }
 
 /// Why a write must not be done, if `old` is the key's live record.
-fn stopped(options: &WriteOptions, old: Option<&OldRecord>) -> Option<Written> {
+pub(super) fn stopped(options: &WriteOptions, old: Option<&OldRecord>) -> Option<Written> {
     if options.if_absent && old.is_some() {
         return Some(Written::Exists);
     }

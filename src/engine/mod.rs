@@ -20,6 +20,7 @@ pub mod maintenance;
 pub mod pace;
 pub mod read;
 pub mod recover;
+pub mod reserve;
 mod space;
 pub mod spare;
 pub mod stats;

@@ -131,8 +131,8 @@ impl Engine {
 }
 
 impl Engine {
-    /// Whether the key of `record`, the newest one, is there: it may have expired, or be a tombstone
-    /// of a batch. Returns when the batch is wholly in the index.
+    /// Whether the key of `record`, the newest one, is there: it may have expired, or be a
+    /// tombstone of a batch. Returns when the batch is wholly in the index.
     #[cold]
     fn is_there(
         &self,

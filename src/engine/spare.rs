@@ -50,6 +50,7 @@ impl Engine {
     /// Goes on in a new segment, which has room for a record of `len` bytes.
     pub(super) fn roll(&self, writer: &mut Writer, len: usize) -> Result<()> {
         let capacity = active::capacity_for(self.options.segment_size, len);
+        writer.pass_hole();
         if let Some(empty) = writer.active.as_mut().filter(|active| active.is_empty()) {
             // A seal says which sequence comes after the records before it.
             return empty.enlarge(&self.table, capacity);

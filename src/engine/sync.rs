@@ -8,7 +8,7 @@ use super::Engine;
 use crate::error::Result;
 use crate::format::manifest::{Edit, SealedSegment, Tail};
 use crate::format::name;
-use crate::segment::active::{self, FullSegment};
+use crate::segment::full::{write_mark, FullSegment};
 
 /// What the one who puts the log on the medium needs; holding its lock is being that one.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Engine {
         if let Some((segment, file, len)) = active {
             file.sync()?;
             if syncer.marked != (segment.header.id, len) {
-                active::write_mark(&*file, segment.header.salt, len, syncer.turn)?;
+                write_mark(&*file, segment.header.salt, len, syncer.turn)?;
                 syncer.turn += 1;
                 syncer.marked = (segment.header.id, len);
             }
@@ -154,6 +154,8 @@ impl Engine {
             return Ok(());
         }
         self.latch.check()?;
+        // Whoever fills it may go on: the file is not cut off in front of it.
+        self.writer.lock().pass_hole();
         let next = {
             let mut syncer = self.syncer.lock();
             let synced = self.sync_log(&mut syncer, |_| ());

@@ -7,17 +7,20 @@ use std::sync::atomic::Ordering;
 use parking_lot::MutexGuard;
 
 use super::conditional::{WriteOptions, WriteSync, Written};
+use super::reserve::{Reservation, Reserved};
 use super::space::Purpose;
 use super::{Engine, Lookup, OldRecord};
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};
+use crate::format::encode::Prepared;
 use crate::format::manifest::Edit;
-use crate::format::record::{Class, Prepared, RecordKind, HEADER_LEN};
+use crate::format::record::{Class, RecordKind, HEADER_LEN};
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{MAX_KEY_LEN, MAX_VALUE_LEN};
 use crate::index::Location;
 use crate::options::SyncLevel;
-use crate::segment::active::{self, ActiveSegment, FullSegment};
+use crate::segment::active::{self, ActiveSegment};
+use crate::segment::full::FullSegment;
 
 /// The end of the log.
 pub struct Writer {
@@ -29,6 +32,10 @@ pub struct Writer {
     pub next_sequence: u64,
     /// Whether the manifest knows that the database is being written.
     pub opened: bool,
+    /// The hole at the end of the log, if there is one.
+    pub(super) reserved: Option<Reserved>,
+    /// How many there were.
+    pub(super) reservations: u64,
 }
 
 /// Answers whether a key may be used, and why not.
@@ -55,6 +62,8 @@ pub(super) fn check_value(value: &[u8]) -> Result<()> {
 pub(super) enum Decision<'v> {
     /// Append this, with this value.
     Append(Prepared, Cow<'v, [u8]>, Option<u64>),
+    /// Append this, whose value is in a hole of the log.
+    Commit(Prepared, &'v Reservation, Option<u64>),
     /// Append this tombstone.
     Remove(Prepared),
     /// Nothing.
@@ -104,6 +113,18 @@ impl Engine {
                     let mut writer = self.writer.lock();
                     self.make_room(&mut writer, record.len, Purpose::Put)?;
                     let (location, sequence) = writer.append(&record, key, &value);
+                    if let Some(expiry) = expiry {
+                        writer.count_expiring(record.len, expiry);
+                    }
+                    self.replace(writer, old);
+                    entry.set(location);
+                    (sequence, record.len)
+                }
+                Decision::Commit(record, reservation, expiry) => {
+                    entry.reserve(&mut |location| lookup.hash_at(location))?;
+                    let mut writer = self.writer.lock();
+                    let (location, sequence) =
+                        self.append_reserved(&mut writer, &record, key, reservation)?;
                     if let Some(expiry) = expiry {
                         writer.count_expiring(record.len, expiry);
                     }
@@ -178,6 +199,7 @@ impl Engine {
     #[cold]
     fn make_room_slowly(&self, writer: &mut Writer, len: usize, purpose: Purpose) -> Result<()> {
         self.note_opened(writer)?;
+        writer.pass_hole();
         if let Some(active) = &mut writer.active {
             let allowed = self.may_allocate(active.missing(len), purpose)?;
             if active.make_room(len, allowed)? {
@@ -217,12 +239,19 @@ impl Engine {
 impl Writer {
     /// Whether a record of `len` bytes can be appended at once.
     fn has_room(&self, len: usize) -> bool {
-        self.opened && self.active.as_ref().is_some_and(|active| active.has_room(len))
+        self.opened
+            && self.reserved.is_none()
+            && self.active.as_ref().is_some_and(|active| active.has_room(len))
     }
 
     /// Appends a record for which room was made; answers where it is, and its sequence.
     #[inline]
-    fn append(&mut self, record: &Prepared, key: &[u8], value: &[u8]) -> (Location, u64) {
+    pub(super) fn append(
+        &mut self,
+        record: &Prepared,
+        key: &[u8],
+        value: &[u8],
+    ) -> (Location, u64) {
         debug_assert!(record.len >= HEADER_LEN);
         let active = self.active.as_mut().expect("room was made in an active segment");
         let sequence = self.next_sequence;

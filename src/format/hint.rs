@@ -12,8 +12,8 @@
 //! ```
 //!
 //! An entry is the hash of the key (8 bytes), then as a varint the length of the record in units of
-//! 8 bytes, shifted by two, plus its class: 0 for a put, 1 for a tombstone, 2 for a put that expires,
-//! 3 for a gap, whose hash is 0. Offsets are not stored: they add up. In a
+//! 8 bytes, shifted by two, plus its class: 0 for a put, 1 for a tombstone, 2 for a put that
+//! expires, 3 for a gap, whose hash is 0. Offsets are not stored: they add up. In a
 //! compacted segment the difference to the sequence before follows, as a zigzag varint; in a log
 //! segment sequences follow one another.
 

@@ -5,6 +5,7 @@
 
 pub mod bytes;
 pub mod checkpoint;
+pub mod encode;
 pub mod hint;
 pub mod manifest;
 pub mod name;

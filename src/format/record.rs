@@ -9,18 +9,18 @@
 //! delta; when the value expires; the mark of a batch.
 //!
 //! A batch is a run of records with the batch flag, the last of which carries the mark: how many
-//! they are (4 bytes), and the CRC-32 of the CRC-32s of those before it (4 bytes). Without its mark a
-//! batch was never written.
+//! they are (4 bytes), and the CRC-32 of the CRC-32s of those before it (4 bytes). Without its mark
+//! a batch was never written.
 //!
 //! The checksum is the CRC-32 of everything from byte 8 to the end, padding included (of a gap, of
-//! its header alone: what is in it is nobody's), XORed with a
-//! mask made from the segment's salt, the record's offset and its sequence delta. So the CRC can be
-//! computed before the place and the sequence are known, compaction can move a record without
-//! reading it twice, and a record that stands anywhere but where it was written does not verify:
-//! neither stale bytes of a recycled file nor a record forged inside a value. For one salt, two
-//! masks that differ in the offset alone, or in the sequence alone, always differ.
+//! its header alone: what is in it is nobody's), XORed with a mask made from the segment's salt, the
+//! record's offset and its sequence delta. So the CRC can be computed before the place and the
+//! sequence are known, compaction can move a record without reading it twice, and a record that
+//! stands anywhere but where it was written does not verify: neither stale bytes of a recycled file
+//! nor a record forged inside a value. For one salt, two masks that differ in the offset alone, or
+//! in the sequence alone, always differ.
 
-use super::bytes::{get_u16, get_u32, get_u64, put_u16, put_u32, put_u64};
+use super::bytes::{get_u16, get_u32, get_u64};
 use super::{align_up, MAX_KEY_LEN, MAX_VALUE_LEN};
 
 /// Bytes before the optional fields.
@@ -28,26 +28,24 @@ pub const HEADER_LEN: usize = 16;
 /// Where the checksummed part begins.
 pub const CHECKED_FROM: usize = 8;
 /// Bytes of an optional field.
-const FIELD_LEN: usize = 8;
-/// The most bytes of fields that a record has when it is prepared.
-const MAX_FIELDS_LEN: usize = 2 * FIELD_LEN;
+pub(super) const FIELD_LEN: usize = 8;
 /// The largest record there can be.
 pub const MAX_RECORD_LEN: usize =
     align_up(HEADER_LEN + 3 * FIELD_LEN + MAX_KEY_LEN + MAX_VALUE_LEN);
 
 /// Bytes of a seal's value: how many records came before it, and the sequence after them.
-const SEAL_VALUE_LEN: usize = 16;
+pub(super) const SEAL_VALUE_LEN: usize = 16;
 /// Bytes of a whole seal.
 pub const SEAL_LEN: usize = record_len(0, SEAL_VALUE_LEN, 0);
 
 /// Flag: eight bytes after the header are added, shifted by 32 bits, to the sequence delta.
-const FLAG_WIDE_SEQUENCE: u8 = 1;
+pub(super) const FLAG_WIDE_SEQUENCE: u8 = 1;
 /// Flag: a field says when the value expires, in milliseconds since 1970.
-const FLAG_EXPIRY: u8 = 2;
+pub(super) const FLAG_EXPIRY: u8 = 2;
 /// Flag: the record is part of a batch.
-const FLAG_BATCH: u8 = 4;
+pub(super) const FLAG_BATCH: u8 = 4;
 /// Flag: it is the last one of the batch, and a field holds the mark.
-const FLAG_BATCH_MARK: u8 = 8;
+pub(super) const FLAG_BATCH_MARK: u8 = 8;
 /// Flags with a field.
 const FIELD_FLAGS: u8 = FLAG_WIDE_SEQUENCE | FLAG_EXPIRY | FLAG_BATCH_MARK;
 /// Flags that this version knows. Others (codec) come with later versions.
@@ -67,7 +65,7 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    const fn number(self) -> u8 {
+    pub(super) const fn number(self) -> u8 {
         match self {
             RecordKind::Put => 1,
             RecordKind::Tombstone => 2,
@@ -110,7 +108,7 @@ pub struct Header {
     delta_low: u32,
     /// What the record says.
     pub kind: RecordKind,
-    flags: u8,
+    pub(super) flags: u8,
     /// Bytes of the key.
     pub key_len: usize,
     /// Bytes of the value.
@@ -123,12 +121,12 @@ pub const fn record_len(key_len: usize, value_len: usize, fields_len: usize) -> 
 }
 
 /// Whether a sequence delta needs the wide field.
-const fn is_wide(delta: u64) -> bool {
+pub(super) const fn is_wide(delta: u64) -> bool {
     delta > u32::MAX as u64
 }
 
 /// Bytes of the fields that these flags announce.
-const fn fields_len(flags: u8) -> usize {
+pub(super) const fn fields_len(flags: u8) -> usize {
     (flags & FIELD_FLAGS).count_ones() as usize * FIELD_LEN
 }
 
@@ -164,6 +162,15 @@ impl Header {
     /// Bytes of the whole record.
     pub const fn record_len(&self) -> usize {
         record_len(self.key_len, self.value_len, fields_len(self.flags))
+    }
+
+    /// Bytes of it that its checksum covers: what is in a gap is nobody's, and not looked at.
+    #[inline]
+    pub fn checked_len(&self) -> usize {
+        match self.kind {
+            RecordKind::Gap => HEADER_LEN,
+            _ => self.record_len(),
+        }
     }
 
     /// Where the key begins.
@@ -204,7 +211,7 @@ impl Header {
     }
 }
 
-/// A whole record: its header and all its bytes.
+/// A whole record: its header and all its bytes, but for those in a gap.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// The decoded header.
@@ -216,8 +223,14 @@ impl<'a> Record<'a> {
     /// The record at the start of `bytes`, if all of it is inside.
     pub fn decode(bytes: &'a [u8]) -> Option<Record<'a>> {
         let header = Header::decode(bytes)?;
-        let bytes = bytes.get(..header.record_len())?;
+        let bytes = bytes.get(..header.checked_len())?;
         Some(Record { header, bytes })
+    }
+
+    /// The record with this header, if these are as many bytes as it has.
+    #[inline]
+    pub fn of(header: Header, bytes: &'a [u8]) -> Option<Record<'a>> {
+        (bytes.len() == header.checked_len()).then_some(Record { header, bytes })
     }
 
     /// The key.
@@ -263,8 +276,7 @@ impl<'a> Record<'a> {
     /// Whether the record is what was written at `offset` of the segment with `salt`.
     #[inline]
     pub fn verifies(&self, salt: u32, offset: u64) -> bool {
-        let end = if self.header.kind == RecordKind::Gap { HEADER_LEN } else { self.bytes.len() };
-        let crc = crc32fast::hash(&self.bytes[CHECKED_FROM..end]);
+        let crc = crc32fast::hash(&self.bytes[CHECKED_FROM..]);
         self.header.checksum == crc ^ mask(salt, offset, self.header.delta_low)
     }
 
@@ -304,93 +316,11 @@ impl MarkBuilder {
 }
 
 /// The part of a checksum that depends on where a record stands.
-fn mask(salt: u32, offset: u64, delta_low: u32) -> u32 {
+pub(super) fn mask(salt: u32, offset: u64, delta_low: u32) -> u32 {
     // Offsets are multiples of 8 below 2^35, so the quotient is 32 bits wide and unique.
     // Multiplying by an odd number and rotating are one-to-one.
     let place = (offset / 8) as u32;
     salt ^ place.wrapping_mul(0x9e37_79b1) ^ delta_low.wrapping_mul(0x85eb_ca77).rotate_left(15)
-}
-
-/// Everything of a record but its first eight bytes, which only its place decides.
-#[derive(Clone, Copy, Debug)]
-pub struct Prepared {
-    /// Bytes 8 to 16 of the record.
-    pub head: [u8; HEADER_LEN - CHECKED_FROM],
-    /// The fields behind that, and how long they are.
-    fields: [u8; MAX_FIELDS_LEN],
-    fields_len: u8,
-    /// The CRC-32 of bytes 8 to the end.
-    pub crc: u32,
-    /// Bytes of the whole record.
-    pub len: usize,
-}
-
-/// What a record may carry besides key and value.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Extra {
-    /// When the value expires, in milliseconds since 1970.
-    pub expiry: Option<u64>,
-    /// Whether the record is part of a batch.
-    pub is_in_batch: bool,
-    /// The mark of the batch that it ends.
-    pub mark: Option<Mark>,
-}
-
-impl Prepared {
-    /// Prepares a record without a wide sequence. Lengths are within the limits.
-    pub fn new(kind: RecordKind, key: &[u8], value: &[u8]) -> Prepared {
-        let head = encode_head(kind, key.len(), value.len(), 0);
-        let len = record_len(key.len(), value.len(), 0);
-        let crc = checksum_parts(&head, key, value, len - CHECKED_FROM);
-        Prepared { head, fields: [0; MAX_FIELDS_LEN], fields_len: 0, crc, len }
-    }
-
-    /// The same for a record that carries more.
-    pub fn with(kind: RecordKind, key: &[u8], value: &[u8], extra: &Extra) -> Prepared {
-        let mut fields = [0; MAX_FIELDS_LEN];
-        let (mut flags, mut at) = (u8::from(extra.is_in_batch) * FLAG_BATCH, 0);
-        if let Some(expiry) = extra.expiry {
-            flags |= FLAG_EXPIRY;
-            put_u64(&mut fields, at, expiry);
-            at += FIELD_LEN;
-        }
-        if let Some(mark) = extra.mark {
-            flags |= FLAG_BATCH_MARK;
-            put_u32(&mut fields, at, mark.count);
-            put_u32(&mut fields, at + 4, mark.sum);
-            at += FIELD_LEN;
-        }
-        let head = encode_head(kind, key.len(), value.len(), flags);
-        let len = record_len(key.len(), value.len(), at);
-        let mut hasher = crc32fast::Hasher::new();
-        for part in [&head, &fields[..at], key, value] {
-            hasher.update(part);
-        }
-        let padding = len - HEADER_LEN - at - key.len() - value.len();
-        hasher.update(&[0; super::ALIGNMENT][..padding]);
-        Prepared { head, fields, fields_len: at as u8, crc: hasher.finalize(), len }
-    }
-
-    /// A gap with room for `value_len` bytes.
-    pub fn gap(value_len: usize) -> Prepared {
-        let head = encode_head(RecordKind::Gap, 0, value_len, 0);
-        let (crc, len) = (crc32fast::hash(&head), record_len(0, value_len, 0));
-        Prepared { head, fields: [0; MAX_FIELDS_LEN], fields_len: 0, crc, len }
-    }
-
-    /// The fields.
-    #[inline]
-    pub fn fields(&self) -> &[u8] {
-        &self.fields[..usize::from(self.fields_len)]
-    }
-
-    /// The first eight bytes of the record at `offset` of the segment with `salt`.
-    pub fn place(&self, salt: u32, offset: u64, delta: u32) -> [u8; CHECKED_FROM] {
-        let mut out = [0; CHECKED_FROM];
-        put_u32(&mut out, 0, self.crc ^ mask(salt, offset, delta));
-        put_u32(&mut out, 4, delta);
-        out
-    }
 }
 
 /// What a seal says of the segment that it closes.
@@ -403,19 +333,6 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// The seal as it stands at `offset` of the segment with `salt`.
-    pub fn encode(&self, salt: u32, offset: u64) -> [u8; SEAL_LEN] {
-        let mut value = [0; SEAL_VALUE_LEN];
-        put_u64(&mut value, 0, self.records);
-        put_u64(&mut value, 8, self.next_sequence);
-        let prepared = Prepared::new(RecordKind::Seal, &[], &value);
-        let mut out = [0; SEAL_LEN];
-        out[..CHECKED_FROM].copy_from_slice(&prepared.place(salt, offset, 0));
-        out[CHECKED_FROM..HEADER_LEN].copy_from_slice(&prepared.head);
-        out[HEADER_LEN..].copy_from_slice(&value);
-        out
-    }
-
     /// What the seal `record` says. The caller has checked its kind, and that it verifies.
     pub fn decode(record: &Record) -> Seal {
         let value = record.value();
@@ -423,75 +340,10 @@ impl Seal {
     }
 }
 
-fn encode_head(kind: RecordKind, key_len: usize, value_len: usize, flags: u8) -> [u8; 8] {
-    let mut head = [0; 8];
-    put_u32(&mut head, 0, value_len as u32);
-    put_u16(&mut head, 4, key_len as u16);
-    head[6] = kind.number();
-    head[7] = flags;
-    head
-}
-
-/// Records up to this size are gathered before they are checksummed: one pass over 128 bytes is
-/// faster than three over pieces too short for the vector instructions.
-const GATHER_MAX: usize = 512;
-
-/// The CRC-32 of `head`, `key`, `value` and zeros up to `len` bytes.
-fn checksum_parts(head: &[u8; 8], key: &[u8], value: &[u8], len: usize) -> u32 {
-    if len <= GATHER_MAX {
-        let mut gathered = [0u8; GATHER_MAX];
-        let key_end = 8 + key.len();
-        gathered[..8].copy_from_slice(head);
-        gathered[8..key_end].copy_from_slice(key);
-        gathered[key_end..key_end + value.len()].copy_from_slice(value);
-        return crc32fast::hash(&gathered[..len]);
-    }
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head);
-    hasher.update(key);
-    hasher.update(value);
-    hasher.update(&[0; super::ALIGNMENT][..len - 8 - key.len() - value.len()]);
-    hasher.finalize()
-}
-
-/// Bytes of the record that [`encode_moved`] makes of `source`.
-pub fn moved_len(source: &Record, delta: u64) -> usize {
-    let flags = moved_flags(source, delta);
-    record_len(source.header.key_len, source.header.value_len, fields_len(flags))
-}
-
-/// A batch ends where it was written: the copy of one of its records is a record of its own.
-fn moved_flags(source: &Record, delta: u64) -> u8 {
-    let wide = if is_wide(delta) { FLAG_WIDE_SEQUENCE } else { 0 };
-    wide | source.header.flags & FLAG_EXPIRY
-}
-
-/// Writes to `out` the record `source`, as it must be at `offset` of the segment with `salt`, with
-/// `delta` to that segment's base sequence. The caller has verified `source`.
-pub fn encode_moved(source: &Record, salt: u32, offset: u64, delta: u64, out: &mut Vec<u8>) {
-    let start = out.len();
-    let (key, value) = (source.key(), source.value());
-    let flags = moved_flags(source, delta);
-    out.extend_from_slice(&[0; CHECKED_FROM]);
-    out.extend_from_slice(&encode_head(source.header.kind, key.len(), value.len(), flags));
-    if is_wide(delta) {
-        out.extend_from_slice(&(delta >> 32).to_le_bytes());
-    }
-    if let Some(expiry) = source.expiry() {
-        out.extend_from_slice(&expiry.to_le_bytes());
-    }
-    out.extend_from_slice(key);
-    out.extend_from_slice(value);
-    out.resize(start + moved_len(source, delta), 0);
-    let record = &mut out[start..];
-    let crc = crc32fast::hash(&record[CHECKED_FROM..]);
-    put_u32(record, 0, crc ^ mask(salt, offset, delta as u32));
-    put_u32(record, 4, delta as u32);
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
+    use super::super::encode::{encode_moved, moved_len, Extra, Prepared};
     use super::*;
 
     const SALT: u32 = 0xdead_beef;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::blocks::{Blocks, Step};
-use super::open::Opener;
+use super::full::FullSegment;
 use super::table::SegmentTable;
 use super::{Body, Segment, Source};
 use crate::error::{Error, Kind, Result};
+use crate::format::encode::Prepared;
 use crate::format::name;
-use crate::format::record::{Prepared, Seal, SEAL_LEN};
-use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE, OVERHEAD};
-use crate::storage::map::AppendMap;
+use crate::format::record::{Class, Seal, HEADER_LEN, SEAL_LEN};
+use crate::format::segment::{SegmentHeader, HEADER_PAGE, OVERHEAD};
+use crate::storage::map::{AppendMap, Hole};
 use crate::storage::{File, Storage};
 
 /// The first allocation of a segment, and the least that one grows by.
@@ -34,19 +35,6 @@ pub struct ActiveSegment {
     records: u64,
     /// When the end passes this, more should be allocated in the background.
     low_water: usize,
-}
-
-/// A segment that takes no more records, and what is needed to put it on the medium.
-pub struct FullSegment {
-    /// The readers' side.
-    pub segment: Arc<Segment>,
-    /// Its file.
-    pub file: Arc<dyn File>,
-    /// Bytes of it, the seal included.
-    pub len: u64,
-    /// What the seal says.
-    pub seal: Seal,
-    blocks: Arc<Blocks>,
 }
 
 /// Creates the file of a new segment, with its header page on the medium. The name is not durable
@@ -306,8 +294,8 @@ impl ActiveSegment {
         offset
     }
 
-    /// Writes a record to `offset`, at or behind the end, for which room was made. It is not part of
-    /// the segment until [`ActiveSegment::publish`].
+    /// Writes a record to `offset`, at or behind the end, for which room was made. It is not part
+    /// of the segment until [`ActiveSegment::publish`].
     #[inline]
     pub fn stage(
         &mut self,
@@ -326,6 +314,50 @@ impl ActiveSegment {
         } else {
             self.map.stage(at, &[&placed, &record.head, fields, key, value], record.len);
         }
+    }
+
+    /// Opens a hole for a value of `value_len` bytes, behind `lead` bytes for what comes before it
+    /// in a record of `len` bytes at the end, for which room was made.
+    pub fn open_hole(&mut self, lead: usize, value_len: usize, len: usize) -> Hole {
+        let start = self.len() as usize;
+        debug_assert!(lead + value_len <= len && start + len <= self.map.limit());
+        self.map.open_hole(start + lead, value_len)
+    }
+
+    /// There is no hole any more: what was in it may be overwritten.
+    pub fn close_hole(&mut self) {
+        self.map.close_hole();
+    }
+
+    /// Appends a record whose value was put into the hole at the end; answers its offset.
+    pub fn fill_hole(
+        &mut self,
+        record: &Prepared,
+        key: &[u8],
+        value_len: usize,
+        sequence: u64,
+    ) -> u64 {
+        let offset = self.len();
+        let header = &self.segment.header;
+        let placed = record.place(header.salt, offset, (sequence - header.base_sequence) as u32);
+        let lead = record.lead_len(key.len());
+        let (start, end) = (offset as usize, offset as usize + record.len);
+        self.map.stage(start, &[&placed, &record.head, record.fields(), key], lead);
+        self.map.stage(start + lead + value_len, &[], record.len - lead - value_len);
+        self.map.close_hole();
+        self.publish(end as u64, 1);
+        offset
+    }
+
+    /// Appends a gap around the hole, which stays open to the one who fills it.
+    pub fn pass_hole(&mut self, gap: &Prepared, sequence: u64) {
+        let offset = self.len();
+        let header = &self.segment.header;
+        let placed = gap.place(header.salt, offset, (sequence - header.base_sequence) as u32);
+        self.map.stage(offset as usize, &[&placed, &gap.head], HEADER_LEN);
+        self.publish(offset + gap.len as u64, 1);
+        self.map.close_hole();
+        self.segment.add_dead(gap.len, Class::Gap);
     }
 
     /// Makes what was written up to `end`, `records` records, part of the segment.
@@ -354,30 +386,6 @@ impl ActiveSegment {
             blocks: self.blocks,
         }
     }
-}
-
-impl FullSegment {
-    /// Gives back what was allocated beyond the end, and reads the segment from now on as a sealed
-    /// one. To be done before it is synced: while it is mapped for writing, a sync takes the pages'
-    /// write permission away one by one, and interrupts every processor for each.
-    pub fn settle(&mut self, opener: &Arc<Opener>) -> Result<()> {
-        self.blocks.cut(self.len)?;
-        let sealed = opener.sealed_and_open(self.segment.header.id, self.len, &self.file)?;
-        self.segment = Arc::new(self.segment.with_source(Source::Sealed(sealed)));
-        self.segment.set_allocated(0);
-        Ok(())
-    }
-
-    /// Puts the segment on the medium.
-    pub fn sync(&self) -> Result<()> {
-        self.file.sync()
-    }
-}
-
-/// Notes in the file of the segment with `salt` that its first `offset` bytes are on the medium.
-pub fn write_mark(file: &dyn File, salt: u32, offset: u64, turn: u64) -> Result<()> {
-    let (at, bytes) = SyncMark { offset }.encode(salt, turn);
-    file.write_at(&bytes, at)
 }
 
 /// The error for a record that no segment can hold, whatever its size: there is none within the

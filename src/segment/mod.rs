@@ -4,6 +4,7 @@
 pub mod active;
 pub mod blocks;
 pub mod digest;
+pub mod full;
 pub mod open;
 pub mod scan;
 pub mod table;
@@ -278,8 +279,12 @@ impl Body {
                 // All lines of a small record at once, not the rest when the first has told its
                 // length.
                 map.prefetch(offset as usize, FETCHED_AHEAD);
-                let rest = map.published().saturating_sub(offset as usize);
-                Ok(map.bytes(offset as usize, rest).and_then(Record::decode))
+                let at = offset as usize;
+                let Some(header) = map.bytes(at, HEADER_LEN).and_then(Header::decode) else {
+                    return Ok(None);
+                };
+                let bytes = map.bytes(at, header.checked_len());
+                Ok(bytes.and_then(|bytes| Record::of(header, bytes)))
             }
             Body::File(file, len) => read_record(&**file, *len, offset, scratch),
         }

@@ -121,15 +121,16 @@ impl Scan {
         if total as u64 > rest {
             return Ok(Item::Damage("the record reaches past the end of the file"));
         }
-        self.fill(total)?;
-        self.accept(total)
+        let checked = header.checked_len();
+        self.fill(checked)?;
+        self.accept(checked, total)
     }
 
-    /// Checks the record of `total` bytes at the offset, which are in the window.
-    fn accept(&mut self, total: usize) -> Result<Item<'_>> {
+    /// Checks the record of `total` bytes at the offset, of which these are in the window.
+    fn accept(&mut self, checked: usize, total: usize) -> Result<Item<'_>> {
         let offset = self.offset;
         let at = (offset - self.window_at) as usize;
-        let Some(record) = Record::decode(&self.window[at..at + total]) else {
+        let Some(record) = Record::decode(&self.window[at..at + checked]) else {
             return Ok(Item::Damage("no record can be made out"));
         };
         if !record.verifies(self.header.salt, offset) {

@@ -2,10 +2,13 @@
 //! `unsafe`.
 //!
 //! A map has a watermark: bytes below it are published and never change again; bytes above it are
-//! touched by the one [`AppendMap`] alone. That is what makes reading beside a writer sound.
+//! touched by the one [`AppendMap`] alone, but for a [`Hole`] that it has given to somebody else.
+//! That is what makes reading beside a writer sound. Bytes of a hole that was published unfilled
+//! are in no slice: who reads asks for one record at a time.
 
 #![allow(unsafe_code, reason = "a map is raw memory; this room gives it out as checked slices")]
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -163,6 +166,46 @@ pub struct AppendMap {
     map: Map,
     /// Bytes of the file that have blocks: nothing is written past them.
     limit: usize,
+    /// Bytes above the watermark that somebody else fills: they are not written.
+    hole: Range<usize>,
+}
+
+/// Memory above a map's watermark that whoever has this may fill, and nobody else looks at.
+pub struct Hole {
+    map: Map,
+    range: Range<usize>,
+}
+
+impl Hole {
+    /// The first byte, for one who fills it.
+    pub fn start(&self) -> *mut u8 {
+        self.map.region.base.wrapping_add(self.range.start)
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// What it was filled with. Whoever has the address of its first byte must not write meanwhile.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the range lies inside the memory, which self keeps. `AppendMap::hole` gave it to
+        // this value alone, and it is written through `start` only, by the caller's promise not
+        // now.
+        unsafe { std::slice::from_raw_parts(self.start(), self.range.len()) }
+    }
+
+    /// Writes `bytes` to its beginning.
+    pub fn fill(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.range.len(), "a hole takes what fits");
+        // SAFETY: the bytes lie inside the hole, which belongs to self, and no slice of it lives.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start(), bytes.len()) };
+    }
 }
 
 impl AppendMap {
@@ -170,7 +213,11 @@ impl AppendMap {
     /// [`AppendMap::grow`].
     pub fn new(memory: Box<dyn Memory>, start: usize) -> AppendMap {
         debug_assert!(start <= memory.len());
-        AppendMap { map: Map { region: Arc::new(Region::new(memory, start)) }, limit: start }
+        AppendMap {
+            map: Map { region: Arc::new(Region::new(memory, start)) },
+            limit: start,
+            hole: 0..0,
+        }
     }
 
     /// The readers' side.
@@ -211,8 +258,8 @@ impl AppendMap {
         self.publish(start + len);
     }
 
-    /// Writes `parts` above the watermark, at `start`, and zeros behind them up to `len` bytes. They
-    /// are not published yet.
+    /// Writes `parts` above the watermark, at `start`, and zeros behind them up to `len` bytes.
+    /// They are not published yet.
     ///
     /// # Panics
     /// As for [`AppendMap::append`], and if `start` is below the watermark.
@@ -221,6 +268,8 @@ impl AppendMap {
         let end = start + len;
         assert!(end <= self.limit, "an append past the allocated blocks");
         assert!(start >= self.map.region.published.load(Ordering::Relaxed), "it is published");
+        let hole = &self.hole;
+        assert!(hole.is_empty() || end <= hole.start || start >= hole.end, "another fills it");
         let mut at = start;
         for part in parts {
             assert!(part.len() <= end - at, "the parts are longer than announced");
@@ -238,6 +287,21 @@ impl AppendMap {
         }
         // SAFETY: at..end lies between the watermark and the limit, as above.
         unsafe { std::ptr::write_bytes(self.map.region.base.add(at), 0, end - at) };
+    }
+
+    /// Gives `len` bytes at `start`, above the watermark and below the limit, to somebody else.
+    /// They are theirs until the watermark has passed them or [`AppendMap::close_hole`] is called
+    /// by one who knows that they are done.
+    pub fn open_hole(&mut self, start: usize, len: usize) -> Hole {
+        assert!(start >= self.map.published() && start + len <= self.limit, "no room for a hole");
+        assert!(self.hole.is_empty(), "there is one hole at most");
+        self.hole = start..start + len;
+        Hole { map: self.map.clone(), range: self.hole.clone() }
+    }
+
+    /// There is no hole any more: it was filled, or is nobody's.
+    pub fn close_hole(&mut self) {
+        self.hole = 0..0;
     }
 
     /// Publishes what was written up to `end`.
@@ -275,6 +339,29 @@ mod tests {
         assert!(reader.bytes(100, 9).is_none());
         drop(writer);
         assert_eq!(reader.bytes(100, 5).unwrap(), b"abcde", "the memory outlives its writer");
+    }
+
+    #[test]
+    fn a_hole_is_filled_by_another() {
+        let mut writer = AppendMap::new(anonymous(8192), 0);
+        writer.grow(4096);
+        let mut hole = writer.open_hole(16, 100);
+        hole.fill(b"value");
+        assert_eq!(&hole.bytes()[..6], b"value\0");
+        writer.stage(0, &[b"head"], 16);
+        writer.stage(116, &[], 4);
+        writer.close_hole();
+        writer.publish(120);
+        assert_eq!(&writer.map().bytes(0, 120).unwrap()[16..21], b"value");
+    }
+
+    #[test]
+    #[should_panic(expected = "another fills it")]
+    fn a_hole_is_not_written_to() {
+        let mut writer = AppendMap::new(anonymous(8192), 0);
+        writer.grow(4096);
+        let _hole = writer.open_hole(16, 100);
+        writer.append(&[b"0123456789"], 24);
     }
 
     #[test]

@@ -73,7 +73,9 @@ impl Engine {
         drop(turn);
         if compacted.is_ok() && self.remove_checkpoint_if_small() {
             // That it cannot be had is no failure.
-            let _ = self.writer.lock().active.as_mut().map(ActiveSegment::trim);
+            let mut writer = self.writer.lock();
+            writer.pass_hole();
+            let _ = writer.active.as_mut().map(ActiveSegment::trim);
         }
         self.compact_bell.ring();
         compacted

@@ -6,11 +6,13 @@ use crate::engine::space::Purpose;
 use crate::engine::Engine;
 use crate::epoch;
 use crate::error::Result;
+use crate::format::encode::{encode_moved, moved_len};
 use crate::format::name;
-use crate::format::record::{encode_moved, moved_len, Class, Record, MAX_RECORD_LEN};
+use crate::format::record::{Class, Record, MAX_RECORD_LEN};
 use crate::format::segment::SegmentKind;
 use crate::index::Location;
-use crate::segment::active::{self, ActiveSegment, FullSegment};
+use crate::segment::active::{self, ActiveSegment};
+use crate::segment::full::FullSegment;
 use crate::segment::Segment;
 
 /// A record that has a new place.

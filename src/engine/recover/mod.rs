@@ -34,7 +34,8 @@ use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location};
 use crate::manifest::{LiveSegment, Manifest};
 use crate::options::{OnDamage, Options};
-use crate::segment::active::{self, ActiveSegment};
+use crate::segment::active::ActiveSegment;
+use crate::segment::full::write_mark;
 use crate::segment::open::Opener;
 use crate::segment::table::SegmentTable;
 use crate::segment::{Segment, Source};
@@ -267,8 +268,8 @@ impl Recovery {
                 // place.
                 tail.file.truncate(tail.len)?;
                 tail.file.sync()?;
-                active::write_mark(&*tail.file, tail.segment.header.salt, tail.len, 0)?;
-                active::write_mark(&*tail.file, tail.segment.header.salt, tail.len, 1)?;
+                write_mark(&*tail.file, tail.segment.header.salt, tail.len, 0)?;
+                write_mark(&*tail.file, tail.segment.header.salt, tail.len, 1)?;
             }
         }
         edits.extend(self.discarded.iter().map(|&id| Edit::Remove { id }));
@@ -309,8 +310,14 @@ impl Recovery {
         add(&counters.bytes_resumed, resumed);
         let opened = state.closed.is_none() && self.damage.is_none();
         let next_id = AtomicU64::new(state.next_id);
-        let writer =
-            Writer { active, full: VecDeque::new(), next_sequence: self.next_sequence, opened };
+        let writer = Writer {
+            active,
+            full: VecDeque::new(),
+            next_sequence: self.next_sequence,
+            opened,
+            reserved: None,
+            reservations: 0,
+        };
         let clock = Clock::new(self.options.time.clone(), 0);
         Ok(Engine {
             options: self.options,

@@ -1,0 +1,177 @@
+//! Values that the caller puts into the log itself, without a copy.
+//!
+//! A reservation is a hole at the end of the log. If nobody writes until it is committed, the
+//! record is written around the value, and that is all. Whoever does write meanwhile does not wait:
+//! a gap record closes the hole off, the log goes on behind it, and committing copies the value.
+
+use super::conditional::{check_ttl, stopped, WriteOptions, Written};
+use super::space::Purpose;
+use super::write::{check_key, Decision, Writer};
+use super::{Engine, OldRecord};
+use crate::epoch::Guard;
+use crate::error::{Error, Kind, Result};
+use crate::format::encode::{Extra, Prepared};
+use crate::format::record::{record_len, RecordKind};
+use crate::format::MAX_VALUE_LEN;
+use crate::index::Location;
+use crate::storage::map::Hole;
+
+/// A value that is being put into the log. Dropped, it was never there.
+pub struct Reservation {
+    hole: Hole,
+    key: Box<[u8]>,
+    options: WriteOptions,
+    /// Tells it from other reservations of the database.
+    number: u64,
+}
+
+impl Reservation {
+    /// Where the value goes.
+    pub fn start(&self) -> *mut u8 {
+        self.hole.start()
+    }
+
+    /// Bytes of the value.
+    pub fn len(&self) -> usize {
+        self.hole.len()
+    }
+
+    /// Whether the value has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.hole.is_empty()
+    }
+
+    /// Puts `bytes` at the beginning of the value.
+    ///
+    /// # Panics
+    /// If they are more than the value has.
+    pub fn fill(&mut self, bytes: &[u8]) {
+        self.hole.fill(bytes);
+    }
+}
+
+/// The hole at the end of the log.
+pub(super) struct Reserved {
+    number: u64,
+    /// Bytes before the value.
+    lead: usize,
+    /// What closes it off if others write first.
+    gap: Prepared,
+}
+
+impl Engine {
+    /// Makes room at the end of the log for a value of `key`, which the caller fills.
+    pub fn reserve_value(
+        &self,
+        key: &[u8],
+        value_len: usize,
+        options: &WriteOptions,
+    ) -> Result<Reservation> {
+        check_key(key)?;
+        check_ttl(options.ttl_ms)?;
+        if value_len > MAX_VALUE_LEN {
+            let what = format!("the value has {value_len} bytes; the limit is {MAX_VALUE_LEN}");
+            return Err(Error::new(Kind::ValueTooLong, what));
+        }
+        let extra = Extra { expiry: (options.ttl_ms > 0).then_some(0), ..Extra::default() };
+        let lead = Prepared::with(RecordKind::Put, key, &[], &extra).lead_len(key.len());
+        let len = record_len(key.len(), value_len, lead - key.len() - record_len(0, 0, 0));
+        let mut writer = self.writer.lock();
+        self.make_room(&mut writer, len, Purpose::Put)?;
+        writer.reservations += 1;
+        let number = writer.reservations;
+        let active = writer.active.as_mut().ok_or_else(no_active)?;
+        let hole = active.open_hole(lead, value_len, len);
+        writer.reserved =
+            Some(Reserved { number, lead, gap: Prepared::gap(len - record_len(0, 0, 0)) });
+        Ok(Reservation { hole, key: key.into(), options: *options, number })
+    }
+
+    /// Makes the value part of the database, if what its options ask for holds. The caller has
+    /// filled it, and does not write to it any more.
+    pub fn commit_value(&self, reservation: &Reservation) -> Result<Written> {
+        let Reservation { key, options, .. } = reservation;
+        let expiry = self.expiry_in(options.ttl_ms);
+        let value = reservation.hole.bytes();
+        let with = |expiry| {
+            let extra = Extra { expiry, ..Extra::default() };
+            Prepared::with(RecordKind::Put, key, value, &extra)
+        };
+        let decide = |record, _: &Guard, old: Option<&OldRecord>| {
+            let old = old.filter(|old| old.is_live(&self.clock));
+            if let Some(stopped) = stopped(options, old) {
+                return Ok(Decision::Leave(stopped));
+            }
+            let kept = old.filter(|_| options.keep_ttl).map(|old| old.expiry);
+            let (record, expiry) = match kept {
+                Some(kept) if kept != expiry => (with(kept), kept),
+                _ => (record, expiry),
+            };
+            Ok(Decision::Commit(record, reservation, expiry))
+        };
+        let written = self.change(key, options.sync, || with(expiry), decide);
+        if !matches!(written, Ok(Written::Done(_))) {
+            self.abort_value(reservation);
+        }
+        written
+    }
+
+    /// Appends a record whose value is in the hole of `reservation`.
+    pub(super) fn append_reserved(
+        &self,
+        writer: &mut Writer,
+        record: &Prepared,
+        key: &[u8],
+        reservation: &Reservation,
+    ) -> Result<(Location, u64)> {
+        if !writer.can_commit_in_place(record, reservation) {
+            self.make_room(writer, record.len, Purpose::Put)?;
+            return Ok(writer.append(record, key, reservation.hole.bytes()));
+        }
+        self.latch.check()?;
+        writer.reserved = None;
+        let sequence = writer.next_sequence;
+        let active = writer.active.as_mut().ok_or_else(no_active)?;
+        let offset = active.fill_hole(record, key, reservation.len(), sequence);
+        writer.next_sequence += 1;
+        Ok((active.segment().location(offset), sequence))
+    }
+
+    /// Gives the room of a reservation back, if nobody has written behind it.
+    pub fn abort_value(&self, reservation: &Reservation) {
+        let mut writer = self.writer.lock();
+        if writer.is_reserved(reservation) {
+            writer.reserved = None;
+            if let Some(active) = &mut writer.active {
+                active.close_hole();
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Whether the hole of `reservation` is at the end of the log still.
+    fn is_reserved(&self, reservation: &Reservation) -> bool {
+        self.reserved.as_ref().is_some_and(|reserved| reserved.number == reservation.number)
+    }
+
+    /// Whether `record` can be written around the value of `reservation`.
+    fn can_commit_in_place(&self, record: &Prepared, reservation: &Reservation) -> bool {
+        let lead = record.lead_len(reservation.key.len());
+        let fits = self.reserved.as_ref().is_some_and(|reserved| reserved.lead == lead);
+        fits && self.is_reserved(reservation)
+    }
+
+    /// Closes the hole at the end of the log off, so that the log can go on behind it.
+    pub(super) fn pass_hole(&mut self) {
+        if let (Some(reserved), Some(active)) = (self.reserved.take(), &mut self.active) {
+            active.pass_hole(&reserved.gap, self.next_sequence);
+            self.next_sequence += 1;
+        }
+    }
+}
+
+#[cold]
+fn no_active() -> Error {
+    Error::new(Kind::Internal, "room was made in no segment")
+}

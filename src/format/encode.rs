@@ -1,0 +1,179 @@
+//! Records as bytes: prepared before their place is known, and moved to another.
+
+use super::bytes::{put_u16, put_u32, put_u64};
+use super::record::{
+    fields_len, is_wide, mask, record_len, Mark, Record, RecordKind, Seal, CHECKED_FROM, FIELD_LEN,
+    FLAG_BATCH, FLAG_BATCH_MARK, FLAG_EXPIRY, FLAG_WIDE_SEQUENCE, HEADER_LEN, SEAL_LEN,
+    SEAL_VALUE_LEN,
+};
+
+/// The most bytes of fields that a record has when it is prepared.
+const MAX_FIELDS_LEN: usize = 2 * FIELD_LEN;
+
+/// Everything of a record but its first eight bytes, which only its place decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared {
+    /// Bytes 8 to 16 of the record.
+    pub head: [u8; HEADER_LEN - CHECKED_FROM],
+    /// The fields behind that, and how long they are.
+    fields: [u8; MAX_FIELDS_LEN],
+    fields_len: u8,
+    /// The CRC-32 of bytes 8 to the end.
+    pub crc: u32,
+    /// Bytes of the whole record.
+    pub len: usize,
+}
+
+/// What a record may carry besides key and value.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extra {
+    /// When the value expires, in milliseconds since 1970.
+    pub expiry: Option<u64>,
+    /// Whether the record is part of a batch.
+    pub is_in_batch: bool,
+    /// The mark of the batch that it ends.
+    pub mark: Option<Mark>,
+}
+
+impl Prepared {
+    /// Prepares a record without a wide sequence. Lengths are within the limits.
+    pub fn new(kind: RecordKind, key: &[u8], value: &[u8]) -> Prepared {
+        let head = encode_head(kind, key.len(), value.len(), 0);
+        let len = record_len(key.len(), value.len(), 0);
+        let crc = checksum_parts(&head, key, value, len - CHECKED_FROM);
+        Prepared { head, fields: [0; MAX_FIELDS_LEN], fields_len: 0, crc, len }
+    }
+
+    /// The same for a record that carries more.
+    pub fn with(kind: RecordKind, key: &[u8], value: &[u8], extra: &Extra) -> Prepared {
+        let mut fields = [0; MAX_FIELDS_LEN];
+        let (mut flags, mut at) = (u8::from(extra.is_in_batch) * FLAG_BATCH, 0);
+        if let Some(expiry) = extra.expiry {
+            flags |= FLAG_EXPIRY;
+            put_u64(&mut fields, at, expiry);
+            at += FIELD_LEN;
+        }
+        if let Some(mark) = extra.mark {
+            flags |= FLAG_BATCH_MARK;
+            put_u32(&mut fields, at, mark.count);
+            put_u32(&mut fields, at + 4, mark.sum);
+            at += FIELD_LEN;
+        }
+        let head = encode_head(kind, key.len(), value.len(), flags);
+        let len = record_len(key.len(), value.len(), at);
+        let mut hasher = crc32fast::Hasher::new();
+        for part in [&head, &fields[..at], key, value] {
+            hasher.update(part);
+        }
+        let padding = len - HEADER_LEN - at - key.len() - value.len();
+        hasher.update(&[0; super::ALIGNMENT][..padding]);
+        Prepared { head, fields, fields_len: at as u8, crc: hasher.finalize(), len }
+    }
+
+    /// A gap with room for `value_len` bytes.
+    pub fn gap(value_len: usize) -> Prepared {
+        let head = encode_head(RecordKind::Gap, 0, value_len, 0);
+        let (crc, len) = (crc32fast::hash(&head), record_len(0, value_len, 0));
+        Prepared { head, fields: [0; MAX_FIELDS_LEN], fields_len: 0, crc, len }
+    }
+
+    /// Bytes before the value, if the key has so many.
+    pub fn lead_len(&self, key_len: usize) -> usize {
+        HEADER_LEN + usize::from(self.fields_len) + key_len
+    }
+
+    /// The fields.
+    #[inline]
+    pub fn fields(&self) -> &[u8] {
+        &self.fields[..usize::from(self.fields_len)]
+    }
+
+    /// The first eight bytes of the record at `offset` of the segment with `salt`.
+    pub fn place(&self, salt: u32, offset: u64, delta: u32) -> [u8; CHECKED_FROM] {
+        let mut out = [0; CHECKED_FROM];
+        put_u32(&mut out, 0, self.crc ^ mask(salt, offset, delta));
+        put_u32(&mut out, 4, delta);
+        out
+    }
+}
+
+impl Seal {
+    /// The seal as it stands at `offset` of the segment with `salt`.
+    pub fn encode(&self, salt: u32, offset: u64) -> [u8; SEAL_LEN] {
+        let mut value = [0; SEAL_VALUE_LEN];
+        put_u64(&mut value, 0, self.records);
+        put_u64(&mut value, 8, self.next_sequence);
+        let prepared = Prepared::new(RecordKind::Seal, &[], &value);
+        let mut out = [0; SEAL_LEN];
+        out[..CHECKED_FROM].copy_from_slice(&prepared.place(salt, offset, 0));
+        out[CHECKED_FROM..HEADER_LEN].copy_from_slice(&prepared.head);
+        out[HEADER_LEN..].copy_from_slice(&value);
+        out
+    }
+}
+
+fn encode_head(kind: RecordKind, key_len: usize, value_len: usize, flags: u8) -> [u8; 8] {
+    let mut head = [0; 8];
+    put_u32(&mut head, 0, value_len as u32);
+    put_u16(&mut head, 4, key_len as u16);
+    head[6] = kind.number();
+    head[7] = flags;
+    head
+}
+
+/// Records up to this size are gathered before they are checksummed: one pass over 128 bytes is
+/// faster than three over pieces too short for the vector instructions.
+const GATHER_MAX: usize = 512;
+
+/// The CRC-32 of `head`, `key`, `value` and zeros up to `len` bytes.
+fn checksum_parts(head: &[u8; 8], key: &[u8], value: &[u8], len: usize) -> u32 {
+    if len <= GATHER_MAX {
+        let mut gathered = [0u8; GATHER_MAX];
+        let key_end = 8 + key.len();
+        gathered[..8].copy_from_slice(head);
+        gathered[8..key_end].copy_from_slice(key);
+        gathered[key_end..key_end + value.len()].copy_from_slice(value);
+        return crc32fast::hash(&gathered[..len]);
+    }
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(head);
+    hasher.update(key);
+    hasher.update(value);
+    hasher.update(&[0; super::ALIGNMENT][..len - 8 - key.len() - value.len()]);
+    hasher.finalize()
+}
+
+/// Bytes of the record that [`encode_moved`] makes of `source`.
+pub fn moved_len(source: &Record, delta: u64) -> usize {
+    let flags = moved_flags(source, delta);
+    record_len(source.header.key_len, source.header.value_len, fields_len(flags))
+}
+
+/// A batch ends where it was written: the copy of one of its records is a record of its own.
+fn moved_flags(source: &Record, delta: u64) -> u8 {
+    let wide = if is_wide(delta) { FLAG_WIDE_SEQUENCE } else { 0 };
+    wide | source.header.flags & FLAG_EXPIRY
+}
+
+/// Writes to `out` the record `source`, as it must be at `offset` of the segment with `salt`, with
+/// `delta` to that segment's base sequence. The caller has verified `source`.
+pub fn encode_moved(source: &Record, salt: u32, offset: u64, delta: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    let (key, value) = (source.key(), source.value());
+    let flags = moved_flags(source, delta);
+    out.extend_from_slice(&[0; CHECKED_FROM]);
+    out.extend_from_slice(&encode_head(source.header.kind, key.len(), value.len(), flags));
+    if is_wide(delta) {
+        out.extend_from_slice(&(delta >> 32).to_le_bytes());
+    }
+    if let Some(expiry) = source.expiry() {
+        out.extend_from_slice(&expiry.to_le_bytes());
+    }
+    out.extend_from_slice(key);
+    out.extend_from_slice(value);
+    out.resize(start + moved_len(source, delta), 0);
+    let record = &mut out[start..];
+    let crc = crc32fast::hash(&record[CHECKED_FROM..]);
+    put_u32(record, 0, crc ^ mask(salt, offset, delta as u32));
+    put_u32(record, 4, delta as u32);
+}
