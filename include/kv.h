@@ -427,7 +427,7 @@ typedef struct kv_stats_t {
 #define KV_ALREADY_OPEN -14
 
 /**
- * The kv_db was closed.
+ * The handle was closed or freed, or the database that it belongs to was closed.
  */
 #define KV_CLOSED -15
 
@@ -469,7 +469,8 @@ typedef struct kv_stats_t {
 #define KV_CANCELLED -31
 
 /**
- * The call cannot be made now, from inside a progress function; it can be made afterwards.
+ * The call cannot be made now: another thread is using the handle, or it is made from inside a
+ * callback. It can be made afterwards.
  */
 #define KV_BUSY -32
 
@@ -604,7 +605,8 @@ KV_MUST_USE kv_status kv_options_new(struct kv_options **options) KV_NOEXCEPT;
 /**
  * Frees options. Databases opened with them are not affected.
  *
- * @param options  The options, or NULL, which does nothing.
+ * @param options  The options, or NULL, which does nothing. What are no options, or were freed
+ *   before, is left alone, and kv_error_message() says so.
  *
  * Ownership: takes the options back; free them once.
  * Threads: any, one at a time.
@@ -638,8 +640,9 @@ void kv_options_free(struct kv_options *options) KV_NOEXCEPT;
  *   - KV_OK: the option is set.
  *   - KV_UNKNOWN_OPTION: no option has this name; the message lists them.
  *   - KV_INVALID_OPTION: it cannot have this value; the message says what it can have.
- *   - KV_INVALID_ARGUMENT: the name or the value is not UTF-8.
+ *   - KV_INVALID_ARGUMENT: the name or the value is not UTF-8, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Ownership: the strings stay the caller's.
@@ -659,7 +662,8 @@ KV_NOEXCEPT;
  * @return
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is out of range.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -676,8 +680,9 @@ KV_NOEXCEPT;
  * @param level    KV_SYNC_NONE, KV_SYNC_INTERVAL (the default) or KV_SYNC_ALWAYS.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -692,7 +697,8 @@ KV_MUST_USE kv_status kv_options_set_sync(struct kv_options *options, int32_t le
  * @return
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is out of range.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -709,8 +715,9 @@ KV_NOEXCEPT;
  * @param yes      1 (the default): it does. 0: it returns KV_DOES_NOT_EXIST.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -727,8 +734,9 @@ KV_NOEXCEPT;
  * @param yes      1: it returns KV_ALREADY_EXISTS. 0 (the default): it opens it.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -745,8 +753,9 @@ KV_NOEXCEPT;
  * @param yes      1 (the default): damage is KV_CORRUPT. 0: damage to a value goes unseen.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -763,8 +772,9 @@ KV_NOEXCEPT;
  * @param mode     KV_READ_MMAP (the default) or KV_READ_PREAD.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -781,8 +791,9 @@ KV_NOEXCEPT;
  * @param action   KV_ON_DAMAGE_FAIL (the default) or KV_ON_DAMAGE_READ_ONLY.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -799,8 +810,9 @@ KV_NOEXCEPT;
  * @param mode     KV_COMPACTION_AUTO (the default) or KV_COMPACTION_MANUAL.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -820,7 +832,8 @@ KV_NOEXCEPT;
  * @return
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is out of range.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -840,7 +853,8 @@ KV_NOEXCEPT;
  * @param bytes    Bytes in a second; 0 (the default): no limit.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -862,7 +876,8 @@ KV_NOEXCEPT;
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is less than 4 MiB. What four segments are is known at kv_open(),
  *     which returns this too.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -883,7 +898,8 @@ KV_NOEXCEPT;
  * @return
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is out of range.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -901,7 +917,9 @@ KV_NOEXCEPT;
  * @param db       Out: the database. Not NULL.
  * @return
  *   - KV_OK: *db is set.
- *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (the path is empty): mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (the path is empty, options is no handle): mend the
+ *     call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is changing it.
  *   - KV_UNSUPPORTED: the path is a URL (scheme://...), which is kept for later.
  *   - KV_DOES_NOT_EXIST: there is none, or no directory to make it in, and it may not be made.
  *   - KV_ALREADY_EXISTS: there is one, and error_if_exists is set.
@@ -1202,7 +1220,8 @@ KV_NOEXCEPT;
 /**
  * Releases a view. The bytes that it showed cannot be read any more.
  *
- * @param view  The view, or NULL, which does nothing.
+ * @param view  The view, or NULL, which does nothing. What is no view, or was released before, is
+ *   left alone, and kv_error_message() says so.
  *
  * Ownership: takes the view back; release it once.
  * Threads: any, one at a time. In a child of fork() it does nothing: the view is its parent's.

@@ -46,8 +46,10 @@ mod guard;
 mod handle;
 mod library;
 mod limits;
+mod object;
 mod options;
 mod presence;
+mod slots;
 mod stats;
 mod status;
 #[cfg(test)]
