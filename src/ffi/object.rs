@@ -40,6 +40,7 @@ const LAST_GENERATION: u64 = (1 << GENERATION_BITS) - 1;
 pub(super) enum Tag {
     Options = FIRST_TAG,
     View = FIRST_TAG + 1,
+    Batch = FIRST_TAG + 2,
     #[cfg(test)]
     Test = 0xD0,
     #[cfg(test)]
