@@ -161,6 +161,37 @@
 #define KV_COMPACTION_MANUAL 1
 
 /**
+ * The write is on the medium when the option "sync" of the database says. The default.
+ */
+#define KV_WRITE_SYNC_DEFAULT 0
+
+/**
+ * The write is on the medium before it is acknowledged.
+ */
+#define KV_WRITE_SYNC_YES 1
+
+/**
+ * Nobody waits for the medium.
+ */
+#define KV_WRITE_SYNC_NO 2
+
+/**
+ * The longest time to live, in milliseconds: some 30,000 years.
+ */
+#define KV_MAX_TTL_MS 1000000000000000
+
+/**
+ * What kv_ttl() tells of a value that never expires.
+ */
+#define KV_NO_TTL 18446744073709551615ull
+
+/**
+ * Writes that are to happen together. The pointer is a number that libkv checks on every call,
+ * not an address. A batch belongs to no database.
+ */
+typedef struct kv_batch kv_batch;
+
+/**
  * An open database. The pointer is a number that libkv checks on every call, not an address:
  * compare it, copy it, pass it, and never look behind it.
  */
@@ -183,6 +214,44 @@ typedef struct kv_view kv_view;
  * a switch needs a default, where kv_status_class() says what to do.
  */
 typedef int32_t kv_status;
+
+/**
+ * What comes with one write, and what it depends on. Set size to sizeof(kv_write_options_t) and
+ * what is not asked for to 0, as in kv_write_options_t options = {.size = sizeof options}.
+ * A later libkv may add members at the end.
+ */
+typedef struct kv_write_options_t {
+    /**
+     * Bytes of this struct.
+     */
+    size_t size;
+    /**
+     * The value expires so many milliseconds from now, at most KV_MAX_TTL_MS; 0: never.
+     */
+    uint64_t ttl_ms;
+    /**
+     * Write only if the key is there and has this version, as kv_get_version() tells it; 0: in
+     * any case.
+     */
+    uint64_t if_version;
+    /**
+     * KV_WRITE_SYNC_DEFAULT, KV_WRITE_SYNC_YES or KV_WRITE_SYNC_NO.
+     */
+    int32_t sync;
+    /**
+     * 1: write only if the key is not there.
+     */
+    int32_t if_absent;
+    /**
+     * 1: write nothing if the key has this very value, and would expire as it does.
+     */
+    int32_t skip_if_equal;
+    /**
+     * 1: the value expires when the one before it would have; ttl_ms is for a key that is not
+     * there.
+     */
+    int32_t keep_ttl;
+} kv_write_options_t;
 
 /**
  * How far kv_compact_with() is. A later libkv may add members at the end.
@@ -427,7 +496,7 @@ typedef struct kv_stats_t {
 #define KV_ALREADY_OPEN -14
 
 /**
- * The kv_db was closed.
+ * The handle was closed or freed, or the database that it belongs to was closed.
  */
 #define KV_CLOSED -15
 
@@ -469,7 +538,8 @@ typedef struct kv_stats_t {
 #define KV_CANCELLED -31
 
 /**
- * The call cannot be made now, from inside a progress function; it can be made afterwards.
+ * The call cannot be made now: another thread is using the handle, or it is made from inside a
+ * callback. It can be made afterwards.
  */
 #define KV_BUSY -32
 
@@ -604,7 +674,8 @@ KV_MUST_USE kv_status kv_options_new(struct kv_options **options) KV_NOEXCEPT;
 /**
  * Frees options. Databases opened with them are not affected.
  *
- * @param options  The options, or NULL, which does nothing.
+ * @param options  The options, or NULL, which does nothing. What are no options, or were freed
+ *   before, is left alone, and kv_error_message() says so.
  *
  * Ownership: takes the options back; free them once.
  * Threads: any, one at a time.
@@ -638,8 +709,9 @@ void kv_options_free(struct kv_options *options) KV_NOEXCEPT;
  *   - KV_OK: the option is set.
  *   - KV_UNKNOWN_OPTION: no option has this name; the message lists them.
  *   - KV_INVALID_OPTION: it cannot have this value; the message says what it can have.
- *   - KV_INVALID_ARGUMENT: the name or the value is not UTF-8.
+ *   - KV_INVALID_ARGUMENT: the name or the value is not UTF-8, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Ownership: the strings stay the caller's.
@@ -659,7 +731,8 @@ KV_NOEXCEPT;
  * @return
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is out of range.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -676,8 +749,9 @@ KV_NOEXCEPT;
  * @param level    KV_SYNC_NONE, KV_SYNC_INTERVAL (the default) or KV_SYNC_ALWAYS.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -692,7 +766,8 @@ KV_MUST_USE kv_status kv_options_set_sync(struct kv_options *options, int32_t le
  * @return
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is out of range.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -709,8 +784,9 @@ KV_NOEXCEPT;
  * @param yes      1 (the default): it does. 0: it returns KV_DOES_NOT_EXIST.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -727,8 +803,9 @@ KV_NOEXCEPT;
  * @param yes      1: it returns KV_ALREADY_EXISTS. 0 (the default): it opens it.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -745,8 +822,9 @@ KV_NOEXCEPT;
  * @param yes      1 (the default): damage is KV_CORRUPT. 0: damage to a value goes unseen.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -763,8 +841,9 @@ KV_NOEXCEPT;
  * @param mode     KV_READ_MMAP (the default) or KV_READ_PREAD.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -781,8 +860,9 @@ KV_NOEXCEPT;
  * @param action   KV_ON_DAMAGE_FAIL (the default) or KV_ON_DAMAGE_READ_ONLY.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -799,8 +879,9 @@ KV_NOEXCEPT;
  * @param mode     KV_COMPACTION_AUTO (the default) or KV_COMPACTION_MANUAL.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: it is none of these.
+ *   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -820,7 +901,8 @@ KV_NOEXCEPT;
  * @return
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is out of range.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -840,7 +922,8 @@ KV_NOEXCEPT;
  * @param bytes    Bytes in a second; 0 (the default): no limit.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -862,7 +945,8 @@ KV_NOEXCEPT;
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is less than 4 MiB. What four segments are is known at kv_open(),
  *     which returns this too.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -883,7 +967,8 @@ KV_NOEXCEPT;
  * @return
  *   - KV_OK: the option is set.
  *   - KV_INVALID_OPTION: it is out of range.
- *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.
@@ -901,7 +986,9 @@ KV_NOEXCEPT;
  * @param db       Out: the database. Not NULL.
  * @return
  *   - KV_OK: *db is set.
- *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (the path is empty): mend the call.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (the path is empty, options is no handle): mend the
+ *     call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is changing it.
  *   - KV_UNSUPPORTED: the path is a URL (scheme://...), which is kept for later.
  *   - KV_DOES_NOT_EXIST: there is none, or no directory to make it in, and it may not be made.
  *   - KV_ALREADY_EXISTS: there is one, and error_if_exists is set.
@@ -1202,12 +1289,411 @@ KV_NOEXCEPT;
 /**
  * Releases a view. The bytes that it showed cannot be read any more.
  *
- * @param view  The view, or NULL, which does nothing.
+ * @param view  The view, or NULL, which does nothing. What is no view, or was released before, is
+ *   left alone, and kv_error_message() says so.
  *
  * Ownership: takes the view back; release it once.
  * Threads: any, one at a time. In a child of fork() it does nothing: the view is its parent's.
  */
 void kv_view_release(struct kv_view *view) KV_NOEXCEPT;
+
+/**
+ * Stores a value under a key, if the key is as the options say. To check and to write is one
+ * step: no other write comes in between.
+ *
+ * @param db         The database.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param value      The value. NULL is the empty one if value_len is 0, else KV_NULL_ARGUMENT.
+ * @param value_len  Its length in bytes, 0 to KV_MAX_VALUE_LEN.
+ * @param options    What the write depends on and what comes with it; NULL is as kv_put().
+ * @param version    Out: the key's version now; or NULL.
+ * @return
+ *   - KV_OK: every later read finds the value; or it was there, and skip_if_equal is set. *version
+ *     is set.
+ *   - KV_EXISTS: the key is there, against if_absent; nothing was written.
+ *   - KV_VERSION_MISMATCH: the key has another version than if_version, or is not there; nothing
+ *     was written. Read it again to go on.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG, KV_VALUE_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle, or a member of options is no choice; the message
+ *     names it.
+ *   - KV_UNSUPPORTED: options has a member that is newer than this libkv.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_NO_SPACE: nothing was written; it works again when there is room.
+ *   - KV_INDEX_FULL: the key is new, and the index may not grow; nothing was written.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
+ *     has more.
+ *   - KV_PERMISSION_DENIED: nothing was written; it works again when it is permitted.
+ *   - KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_UNKNOWN_OUTCOME: the value may be there or not, and the database refuses writes now;
+ *     open it again and read.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_CORRUPT: damage was met; the message says where. Nothing was written.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the key, the value and the options stay the caller's; the first two are copied.
+ * Threads: any number at once; of several that write with the same if_version, one does.
+ * Durability: as kv_put(), unless options->sync says otherwise.
+ */
+KV_MUST_USE
+kv_status kv_put_with(struct kv_db *db,
+                      const void *key,
+                      size_t key_len,
+                      const void *value,
+                      size_t value_len,
+                      const struct kv_write_options_t *options,
+                      uint64_t *version)
+KV_NOEXCEPT;
+
+/**
+ * Deletes a key and its value, if the key is as the options say.
+ *
+ * @param db       The database.
+ * @param key      The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len  Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param options  if_version and sync; the other members must be 0. NULL is as kv_delete().
+ * @return
+ *   - KV_OK: the key was there and is gone.
+ *   - KV_NOT_FOUND: it was not there, whatever if_version is, and nothing was written.
+ *   - KV_VERSION_MISMATCH: it has another version than if_version; nothing was written.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle, a member of options is no choice, or another is set.
+ *   - KV_UNSUPPORTED: options has a member that is newer than this libkv.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_NO_SPACE: nothing was written; it works again when there is room.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
+ *     has more.
+ *   - KV_PERMISSION_DENIED: nothing was written; it works again when it is permitted.
+ *   - KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_UNKNOWN_OUTCOME: the key may be there or not, and the database refuses writes now;
+ *     open it again and read.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_CORRUPT: damage was met; the message says where. Nothing was written.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the key and the options stay the caller's.
+ * Threads: any number at once.
+ * Durability: as kv_put(), unless options->sync says otherwise.
+ */
+KV_MUST_USE
+kv_status kv_delete_with(struct kv_db *db,
+                         const void *key,
+                         size_t key_len,
+                         const struct kv_write_options_t *options)
+KV_NOEXCEPT;
+
+/**
+ * Tells the version of a key: a number that is another after each write to the key, also if it
+ * was deleted in between, and stays what it is otherwise. It is never 0.
+ *
+ * @param db       The database.
+ * @param key      The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len  Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param version  Out: its version. Not NULL.
+ * @return
+ *   - KV_OK: *version is set.
+ *   - KV_NOT_FOUND: the key is not there.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the record on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once. Get the version before the value that a write shall depend on:
+ *   then the write is refused if the value has changed since.
+ * Durability: the write that made this version may not be on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_get_version(struct kv_db *db,
+                         const void *key,
+                         size_t key_len,
+                         uint64_t *version)
+KV_NOEXCEPT;
+
+/**
+ * Adds to a counter, in one step: no addition of another thread is lost. A counter is a value of
+ * eight bytes, a signed number, the lowest byte first; a key that is not there counts as 0. When
+ * it expires stays as it was.
+ *
+ * @param db       The database.
+ * @param key      The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len  Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param delta    What to add, or less than 0 to subtract.
+ * @param result   Out: what the counter is now; or NULL.
+ * @return
+ *   - KV_OK: *result is set.
+ *   - KV_NOT_A_COUNTER: the value has not eight bytes; nothing was written.
+ *   - KV_OVERFLOW: the sum is no int64_t; nothing was written.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_NO_SPACE: nothing was written; it works again when there is room.
+ *   - KV_INDEX_FULL: the key is new, and the index may not grow; nothing was written.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
+ *     has more.
+ *   - KV_PERMISSION_DENIED: nothing was written; it works again when it is permitted.
+ *   - KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_UNKNOWN_OUTCOME: it may have been added or not, and the database refuses writes now;
+ *     open it again and read.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_CORRUPT: damage was met; the message says where. Nothing was written.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the key stays the caller's.
+ * Threads: any number at once.
+ * Durability: as kv_put().
+ */
+KV_MUST_USE
+kv_status kv_add(struct kv_db *db,
+                 const void *key,
+                 size_t key_len,
+                 int64_t delta,
+                 int64_t *result)
+KV_NOEXCEPT;
+
+/**
+ * Sets anew when the value of a key expires. The value is written anew for it.
+ *
+ * @param db       The database.
+ * @param key      The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len  Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param ttl_ms   Milliseconds from now, at most KV_MAX_TTL_MS; 0: never.
+ * @return
+ *   - KV_OK: the value is there, and expires then. The key has a new version, unless nothing had
+ *     to be changed.
+ *   - KV_NOT_FOUND: the key is not there, or has expired, and nothing was written.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle, or ttl_ms is too long.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_NO_SPACE: nothing was written; it works again when there is room.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
+ *     has more.
+ *   - KV_PERMISSION_DENIED: nothing was written; it works again when it is permitted.
+ *   - KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_UNKNOWN_OUTCOME: it may have been changed or not, and the database refuses writes now;
+ *     open it again and read.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_CORRUPT: damage was met; the message says where. Nothing was written.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the key stays the caller's.
+ * Threads: any number at once.
+ * Durability: as kv_put().
+ */
+KV_MUST_USE
+kv_status kv_touch(struct kv_db *db,
+                   const void *key,
+                   size_t key_len,
+                   uint64_t ttl_ms)
+KV_NOEXCEPT;
+
+/**
+ * Tells how long the value of a key will still be there. Time goes on while the database is
+ * closed, and does not go back when the system's clock is set back.
+ *
+ * @param db            The database.
+ * @param key           The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len       Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param remaining_ms  Out: milliseconds, at least 1; or KV_NO_TTL: it never expires. Not NULL.
+ * @return
+ *   - KV_OK: *remaining_ms is set.
+ *   - KV_NOT_FOUND: the key is not there, or has expired.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the record on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once.
+ * Durability: the value may be one that is not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_ttl(struct kv_db *db,
+                 const void *key,
+                 size_t key_len,
+                 uint64_t *remaining_ms)
+KV_NOEXCEPT;
+
+/**
+ * Makes a batch without writes.
+ *
+ * @param batch  Out: the batch. Not NULL.
+ * @return
+ *   - KV_OK: *batch is set.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: free some and try again.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the caller frees the batch with kv_batch_free(), before or after databases are
+ *   closed.
+ * Threads: any. The batch belongs to one thread at a time.
+ */
+KV_MUST_USE kv_status kv_batch_new(struct kv_batch **batch) KV_NOEXCEPT;
+
+/**
+ * Frees a batch. What was written with it stays written.
+ *
+ * @param batch  The batch, or NULL, which does nothing. What is no batch, or was freed before, is
+ *   left alone, and kv_error_message() says so.
+ *
+ * Ownership: takes the batch back; free it once.
+ * Threads: any, one at a time.
+ */
+void kv_batch_free(struct kv_batch *batch) KV_NOEXCEPT;
+
+/**
+ * Forgets all writes of a batch, which can then be filled anew. It keeps memory for that, up to a
+ * few MiB.
+ *
+ * @param batch  The batch.
+ * @return
+ *   - KV_OK: it has no writes.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: batch is no handle.
+ *   - KV_CLOSED, KV_BUSY: batch was freed, or another thread is using it.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE kv_status kv_batch_clear(struct kv_batch *batch) KV_NOEXCEPT;
+
+/**
+ * Adds to a batch that a value is stored under a key. Of several writes to one key, the last one
+ * counts.
+ *
+ * @param batch      The batch.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param value      The value. NULL is the empty one if value_len is 0, else KV_NULL_ARGUMENT.
+ * @param value_len  Its length in bytes, 0 to KV_MAX_VALUE_LEN.
+ * @return
+ *   - KV_OK: it is in the batch. No database is changed before kv_write().
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG, KV_VALUE_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: batch is no handle.
+ *   - KV_CLOSED, KV_BUSY: batch was freed, or another thread is using it.
+ *   - KV_OUT_OF_MEMORY: the batch is as it was before the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the key and the value stay the caller's and are copied.
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_batch_put(struct kv_batch *batch,
+                       const void *key,
+                       size_t key_len,
+                       const void *value,
+                       size_t value_len)
+KV_NOEXCEPT;
+
+/**
+ * The same for a value that expires.
+ *
+ * @param batch      The batch.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param value      The value. NULL is the empty one if value_len is 0, else KV_NULL_ARGUMENT.
+ * @param value_len  Its length in bytes, 0 to KV_MAX_VALUE_LEN.
+ * @param ttl_ms     Milliseconds from kv_write() on, at most KV_MAX_TTL_MS; 0: it never expires.
+ * @return
+ *   - KV_OK: it is in the batch. No database is changed before kv_write().
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG, KV_VALUE_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: batch is no handle, or ttl_ms is too long.
+ *   - KV_CLOSED, KV_BUSY: batch was freed, or another thread is using it.
+ *   - KV_OUT_OF_MEMORY: the batch is as it was before the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the key and the value stay the caller's and are copied.
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_batch_put_ttl(struct kv_batch *batch,
+                           const void *key,
+                           size_t key_len,
+                           const void *value,
+                           size_t value_len,
+                           uint64_t ttl_ms)
+KV_NOEXCEPT;
+
+/**
+ * Adds to a batch that a key is deleted. If it is not there when the batch is written, that is no
+ * failure.
+ *
+ * @param batch    The batch.
+ * @param key      The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len  Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @return
+ *   - KV_OK: it is in the batch. No database is changed before kv_write().
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: batch is no handle.
+ *   - KV_CLOSED, KV_BUSY: batch was freed, or another thread is using it.
+ *   - KV_OUT_OF_MEMORY: the batch is as it was before the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the key stays the caller's and is copied.
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_batch_delete(struct kv_batch *batch,
+                          const void *key,
+                          size_t key_len)
+KV_NOEXCEPT;
+
+/**
+ * Tells how many writes a batch has. Several to one key are counted each.
+ *
+ * @param batch  The batch.
+ * @param count  Out: how many. Not NULL.
+ * @return
+ *   - KV_OK: *count is set.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: mend the call; the message names the argument.
+ *   - KV_CLOSED, KV_BUSY: batch was freed, or another thread is changing it.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any number at once, while none changes the batch.
+ */
+KV_MUST_USE kv_status kv_batch_count(struct kv_batch *batch, size_t *count) KV_NOEXCEPT;
+
+/**
+ * Does all writes of a batch, or none of them: also after a crash, and whoever reads meanwhile
+ * finds all of them or none. The batch keeps them; clear it to fill it anew, or write it again,
+ * to this database or to another one.
+ *
+ * @param db       The database.
+ * @param batch    The batch. One without writes does nothing.
+ * @param options  sync; the other members must be 0. NULL is the default.
+ * @return
+ *   - KV_OK: every later read finds what the batch wrote.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: db or batch is no handle, or a member of options is no choice or may
+ *     not be set; the message names it.
+ *   - KV_UNSUPPORTED: options has a member that is newer than this libkv.
+ *   - KV_CLOSED, KV_FORKED: db or batch cannot be used any more, or db not in this process.
+ *   - KV_BUSY: another thread is changing the batch.
+ *   - KV_BATCH_TOO_LARGE: it has more bytes than one file can have; nothing was written.
+ *   - KV_NO_SPACE: nothing was written; it works again when there is room.
+ *   - KV_INDEX_FULL: a key is new, and the index may not grow; nothing was written.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: nothing was written; it works again when the system
+ *     has more.
+ *   - KV_PERMISSION_DENIED: nothing was written; it works again when it is permitted.
+ *   - KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_UNKNOWN_OUTCOME: all of it may be there or nothing, and the database refuses writes now;
+ *     open it again and read.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_CORRUPT: damage was met; the message says where. Nothing was written.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the batch and the options stay the caller's.
+ * Threads: any number at once, also with the same batch, while none changes it.
+ * Durability: as kv_put(), for all writes together, unless options->sync says otherwise.
+ */
+KV_MUST_USE
+kv_status kv_write(struct kv_db *db,
+                   struct kv_batch *batch,
+                   const struct kv_write_options_t *options)
+KV_NOEXCEPT;
 
 /**
  * Rewrites the database until it holds no value that was replaced or deleted, and waits for it.

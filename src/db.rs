@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 pub use crate::engine::batch::WriteBatch;
 pub use crate::engine::compact::Progress;
-pub use crate::engine::conditional::{WriteOptions, WriteSync, Written};
+pub use crate::engine::conditional::{WriteOptions, WriteSync, Written, MAX_TTL_MS};
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
 pub use crate::engine::reserve::Reservation;

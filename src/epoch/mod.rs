@@ -23,8 +23,8 @@ use parking_lot::Mutex;
 
 use crate::error::Result;
 use crate::storage::barrier;
-pub use record::Record;
 use record::Records;
+pub use record::{Record, KEEPS};
 pub use slot::{release, Retired, Slot};
 
 /// The threads of this process that ever called.

@@ -12,11 +12,16 @@ use crate::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::error::{Error, Kind, Result};
 use crate::storage::barrier;
 
+/// How many things a thread can keep at hand at the library's boundary.
+pub const KEEPS: usize = 8;
+
 /// What one thread is doing, with its cache line and the one that is fetched with it.
 #[repr(align(128))]
 pub struct Record {
     /// What the thread is using at the library's boundary; 0: nothing.
     pub uses: AtomicUsize,
+    /// What the thread keeps at hand there; 0: nothing. Who has the record next has it.
+    pub keeps: [AtomicUsize; KEEPS],
     /// Odd while the thread is pinned; pinning and unpinning add one each.
     turn: AtomicU64,
     /// Whether a thread has the record.
@@ -107,6 +112,7 @@ impl Records {
         loop {
             let record = Record {
                 uses: AtomicUsize::new(0),
+                keeps: std::array::from_fn(|_| AtomicUsize::new(0)),
                 turn: AtomicU64::new(0),
                 taken: AtomicBool::new(true),
                 next,

@@ -2,7 +2,6 @@
 
 use super::library::{KV_MAX_KEY_LEN, KV_MAX_VALUE_LEN};
 use crate::error::{Error, Kind, Result};
-use std::alloc::Layout;
 use std::ffi::{c_char, c_void, CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -190,20 +189,6 @@ pub(super) unsafe fn write_part<T: Copy>(pointer: *mut T, value: &T, len: usize)
     // SAFETY: the source has `len` bytes, the target too by the caller's promise, and they are
     // apart, since the source is this library's own; bytes have no alignment.
     unsafe { std::ptr::copy_nonoverlapping((&raw const *value).cast::<u8>(), pointer.cast(), len) };
-}
-
-/// Puts `value` on the heap for C to hold. Free it with `Box::from_raw`.
-pub(super) fn into_raw<T>(value: T) -> Result<*mut T> {
-    let layout = Layout::new::<T>();
-    assert!(layout.size() != 0, "a handle without a size has no address of its own");
-    // SAFETY: the size is not 0.
-    let memory = unsafe { std::alloc::alloc(layout) }.cast::<T>();
-    if memory.is_null() {
-        return Err(out_of_memory(layout.size()));
-    }
-    // SAFETY: the memory was just allocated with T's size and alignment.
-    unsafe { memory.write(value) };
-    Ok(memory)
 }
 
 /// There is no memory for `size` bytes.

@@ -19,7 +19,9 @@ pub struct kv_db {
 /// @param db       Out: the database. Not NULL.
 /// @return
 ///   - KV_OK: *db is set.
-///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (the path is empty): mend the call.
+///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (the path is empty, options is no handle): mend the
+///     call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is changing it.
 ///   - KV_UNSUPPORTED: the path is a URL (scheme://...), which is kept for later.
 ///   - KV_DOES_NOT_EXIST: there is none, or no directory to make it in, and it may not be made.
 ///   - KV_ALREADY_EXISTS: there is one, and error_if_exists is set.
@@ -47,8 +49,9 @@ pub unsafe extern "C" fn kv_open(
     guard::status(|| {
         guard::refuse_in_forked_child()?;
         convert::must_not_be_null(db, "db")?;
-        // SAFETY: the caller passes a string, and options of its own or NULL.
-        let (path, settings) = unsafe { (convert::path(path)?, options::settings(options)) };
+        // SAFETY: the caller passes a string.
+        let path = unsafe { convert::path(path) }?;
+        let settings = options::settings(options)?;
         let handle = handle::insert(Db::open(path, &settings)?)?;
         // SAFETY: not NULL, and the caller may write it.
         unsafe { convert::write(db, handle) };

@@ -2,6 +2,7 @@
 
 use super::db::kv_db;
 use super::handle;
+use super::object::{Part, Table};
 use super::status::{kv_status, report, set_message, KV_INTERNAL};
 use crate::db::Db;
 use crate::error::{Error, Kind, Result};
@@ -31,6 +32,52 @@ pub(super) fn on_db(db: *mut kv_db, body: impl FnOnce(&Db) -> Result<kv_status>)
         panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|why| latch(&entered, why))
     };
     catch(run).unwrap_or(KV_INTERNAL)
+}
+
+/// Runs the body of an export that works on something of a database, such as a snapshot: it has
+/// that for itself, and the database is open meanwhile. After kv_close() that fails.
+#[inline]
+#[allow(dead_code, reason = "the first parts of databases, snapshots and iterators, come next")]
+pub(super) fn on_part<C, T: Send>(
+    table: &Table<C, Part<T>>,
+    handle: *mut C,
+    body: impl FnOnce(&Db, &mut T) -> Result<kv_status>,
+) -> kv_status {
+    let run = || {
+        let mut part = match table.hold(handle) {
+            Ok(part) => part,
+            Err(error) => return report(&error),
+        };
+        let db = part.db();
+        on_db(db, |db| body(db, &mut part.value))
+    };
+    catch(run).unwrap_or(KV_INTERNAL)
+}
+
+/// The same for a body that only looks: any number of threads at once.
+#[inline]
+#[allow(dead_code, reason = "the first parts of databases, snapshots and iterators, come next")]
+pub(super) fn on_shared_part<C, T: Send + Sync>(
+    table: &Table<C, Part<T>>,
+    handle: *const C,
+    body: impl FnOnce(&Db, &T) -> Result<kv_status>,
+) -> kv_status {
+    let run = || match table.share(handle) {
+        Ok(part) => on_db(part.db(), |db| body(db, &part.value)),
+        Err(error) => report(&error),
+    };
+    catch(run).unwrap_or(KV_INTERNAL)
+}
+
+/// Frees something of a database, which cannot be closed meanwhile; it may have been before.
+#[allow(dead_code, reason = "the first parts of databases, snapshots and iterators, come next")]
+pub(super) fn free_part<C, T: Send>(table: &Table<C, Part<T>>, handle: *mut C) {
+    value((), || {
+        if let Some(part) = table.remove_quietly(handle) {
+            let _inside = handle::enter(part.db());
+            drop(part);
+        }
+    });
 }
 
 /// The status of an outcome. It is made where the outcome is, since moving an [`Error`] about

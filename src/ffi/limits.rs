@@ -16,8 +16,9 @@ pub const KV_COMPACTION_MANUAL: i32 = 1;
 /// @param mode     KV_COMPACTION_AUTO (the default) or KV_COMPACTION_MANUAL.
 /// @return
 ///   - KV_OK: the option is set.
-///   - KV_INVALID_ARGUMENT: it is none of these.
+///   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -30,8 +31,7 @@ pub unsafe extern "C" fn kv_options_set_compaction(
     guard::status(|| {
         let modes = [CompactionMode::Auto, CompactionMode::Manual];
         let mode = convert::choice(mode, "mode", &modes)?;
-        // SAFETY: the caller passes options of its own.
-        unsafe { change(options, |settings| assign(&mut settings.compaction, mode)) }
+        change(options, |settings| assign(&mut settings.compaction, mode))
     })
 }
 
@@ -44,7 +44,8 @@ pub unsafe extern "C" fn kv_options_set_compaction(
 /// @return
 ///   - KV_OK: the option is set.
 ///   - KV_INVALID_OPTION: it is out of range.
-///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -54,10 +55,7 @@ pub unsafe extern "C" fn kv_options_set_compaction_garbage_percent(
     options: *mut kv_options,
     percent: u64,
 ) -> kv_status {
-    // SAFETY: the caller passes options of its own.
-    guard::status(|| unsafe {
-        change(options, |settings| settings.set_compaction_garbage_percent(percent))
-    })
+    guard::status(|| change(options, |settings| settings.set_compaction_garbage_percent(percent)))
 }
 
 /// Sets how fast compaction goes in the background, in bytes read and written. The limit is raised
@@ -69,7 +67,8 @@ pub unsafe extern "C" fn kv_options_set_compaction_garbage_percent(
 /// @param bytes    Bytes in a second; 0 (the default): no limit.
 /// @return
 ///   - KV_OK: the option is set.
-///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -79,8 +78,7 @@ pub unsafe extern "C" fn kv_options_set_compaction_bytes_per_second(
     options: *mut kv_options,
     bytes: u64,
 ) -> kv_status {
-    // SAFETY: the caller passes options of its own.
-    guard::status(|| unsafe {
+    guard::status(|| {
         change(options, |settings| assign(&mut settings.compaction_bytes_per_second, bytes))
     })
 }
@@ -96,7 +94,8 @@ pub unsafe extern "C" fn kv_options_set_compaction_bytes_per_second(
 ///   - KV_OK: the option is set.
 ///   - KV_INVALID_OPTION: it is less than 4 MiB. What four segments are is known at kv_open(),
 ///     which returns this too.
-///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -106,8 +105,7 @@ pub unsafe extern "C" fn kv_options_set_max_disk_bytes(
     options: *mut kv_options,
     bytes: u64,
 ) -> kv_status {
-    // SAFETY: the caller passes options of its own.
-    guard::status(|| unsafe { change(options, |settings| settings.set_max_disk_bytes(bytes)) })
+    guard::status(|| change(options, |settings| settings.set_max_disk_bytes(bytes)))
 }
 
 /// Sets how much memory the index may take: about 11 bytes for each key. Past it, kv_put() of a key
@@ -120,7 +118,8 @@ pub unsafe extern "C" fn kv_options_set_max_disk_bytes(
 /// @return
 ///   - KV_OK: the option is set.
 ///   - KV_INVALID_OPTION: it is out of range.
-///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -130,6 +129,5 @@ pub unsafe extern "C" fn kv_options_set_max_index_bytes(
     options: *mut kv_options,
     bytes: u64,
 ) -> kv_status {
-    // SAFETY: the caller passes options of its own.
-    guard::status(|| unsafe { change(options, |settings| settings.set_max_index_bytes(bytes)) })
+    guard::status(|| change(options, |settings| settings.set_max_index_bytes(bytes)))
 }

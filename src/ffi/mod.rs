@@ -38,28 +38,38 @@
 )]
 #![allow(non_camel_case_types, reason = "the names are those of the C header")]
 
+mod batch;
 mod buffer;
 mod compaction;
+mod conditional;
 mod convert;
 mod db;
 mod guard;
 mod handle;
 mod library;
 mod limits;
+mod object;
 mod options;
 mod presence;
+mod slots;
 mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
+mod ttl;
 mod view;
+mod write_options;
 
+pub use batch::*;
 pub use buffer::*;
 pub use compaction::*;
+pub use conditional::*;
 pub use db::*;
 pub use library::*;
 pub use limits::*;
 pub use options::*;
 pub use stats::*;
 pub use status::*;
+pub use ttl::*;
 pub use view::*;
+pub use write_options::*;

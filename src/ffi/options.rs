@@ -1,5 +1,6 @@
 //! kv_options: what can be set before a database is opened.
 
+use super::object::{Table, Tag};
 use super::status::{kv_status, KV_OK};
 use super::{convert, guard};
 use crate::error::Result;
@@ -27,8 +28,11 @@ pub const KV_ON_DAMAGE_READ_ONLY: i32 = 1;
 
 /// The settings of a database, to be passed to kv_open().
 pub struct kv_options {
-    settings: Options,
+    _never_made: [u8; 0],
 }
+
+static OPTIONS: Table<kv_options, Options> =
+    Table::alone(Tag::Options, "options", "kv_options_new()");
 
 /// Makes a set of options, all at their defaults.
 ///
@@ -46,7 +50,7 @@ pub struct kv_options {
 pub unsafe extern "C" fn kv_options_new(options: *mut *mut kv_options) -> kv_status {
     guard::status(|| {
         convert::must_not_be_null(options, "options")?;
-        let made = convert::into_raw(kv_options { settings: Options::default() })?;
+        let made = OPTIONS.insert(Options::default())?;
         // SAFETY: not NULL, and the caller may write it.
         unsafe { convert::write(options, made) };
         Ok(KV_OK)
@@ -55,19 +59,14 @@ pub unsafe extern "C" fn kv_options_new(options: *mut *mut kv_options) -> kv_sta
 
 /// Frees options. Databases opened with them are not affected.
 ///
-/// @param options  The options, or NULL, which does nothing.
+/// @param options  The options, or NULL, which does nothing. What are no options, or were freed
+///   before, is left alone, and kv_error_message() says so.
 ///
 /// Ownership: takes the options back; free them once.
 /// Threads: any, one at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kv_options_free(options: *mut kv_options) {
-    guard::value((), || {
-        if options.is_null() {
-            return;
-        }
-        // SAFETY: the caller passes options of kv_options_new(), once, which `into_raw` made.
-        drop(unsafe { Box::from_raw(options) });
-    });
+    guard::value((), || OPTIONS.free(options));
 }
 
 /// Sets an option by its name from text, as a configuration file or a command line has it.
@@ -96,8 +95,9 @@ pub unsafe extern "C" fn kv_options_free(options: *mut kv_options) {
 ///   - KV_OK: the option is set.
 ///   - KV_UNKNOWN_OPTION: no option has this name; the message lists them.
 ///   - KV_INVALID_OPTION: it cannot have this value; the message says what it can have.
-///   - KV_INVALID_ARGUMENT: the name or the value is not UTF-8.
+///   - KV_INVALID_ARGUMENT: the name or the value is not UTF-8, or options is no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Ownership: the strings stay the caller's.
@@ -109,10 +109,10 @@ pub unsafe extern "C" fn kv_options_set(
     name: *const c_char,
     value: *const c_char,
 ) -> kv_status {
-    // SAFETY: the caller passes options of its own, and strings.
-    guard::status(|| unsafe {
-        let name = convert::text(name, "name")?;
-        let value = convert::text(value, "value")?;
+    guard::status(|| {
+        // SAFETY: the caller passes strings.
+        let (name, value) =
+            unsafe { (convert::text(name, "name")?, convert::text(value, "value")?) };
         change(options, |settings| settings.set_text(name, value))
     })
 }
@@ -124,7 +124,8 @@ pub unsafe extern "C" fn kv_options_set(
 /// @return
 ///   - KV_OK: the option is set.
 ///   - KV_INVALID_OPTION: it is out of range.
-///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -134,8 +135,7 @@ pub unsafe extern "C" fn kv_options_set_segment_size(
     options: *mut kv_options,
     bytes: u64,
 ) -> kv_status {
-    // SAFETY: the caller passes options of its own.
-    guard::status(|| unsafe { change(options, |settings| settings.set_segment_size(bytes)) })
+    guard::status(|| change(options, |settings| settings.set_segment_size(bytes)))
 }
 
 /// Sets when an acknowledged write is on the medium.
@@ -144,8 +144,9 @@ pub unsafe extern "C" fn kv_options_set_segment_size(
 /// @param level    KV_SYNC_NONE, KV_SYNC_INTERVAL (the default) or KV_SYNC_ALWAYS.
 /// @return
 ///   - KV_OK: the option is set.
-///   - KV_INVALID_ARGUMENT: it is none of these.
+///   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -155,8 +156,7 @@ pub unsafe extern "C" fn kv_options_set_sync(options: *mut kv_options, level: i3
     const LEVELS: [SyncLevel; 3] = [SyncLevel::None, SyncLevel::Interval, SyncLevel::Always];
     guard::status(|| {
         let level = convert::choice(level, "level", &LEVELS)?;
-        // SAFETY: the caller passes options of its own.
-        unsafe { change(options, |settings| assign(&mut settings.sync, level)) }
+        change(options, |settings| assign(&mut settings.sync, level))
     })
 }
 
@@ -167,7 +167,8 @@ pub unsafe extern "C" fn kv_options_set_sync(options: *mut kv_options, level: i3
 /// @return
 ///   - KV_OK: the option is set.
 ///   - KV_INVALID_OPTION: it is out of range.
-///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -177,8 +178,7 @@ pub unsafe extern "C" fn kv_options_set_sync_interval_ms(
     options: *mut kv_options,
     ms: u64,
 ) -> kv_status {
-    // SAFETY: the caller passes options of its own.
-    guard::status(|| unsafe { change(options, |settings| settings.set_sync_interval_ms(ms)) })
+    guard::status(|| change(options, |settings| settings.set_sync_interval_ms(ms)))
 }
 
 /// Sets whether kv_open() makes a database where there is none.
@@ -187,8 +187,9 @@ pub unsafe extern "C" fn kv_options_set_sync_interval_ms(
 /// @param yes      1 (the default): it does. 0: it returns KV_DOES_NOT_EXIST.
 /// @return
 ///   - KV_OK: the option is set.
-///   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+///   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -200,8 +201,7 @@ pub unsafe extern "C" fn kv_options_set_create_if_missing(
 ) -> kv_status {
     guard::status(|| {
         let yes = convert::flag(yes, "yes")?;
-        // SAFETY: the caller passes options of its own.
-        unsafe { change(options, |settings| assign(&mut settings.create_if_missing, yes)) }
+        change(options, |settings| assign(&mut settings.create_if_missing, yes))
     })
 }
 
@@ -211,8 +211,9 @@ pub unsafe extern "C" fn kv_options_set_create_if_missing(
 /// @param yes      1: it returns KV_ALREADY_EXISTS. 0 (the default): it opens it.
 /// @return
 ///   - KV_OK: the option is set.
-///   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+///   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -224,8 +225,7 @@ pub unsafe extern "C" fn kv_options_set_error_if_exists(
 ) -> kv_status {
     guard::status(|| {
         let yes = convert::flag(yes, "yes")?;
-        // SAFETY: the caller passes options of its own.
-        unsafe { change(options, |settings| assign(&mut settings.error_if_exists, yes)) }
+        change(options, |settings| assign(&mut settings.error_if_exists, yes))
     })
 }
 
@@ -235,8 +235,9 @@ pub unsafe extern "C" fn kv_options_set_error_if_exists(
 /// @param yes      1 (the default): damage is KV_CORRUPT. 0: damage to a value goes unseen.
 /// @return
 ///   - KV_OK: the option is set.
-///   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+///   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -248,8 +249,7 @@ pub unsafe extern "C" fn kv_options_set_verify_checksums(
 ) -> kv_status {
     guard::status(|| {
         let yes = convert::flag(yes, "yes")?;
-        // SAFETY: the caller passes options of its own.
-        unsafe { change(options, |settings| assign(&mut settings.verify_checksums, yes)) }
+        change(options, |settings| assign(&mut settings.verify_checksums, yes))
     })
 }
 
@@ -259,8 +259,9 @@ pub unsafe extern "C" fn kv_options_set_verify_checksums(
 /// @param mode     KV_READ_MMAP (the default) or KV_READ_PREAD.
 /// @return
 ///   - KV_OK: the option is set.
-///   - KV_INVALID_ARGUMENT: it is none of these.
+///   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -272,8 +273,7 @@ pub unsafe extern "C" fn kv_options_set_read_mode(
 ) -> kv_status {
     guard::status(|| {
         let mode = convert::choice(mode, "mode", &[ReadMode::Mmap, ReadMode::Pread])?;
-        // SAFETY: the caller passes options of its own.
-        unsafe { change(options, |settings| assign(&mut settings.read_mode, mode)) }
+        change(options, |settings| assign(&mut settings.read_mode, mode))
     })
 }
 
@@ -283,8 +283,9 @@ pub unsafe extern "C" fn kv_options_set_read_mode(
 /// @param action   KV_ON_DAMAGE_FAIL (the default) or KV_ON_DAMAGE_READ_ONLY.
 /// @return
 ///   - KV_OK: the option is set.
-///   - KV_INVALID_ARGUMENT: it is none of these.
+///   - KV_INVALID_ARGUMENT: it is none of these, or options is no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.
@@ -296,31 +297,24 @@ pub unsafe extern "C" fn kv_options_set_on_damage(
 ) -> kv_status {
     guard::status(|| {
         let action = convert::choice(action, "action", &[OnDamage::Fail, OnDamage::ReadOnly])?;
-        // SAFETY: the caller passes options of its own.
-        unsafe { change(options, |settings| assign(&mut settings.on_damage, action)) }
+        change(options, |settings| assign(&mut settings.on_damage, action))
     })
 }
 
 /// The settings that C passes to kv_open(), or the defaults for NULL.
-///
-/// # Safety
-/// Unless NULL, `options` are of kv_options_new(), not freed, and not changed meanwhile.
-pub(super) unsafe fn settings(options: *const kv_options) -> Options {
-    // SAFETY: the caller's promise.
-    unsafe { options.as_ref() }.map_or_else(Options::default, |options| options.settings.clone())
+pub(super) fn settings(options: *const kv_options) -> Result<Options> {
+    match options.is_null() {
+        true => Ok(Options::default()),
+        false => OPTIONS.share(options).map(|settings| settings.clone()),
+    }
 }
 
 /// Applies `setter` to what `options` hold.
-///
-/// # Safety
-/// Unless NULL, `options` are of kv_options_new(), not freed, and no other thread uses them.
-pub(super) unsafe fn change(
+pub(super) fn change(
     options: *mut kv_options,
     setter: impl FnOnce(&mut Options) -> Result<()>,
 ) -> Result<kv_status> {
-    convert::must_not_be_null(options, "options")?;
-    // SAFETY: not NULL, and the rest is the caller's promise.
-    setter(unsafe { &mut (*options).settings })?;
+    setter(&mut *OPTIONS.hold(options)?)?;
     Ok(KV_OK)
 }
 

@@ -53,7 +53,7 @@ pub const KV_NOT_A_DATABASE: kv_status = -12;
 pub const KV_NEWER_FORMAT: kv_status = -13;
 /// This process has the database open already: use that kv_db, from any thread.
 pub const KV_ALREADY_OPEN: kv_status = -14;
-/// The kv_db was closed.
+/// The handle was closed or freed, or the database that it belongs to was closed.
 pub const KV_CLOSED: kv_status = -15;
 /// The process is a child of the one that opened databases. It cannot use or open any.
 pub const KV_FORKED: kv_status = -16;
@@ -72,7 +72,8 @@ pub const KV_LOCKED: kv_status = -30;
 /// The call was ended before its time: by kv_compact_cancel(), by kv_close(), or by its own
 /// progress function. Nothing is lost; it can be made again.
 pub const KV_CANCELLED: kv_status = -31;
-/// The call cannot be made now, from inside a progress function; it can be made afterwards.
+/// The call cannot be made now: another thread is using the handle, or it is made from inside a
+/// callback. It can be made afterwards.
 pub const KV_BUSY: kv_status = -32;
 
 /// The operating system does not permit it.

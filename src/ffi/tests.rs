@@ -237,7 +237,7 @@ fn options_are_set_by_text_and_by_type() {
             assert_eq!(set(ptr::null_mut(), last), KV_NULL_ARGUMENT);
             assert_eq!(set(options, last), KV_OK);
         }
-        let set = options::settings(options);
+        let set = options::settings(options).unwrap();
         assert_eq!((set.segment_size, set.sync_interval_ms), (2 << 20, 20));
         assert_eq!(set.sync, crate::options::SyncLevel::Always);
         assert_eq!(set.read_mode, crate::options::ReadMode::Pread);

@@ -1,17 +1,19 @@
 //! kv_view: a value read in place, which keeps its bytes where they are.
 
 use super::db::kv_db;
+use super::object::{Table, Tag};
 use super::status::{kv_status, KV_NOT_FOUND, KV_OK};
 use super::{convert, guard};
 use crate::db::View;
-use crate::storage::process;
 use std::ffi::c_void;
 
 /// A value that is read where it lies, without a copy. It keeps a file of the database mapped
 /// and on disk: release it soon.
 pub struct kv_view {
-    value: View,
+    _never_made: [u8; 0],
 }
+
+static VIEWS: Table<kv_view, View> = Table::of_database(Tag::View, "view", "kv_view_get()");
 
 /// Finds the value of a key and shows it where it lies, without copying it. It does not change
 /// while the view is held, whatever is put or deleted.
@@ -56,12 +58,12 @@ pub unsafe extern "C" fn kv_view_get(
         convert::must_not_be_null(value, "value")?;
         convert::must_not_be_null(value_len, "value_len")?;
         let Some(found) = db.view(key)? else { return Ok(KV_NOT_FOUND) };
-        let handle = convert::into_raw(kv_view { value: found })?;
-        // SAFETY: the view was just made, and nobody else has it; the outputs are not NULL, and
-        // the caller may write them.
+        // The bytes stay where they are when the view is moved.
+        let bytes: *const [u8] = found.bytes();
+        let handle = VIEWS.insert(found)?;
+        // SAFETY: the outputs are not NULL, and the caller may write them.
         unsafe {
-            let bytes = (*handle).value.bytes();
-            convert::write(value, bytes.as_ptr().cast());
+            convert::write(value, bytes.cast());
             convert::write(value_len, bytes.len());
             convert::write(view, handle);
         }
@@ -71,17 +73,12 @@ pub unsafe extern "C" fn kv_view_get(
 
 /// Releases a view. The bytes that it showed cannot be read any more.
 ///
-/// @param view  The view, or NULL, which does nothing.
+/// @param view  The view, or NULL, which does nothing. What is no view, or was released before, is
+///   left alone, and kv_error_message() says so.
 ///
 /// Ownership: takes the view back; release it once.
 /// Threads: any, one at a time. In a child of fork() it does nothing: the view is its parent's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kv_view_release(view: *mut kv_view) {
-    guard::value((), || {
-        if view.is_null() || process::is_forked_child() {
-            return;
-        }
-        // SAFETY: the caller passes a view of kv_view_get(), once, which `into_raw` made.
-        drop(unsafe { Box::from_raw(view) });
-    });
+    guard::value((), || VIEWS.free(view));
 }
