@@ -185,6 +185,42 @@ typedef struct kv_view kv_view;
 typedef int32_t kv_status;
 
 /**
+ * What there is to know of an option. Set size to sizeof(kv_option_info_t) before the call. A
+ * later libkv may add members at the end; it leaves alone what is beyond the size that it is
+ * passed. All texts are static, in UTF-8 and never NULL.
+ */
+typedef struct kv_option_info_t {
+    /**
+     * In: bytes of this struct. Out: bytes of it that libkv has filled.
+     */
+    size_t size;
+    /**
+     * Its name, for kv_options_set() and kv_options_get().
+     */
+    const char *name;
+    /**
+     * "bytes" (a size such as 64MiB), "number", "flag" (true or false) or "choice".
+     */
+    const char *type_name;
+    /**
+     * The unit of its number; empty where it has none.
+     */
+    const char *unit;
+    /**
+     * What it is unless it is set.
+     */
+    const char *default_value;
+    /**
+     * What it may be: the choices, or the least and the greatest number.
+     */
+    const char *range;
+    /**
+     * What it is for, in a few words.
+     */
+    const char *description;
+} kv_option_info_t;
+
+/**
  * How far kv_compact_with() is. A later libkv may add members at the end.
  */
 typedef struct kv_progress_t {
@@ -614,22 +650,25 @@ void kv_options_free(struct kv_options *options) KV_NOEXCEPT;
 /**
  * Sets an option by its name from text, as a configuration file or a command line has it.
  *
- *   name                         allowed values                          default
- *   segment_size                 1MiB to 2GiB; bytes, KiB, MiB or GiB    64MiB
- *   sync                         none, interval, always                  interval
- *   sync_interval_ms             1 to 86400000                           1000
- *   create_if_missing            true, false                             true
- *   error_if_exists              true, false                             false
- *   verify_checksums             true, false                             true
- *   read_mode                    mmap, pread                             mmap
- *   on_damage                    fail, read_only                         fail
- *   compaction                   auto, manual                            auto
- *   compaction_garbage_percent   5 to 90                                 23
- *   compaction_bytes_per_second  bytes, KiB, MiB or GiB; 0: no limit     0
- *   max_disk_bytes               4 segments or more; 0: no limit         0
- *   max_index_bytes              1MiB or more; 0: no limit               0
+ *   name                         allowed values                   default
+ *   segment_size                 1MiB to 2GiB                     64MiB
+ *   sync                         none, interval, always           interval
+ *   sync_interval_ms             1 to 86400000                    1000
+ *   create_if_missing            true, false                      true
+ *   error_if_exists              true, false                      false
+ *   verify_checksums             true, false                      true
+ *   read_mode                    mmap, pread                      mmap
+ *   on_damage                    fail, read_only                  fail
+ *   compaction                   auto, manual                     auto
+ *   compaction_garbage_percent   5 to 90                          23
+ *   compaction_bytes_per_second  0 (no limit), or 1 and more      0
+ *   max_disk_bytes               0 (no limit), or 4MiB and more   0
+ *   max_index_bytes              0 (no limit), or 1MiB and more   0
  *
- * The typed functions below say what each one does.
+ * Sizes may have a unit: 64MiB, 64 MB and 64m are the same. max_disk_bytes is four segments at
+ * least, which kv_open() checks.
+ *
+ * The typed functions below say what each one does; kv_option_describe() lists them all.
  *
  * @param options  The options. Not NULL.
  * @param name     The option's name. Not NULL.
@@ -892,6 +931,51 @@ KV_MUST_USE
 kv_status kv_options_set_max_index_bytes(struct kv_options *options,
                                          uint64_t bytes)
 KV_NOEXCEPT;
+
+/**
+ * Reads an option back as text that kv_options_set() takes: "64MiB", "interval", "true".
+ *
+ * @param options  The options. Not NULL.
+ * @param name     The option's name. Not NULL.
+ * @param buf      Out: the text, NUL-terminated. NULL if cap is 0, else KV_NULL_ARGUMENT.
+ * @param cap      The buffer's size in bytes. 32 are enough for every option.
+ * @param len      Out: the length of the text without its NUL. Not NULL.
+ * @return
+ *   - KV_OK: the text is in buf, with its NUL.
+ *   - KV_BUFFER_TOO_SMALL: *len is set; the text takes one byte more. buf is as it was.
+ *   - KV_UNKNOWN_OPTION: no option has this name; the message lists them.
+ *   - KV_INVALID_ARGUMENT: the name is not UTF-8, or cap is more than any memory has.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the name and the buffer stay the caller's.
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_get(const struct kv_options *options,
+                         const char *name,
+                         char *buf,
+                         size_t cap,
+                         size_t *len)
+KV_NOEXCEPT;
+
+/**
+ * Describes an option. Those that there are have the indexes from 0 on, without a gap.
+ *
+ * @param index  Which one.
+ * @param info   In and out: its size is set by the caller, all else here. Not NULL.
+ * @return
+ *   - KV_OK: the first info->size bytes are filled. If the library is older than the header,
+ *     that is less than it was.
+ *   - KV_NOT_FOUND: there are no more than index options.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: the size is less than that of its own member.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the struct stays the caller's; the texts are static.
+ * Threads: any, each with a struct of its own.
+ */
+KV_MUST_USE kv_status kv_option_describe(size_t index, struct kv_option_info_t *info) KV_NOEXCEPT;
 
 /**
  * Opens the database in a directory, or makes one there.
