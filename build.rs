@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The files that make up the header, in its order.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "library",
     "status",
     "buffer",
     "options",
     "limits",
     "describe",
+    "listen",
     "db",
     "view",
     "compaction",

@@ -7,6 +7,7 @@ use std::ffi::CStr;
 
 use crate::clock::TimeSource;
 use crate::error::Result;
+use crate::notice::Listeners;
 use text::invalid;
 
 /// When an acknowledged write is on the medium.
@@ -79,6 +80,8 @@ pub struct Options {
     /// Where time comes from, for tests.
     #[doc(hidden)]
     pub time: TimeSource,
+    /// Who is told what happens.
+    pub listeners: Listeners,
 }
 
 const KIB: u64 = 1 << 10;
@@ -111,6 +114,7 @@ impl Default for Options {
             max_disk_bytes: 0,
             max_index_bytes: 0,
             time: TimeSource::System,
+            listeners: Listeners::default(),
         }
     }
 }
