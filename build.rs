@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The files that make up the header, in its order.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 15] = [
     "library",
     "status",
     "buffer",
     "options",
     "limits",
+    "describe",
+    "listen",
     "db",
     "view",
     "write_options",

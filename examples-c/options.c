@@ -44,6 +44,19 @@ static void show_mistake(kv_options *options, const char *name, const char *valu
     printf("%s = %s\n    %s: %s\n", name, value, kv_strerror(status), kv_error_message());
 }
 
+/* What a program can show its users of every option, without knowing any. */
+static void show_all(const kv_options *options)
+{
+    kv_option_info_t info = {.size = sizeof info};
+    char value[32];
+    size_t length;
+    for (size_t i = 0; kv_option_describe(i, &info) == KV_OK; i++, info.size = sizeof info) {
+        must(kv_options_get(options, info.name, value, sizeof value, &length), info.name);
+        printf("%s = %s (%s; %s): %s\n", info.name, value, info.type_name, info.range,
+               info.description);
+    }
+}
+
 /* Stores and reads a value with a database opened with `options`. */
 static void use(const char *path, const kv_options *options, const char *key)
 {
@@ -69,6 +82,7 @@ int main(void)
     use(path, text, "first");
     use(path, code, "second");
 
+    show_all(text);
     show_mistake(text, "segment_siez", "64MiB", KV_UNKNOWN_OPTION);
     show_mistake(text, "segment_size", "64 parsecs", KV_INVALID_OPTION);
     show_mistake(text, "segment_size", "10GiB", KV_INVALID_OPTION);

@@ -23,9 +23,11 @@
  * 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a
  *    length past the limits, a closed handle. A bug inside comes back as KV_INTERNAL, and the
  *    database refuses writes from then on (KV_READ_ONLY) until it is opened again.
- * 7. There are no structs by value, no bit fields and no enums in the interface, and no
- *    callbacks but the one of kv_compact_with(), which is optional: the foreign-function layer
- *    of every language can call everything. Structs that the caller makes begin with their size.
+ * 7. There are no structs by value, no bit fields and no enums in the interface, and functions
+ *    of the program's are called only where it asks for it (kv_compact_with(),
+ *    kv_options_set_log(), kv_options_set_events()), never by a read or a write: the
+ *    foreign-function layer of every language can call everything. Structs that the caller makes
+ *    begin with their size.
  *
  * @file
  */
@@ -161,6 +163,85 @@
 #define KV_COMPACTION_MANUAL 1
 
 /**
+ * Log level: something is lost or refused. Damage; the database refuses writes.
+ */
+#define KV_LOG_ERROR 1
+
+/**
+ * Log level: something needs a look. A full disk, a torn end of the log, slowed writers.
+ */
+#define KV_LOG_WARN 2
+
+/**
+ * Log level: what happens seldom. Opening, compaction, checkpoints, closing.
+ */
+#define KV_LOG_INFO 3
+
+/**
+ * Log level: what happens often. Each segment, each hint.
+ */
+#define KV_LOG_DEBUG 4
+
+/**
+ * Event: messages and events were dropped before this one, since the program's functions took too
+ * long. count: how many.
+ */
+#define KV_EVENT_DROPPED 1
+
+/**
+ * Event: the database is open. count: keys; bytes: of its segments; duration_ns: of kv_open().
+ */
+#define KV_EVENT_OPENED 2
+
+/**
+ * Event: a crash had torn the end of the log, which was cut off. segment: where; bytes: what is
+ * left of it.
+ */
+#define KV_EVENT_TAIL_CUT 3
+
+/**
+ * Event: a full segment of the log is on the medium for good. segment; bytes: its length.
+ */
+#define KV_EVENT_SEALED 4
+
+/**
+ * Event: compaction has put what was live of some segments in their place. segment: the first of
+ * them; count: how many; bytes: what was won; duration_ns.
+ */
+#define KV_EVENT_COMPACTED 5
+
+/**
+ * Event: damage was met. The message says in which file, at which byte. Each place is told once.
+ */
+#define KV_EVENT_DAMAGED 6
+
+/**
+ * Event: writers were made to pause, since what is done behind them is behind. count: pauses;
+ * duration_ns: of all of them.
+ */
+#define KV_EVENT_STALLED 7
+
+/**
+ * Event: a write found no room on the disk, or within max_disk_bytes.
+ */
+#define KV_EVENT_DISK_FULL 8
+
+/**
+ * Event: after that, a write has found room again.
+ */
+#define KV_EVENT_DISK_HAS_ROOM 9
+
+/**
+ * Event: the database refuses writes from now on. The message says why.
+ */
+#define KV_EVENT_READ_ONLY 10
+
+/**
+ * Event: the database is closed, and this is the last event. duration_ns: of kv_close().
+ */
+#define KV_EVENT_CLOSED 11
+
+/**
  * The write is on the medium when the option "sync" of the database says. The default.
  */
 #define KV_WRITE_SYNC_DEFAULT 0
@@ -214,6 +295,100 @@ typedef struct kv_view kv_view;
  * a switch needs a default, where kv_status_class() says what to do.
  */
 typedef int32_t kv_status;
+
+/**
+ * What there is to know of an option. Set size to sizeof(kv_option_info_t) before the call. A
+ * later libkv may add members at the end; it leaves alone what is beyond the size that it is
+ * passed. All texts are static, in UTF-8 and never NULL.
+ */
+typedef struct kv_option_info_t {
+    /**
+     * In: bytes of this struct. Out: bytes of it that libkv has filled.
+     */
+    size_t size;
+    /**
+     * Its name, for kv_options_set() and kv_options_get().
+     */
+    const char *name;
+    /**
+     * "bytes" (a size such as 64MiB), "number", "flag" (true or false) or "choice".
+     */
+    const char *type_name;
+    /**
+     * The unit of its number; empty where it has none.
+     */
+    const char *unit;
+    /**
+     * What it is unless it is set.
+     */
+    const char *default_value;
+    /**
+     * What it may be: the choices, or the least and the greatest number.
+     */
+    const char *range;
+    /**
+     * What it is for, in a few words.
+     */
+    const char *description;
+} kv_option_info_t;
+
+/**
+ * Told what libkv has to say to people. See kv_options_set_log().
+ *
+ * message is in UTF-8, has at most 511 bytes and a NUL, and is readable until the function
+ * returns; context is what kv_options_set_log() was passed.
+ */
+typedef void (*kv_log_fn)(int32_t level, const char *message, void *context);
+
+/**
+ * Something that happened to a database. A later libkv may add members at the end, and events.
+ */
+typedef struct kv_event_t {
+    /**
+     * Bytes of this struct that libkv has filled.
+     */
+    size_t size;
+    /**
+     * What happened: one of the KV_EVENT_ constants, which say what the figures mean.
+     */
+    int32_t kind;
+    /**
+     * How much it matters: one of the KV_LOG_ constants.
+     */
+    int32_t level;
+    /**
+     * When, in milliseconds since 1970.
+     */
+    uint64_t unix_ms;
+    /**
+     * The number of the segment it is about, which is in its file's name; 0: about none.
+     */
+    uint64_t segment;
+    /**
+     * How many; 0 where it counts nothing.
+     */
+    uint64_t count;
+    /**
+     * How many bytes; 0 where it has none.
+     */
+    uint64_t bytes;
+    /**
+     * How many nanoseconds it took; 0 where it took none.
+     */
+    uint64_t duration_ns;
+    /**
+     * The same in words, as the log has it.
+     */
+    const char *message;
+} kv_event_t;
+
+/**
+ * Told what libkv has to say to programs. See kv_options_set_events().
+ *
+ * *event and its message are readable until the function returns; context is what
+ * kv_options_set_events() was passed.
+ */
+typedef void (*kv_event_fn)(const struct kv_event_t *event, void *context);
 
 /**
  * What comes with one write, and what it depends on. Set size to sizeof(kv_write_options_t) and
@@ -396,6 +571,10 @@ typedef struct kv_stats_t {
      * Waits that ended because another's sync had done it.
      */
     uint64_t syncs_shared;
+    /**
+     * Messages and events that were dropped, since the program's functions took too long.
+     */
+    uint64_t events_dropped;
 } kv_stats_t;
 
 /**
@@ -685,22 +864,25 @@ void kv_options_free(struct kv_options *options) KV_NOEXCEPT;
 /**
  * Sets an option by its name from text, as a configuration file or a command line has it.
  *
- *   name                         allowed values                          default
- *   segment_size                 1MiB to 2GiB; bytes, KiB, MiB or GiB    64MiB
- *   sync                         none, interval, always                  interval
- *   sync_interval_ms             1 to 86400000                           1000
- *   create_if_missing            true, false                             true
- *   error_if_exists              true, false                             false
- *   verify_checksums             true, false                             true
- *   read_mode                    mmap, pread                             mmap
- *   on_damage                    fail, read_only                         fail
- *   compaction                   auto, manual                            auto
- *   compaction_garbage_percent   5 to 90                                 23
- *   compaction_bytes_per_second  bytes, KiB, MiB or GiB; 0: no limit     0
- *   max_disk_bytes               4 segments or more; 0: no limit         0
- *   max_index_bytes              1MiB or more; 0: no limit               0
+ *   name                         allowed values                   default
+ *   segment_size                 1MiB to 2GiB                     64MiB
+ *   sync                         none, interval, always           interval
+ *   sync_interval_ms             1 to 86400000                    1000
+ *   create_if_missing            true, false                      true
+ *   error_if_exists              true, false                      false
+ *   verify_checksums             true, false                      true
+ *   read_mode                    mmap, pread                      mmap
+ *   on_damage                    fail, read_only                  fail
+ *   compaction                   auto, manual                     auto
+ *   compaction_garbage_percent   5 to 90                          23
+ *   compaction_bytes_per_second  0 (no limit), or 1 and more      0
+ *   max_disk_bytes               0 (no limit), or 4MiB and more   0
+ *   max_index_bytes              0 (no limit), or 1MiB and more   0
  *
- * The typed functions below say what each one does.
+ * Sizes may have a unit: 64MiB, 64 MB and 64m are the same. max_disk_bytes is four segments at
+ * least, which kv_open() checks.
+ *
+ * The typed functions below say what each one does; kv_option_describe() lists them all.
  *
  * @param options  The options. Not NULL.
  * @param name     The option's name. Not NULL.
@@ -979,6 +1161,107 @@ kv_status kv_options_set_max_index_bytes(struct kv_options *options,
 KV_NOEXCEPT;
 
 /**
+ * Reads an option back as text that kv_options_set() takes: "64MiB", "interval", "true".
+ *
+ * @param options  The options. Not NULL.
+ * @param name     The option's name. Not NULL.
+ * @param buf      Out: the text, NUL-terminated. NULL if cap is 0, else KV_NULL_ARGUMENT.
+ * @param cap      The buffer's size in bytes. 32 are enough for every option.
+ * @param len      Out: the length of the text without its NUL. Not NULL.
+ * @return
+ *   - KV_OK: the text is in buf, with its NUL.
+ *   - KV_BUFFER_TOO_SMALL: *len is set; the text takes one byte more. buf is as it was.
+ *   - KV_UNKNOWN_OPTION: no option has this name; the message lists them.
+ *   - KV_INVALID_ARGUMENT: the name is not UTF-8, or cap is more than any memory has.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the name and the buffer stay the caller's.
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_get(const struct kv_options *options,
+                         const char *name,
+                         char *buf,
+                         size_t cap,
+                         size_t *len)
+KV_NOEXCEPT;
+
+/**
+ * Describes an option. Those that there are have the indexes from 0 on, without a gap.
+ *
+ * @param index  Which one.
+ * @param info   In and out: its size is set by the caller, all else here. Not NULL.
+ * @return
+ *   - KV_OK: the first info->size bytes are filled. If the library is older than the header,
+ *     that is less than it was.
+ *   - KV_NOT_FOUND: there are no more than index options.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: the size is less than that of its own member.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the struct stays the caller's; the texts are static.
+ * Threads: any, each with a struct of its own.
+ */
+KV_MUST_USE kv_status kv_option_describe(size_t index, struct kv_option_info_t *info) KV_NOEXCEPT;
+
+/**
+ * Has a function told, line by line, what databases do that are opened with these options: how
+ * they were opened and recovered, compactions, slowed writers, full disks, damage.
+ *
+ * The function is called on a thread of libkv's, never from inside another call, and by one
+ * database once at a time: opening two with the same options has it called by two threads. It may
+ * use the database, but not close it: kv_close() of a database that tells a function anything
+ * returns KV_BUSY in it. If it is slow, nothing but the messages waits for it: up to 256 are kept,
+ * and those that come then are dropped, counted and told of (KV_EVENT_DROPPED). kv_close() returns
+ * when it has been told everything, so it must not wait for a thread that closes its database. It
+ * must return: no longjmp(), no exception of C++.
+ *
+ * @param options  The options. Not NULL.
+ * @param log      The function, or NULL (the default) for none.
+ * @param context  Passed to the function. It must stay usable until the databases are closed, and
+ *   may be used by threads of libkv's.
+ * @param level    The least important level it is told of: KV_LOG_ERROR, KV_LOG_WARN, KV_LOG_INFO
+ *   or KV_LOG_DEBUG.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_ARGUMENT: the level is none of these.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the context stays the caller's.
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_log(struct kv_options *options,
+                             kv_log_fn log,
+                             void *context,
+                             int32_t level)
+KV_NOEXCEPT;
+
+/**
+ * Has a function told of events of databases that are opened with these options, with figures
+ * that a program can use. All that is said of kv_options_set_log() holds of it too.
+ *
+ * @param options  The options. Not NULL.
+ * @param events   The function, or NULL (the default) for none.
+ * @param context  Passed to the function. It must stay usable until the databases are closed, and
+ *   may be used by threads of libkv's.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: the context stays the caller's.
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_events(struct kv_options *options,
+                                kv_event_fn events,
+                                void *context)
+KV_NOEXCEPT;
+
+/**
  * Opens the database in a directory, or makes one there.
  *
  * @param path     The directory, in the bytes of the file system, NUL-terminated. Not NULL.
@@ -1023,7 +1306,8 @@ KV_NOEXCEPT;
  *   - KV_OK: closed.
  *   - KV_CLOSED: it was closed before, or another thread is closing it.
  *   - KV_INVALID_ARGUMENT: db is no handle.
- *   - KV_BUSY: this is called from a progress function of db, and it stays open.
+ *   - KV_BUSY: this is called from a progress function of db, or a function that is told of
+ *     messages or events, and it stays open.
  *   - KV_FORKED: it is the parent's, where it stays open.
  *   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_TOO_MANY_OPEN, KV_OUT_OF_MEMORY: it could not be
  *     closed tidily. Writes are as safe as after the death of the process.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 pub use crate::engine::batch::WriteBatch;
 pub use crate::engine::compact::Progress;
 pub use crate::engine::conditional::{WriteOptions, WriteSync, Written, MAX_TTL_MS};
+use crate::engine::herald::Delivery;
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
 pub use crate::engine::reserve::Reservation;
@@ -22,6 +23,8 @@ use crate::storage::{process, Storage};
 pub struct Db {
     engine: Arc<Engine>,
     maintenance: Option<Maintenance>,
+    /// Goes last: what happens at closing is told too.
+    delivery: Option<Delivery>,
 }
 
 impl Db {
@@ -35,9 +38,12 @@ impl Db {
 
     /// Opens the database in `storage`.
     pub fn open_in(storage: Arc<dyn Storage>, options: &Options) -> Result<Db> {
-        let engine = Arc::new(recover::open(storage, options.clone())?);
+        // First, so that it tells also what an open that fails has found.
+        let delivery = Delivery::start(&options.listeners)?;
+        let herald = Arc::clone(delivery.herald());
+        let engine = Arc::new(recover::open_told(storage, options.clone(), herald)?);
         let maintenance = Maintenance::start(Arc::clone(&engine))?;
-        Ok(Db { engine, maintenance: Some(maintenance) })
+        Ok(Db { engine, maintenance: Some(maintenance), delivery: Some(delivery) })
     }
 
     /// Puts everything on the medium and closes the database. It is closed even if this fails.
@@ -51,6 +57,7 @@ impl Db {
                 drop(maintenance);
                 let result = self.engine.shut_down();
                 epoch::flush();
+                drop(self.delivery.take());
                 result
             }
             None => Ok(()),
@@ -188,6 +195,16 @@ impl Db {
     /// Refuses all writes from now on, for this reason.
     pub fn refuse_writes(&self, cause: Error) {
         self.engine.latch().close(&cause);
+    }
+
+    /// Takes note of a failure that a call met: damage is told to those who listen.
+    pub fn note_failure(&self, error: &Error) {
+        self.engine.herald().tell_damage(error);
+    }
+
+    /// Whether somebody is told what happens.
+    pub fn has_listeners(&self) -> bool {
+        self.delivery.as_ref().is_some_and(Delivery::has_listeners)
     }
 
     /// The engine, for tests and benchmarks.

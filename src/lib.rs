@@ -11,6 +11,7 @@ pub mod ffi;
 pub mod format;
 pub mod index;
 pub mod manifest;
+pub mod notice;
 pub mod options;
 pub mod segment;
 pub mod storage;

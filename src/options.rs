@@ -1,8 +1,14 @@
 //! Options: every setting of a database with its unit, default and range, by typed setter or by
-//! text.
+//! text. [`SETTINGS`] is the one place that knows them all.
+
+mod text;
+
+use std::ffi::CStr;
 
 use crate::clock::TimeSource;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+use crate::notice::Listeners;
+use text::invalid;
 
 /// When an acknowledged write is on the medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +80,8 @@ pub struct Options {
     /// Where time comes from, for tests.
     #[doc(hidden)]
     pub time: TimeSource,
+    /// Who is told what happens.
+    pub listeners: Listeners,
 }
 
 const KIB: u64 = 1 << 10;
@@ -84,10 +92,10 @@ const GIB: u64 = 1 << 30;
 pub const MIN_SEGMENT_SIZE: u64 = MIB;
 /// The largest `segment_size`.
 pub const MAX_SEGMENT_SIZE: u64 = 2 * GIB;
-/// The range of `segment_size`, for messages.
-const SEGMENT_SIZES: &str = "1MiB to 2GiB";
 /// The longest `sync_interval_ms`: a day.
 pub const MAX_SYNC_INTERVAL_MS: u64 = 86_400_000;
+/// The least `max_disk_bytes`, in segments.
+const LEAST_SEGMENTS: u64 = 4;
 
 impl Default for Options {
     fn default() -> Options {
@@ -106,6 +114,7 @@ impl Default for Options {
             max_disk_bytes: 0,
             max_index_bytes: 0,
             time: TimeSource::System,
+            listeners: Listeners::default(),
         }
     }
 }
@@ -122,49 +131,27 @@ impl Options {
 
     /// Sets the segment size in bytes.
     pub fn set_segment_size(&mut self, bytes: u64) -> Result<()> {
-        let allowed = MIN_SEGMENT_SIZE..=MAX_SEGMENT_SIZE;
-        if !allowed.contains(&bytes) {
-            return Err(invalid("segment_size", &bytes.to_string(), SEGMENT_SIZES));
-        }
-        self.segment_size = bytes;
-        Ok(())
+        self.set_number("segment_size", bytes)
     }
 
     /// Sets the sync interval in milliseconds.
     pub fn set_sync_interval_ms(&mut self, ms: u64) -> Result<()> {
-        if !(1..=MAX_SYNC_INTERVAL_MS).contains(&ms) {
-            return Err(invalid("sync_interval_ms", &ms.to_string(), "1 to 86400000"));
-        }
-        self.sync_interval_ms = ms;
-        Ok(())
+        self.set_number("sync_interval_ms", ms)
     }
 
     /// Sets the share of garbage in percent.
     pub fn set_compaction_garbage_percent(&mut self, percent: u64) -> Result<()> {
-        if !(5..=90).contains(&percent) {
-            let name = "compaction_garbage_percent";
-            return Err(invalid(name, &percent.to_string(), GARBAGE_PERCENT));
-        }
-        self.compaction_garbage_percent = percent;
-        Ok(())
+        self.set_number("compaction_garbage_percent", percent)
     }
 
     /// Sets the most that all files may take together; 0 is no limit.
     pub fn set_max_disk_bytes(&mut self, bytes: u64) -> Result<()> {
-        if bytes != 0 && bytes < LEAST_SEGMENTS * MIN_SEGMENT_SIZE {
-            return Err(invalid("max_disk_bytes", &bytes.to_string(), DISK_BYTES));
-        }
-        self.max_disk_bytes = bytes;
-        Ok(())
+        self.set_number("max_disk_bytes", bytes)
     }
 
     /// Sets the most memory that the index may take; 0 is no limit.
     pub fn set_max_index_bytes(&mut self, bytes: u64) -> Result<()> {
-        if bytes != 0 && bytes < MIB {
-            return Err(invalid("max_index_bytes", &bytes.to_string(), INDEX_BYTES));
-        }
-        self.max_index_bytes = bytes;
-        Ok(())
+        self.set_number("max_index_bytes", bytes)
     }
 
     /// An error if options contradict each other.
@@ -176,139 +163,193 @@ impl Options {
         }
         Ok(())
     }
-
-    /// Sets the option called `name` from text, as a configuration file or a command line has it.
-    pub fn set_text(&mut self, name: &str, value: &str) -> Result<()> {
-        match name {
-            "segment_size" => {
-                let set = self.set_segment_size(parse_bytes(name, value)?);
-                set.map_err(|_| invalid(name, value, SEGMENT_SIZES))
-            }
-            "sync" => parse_choice(name, value, &SYNC_LEVELS).map(|v| self.sync = v),
-            "sync_interval_ms" => {
-                let ms = value.parse().map_err(|_| invalid(name, value, "1 to 86400000"))?;
-                self.set_sync_interval_ms(ms)
-            }
-            "create_if_missing" => parse_bool(name, value).map(|v| self.create_if_missing = v),
-            "error_if_exists" => parse_bool(name, value).map(|v| self.error_if_exists = v),
-            "verify_checksums" => parse_bool(name, value).map(|v| self.verify_checksums = v),
-            "read_mode" => parse_choice(name, value, &READ_MODES).map(|v| self.read_mode = v),
-            "compaction" => parse_choice(name, value, &COMPACTION).map(|v| self.compaction = v),
-            "compaction_garbage_percent" => {
-                let percent = value.parse().map_err(|_| invalid(name, value, GARBAGE_PERCENT))?;
-                self.set_compaction_garbage_percent(percent)
-            }
-            "compaction_bytes_per_second" => {
-                parse_bytes(name, value).map(|v| self.compaction_bytes_per_second = v)
-            }
-            "max_disk_bytes" => {
-                let set = self.set_max_disk_bytes(parse_bytes(name, value)?);
-                set.map_err(|_| invalid(name, value, DISK_BYTES))
-            }
-            "max_index_bytes" => {
-                let set = self.set_max_index_bytes(parse_bytes(name, value)?);
-                set.map_err(|_| invalid(name, value, INDEX_BYTES))
-            }
-            "on_damage" => parse_choice(name, value, &ON_DAMAGE).map(|v| self.on_damage = v),
-            _ => Err(Error::new(
-                Kind::UnknownOption,
-                format!("there is no option \"{name}\"; the options are {NAMES}"),
-            )),
-        }
-    }
 }
 
-/// Every option's name, for the message about an unknown one.
-const NAMES: &str = "segment_size, sync, sync_interval_ms, create_if_missing, error_if_exists, \
-                     verify_checksums, read_mode, on_damage, compaction, \
-                     compaction_garbage_percent, compaction_bytes_per_second, max_disk_bytes, \
-                     max_index_bytes";
-
-/// The texts of [`SyncLevel`].
-const SYNC_LEVELS: [(&str, SyncLevel); 3] =
-    [("none", SyncLevel::None), ("interval", SyncLevel::Interval), ("always", SyncLevel::Always)];
-/// The texts of [`ReadMode`].
-const READ_MODES: [(&str, ReadMode); 2] = [("mmap", ReadMode::Mmap), ("pread", ReadMode::Pread)];
-/// The least `max_disk_bytes`, in segments.
-const LEAST_SEGMENTS: u64 = 4;
-/// The range of `max_disk_bytes`, for messages.
-const DISK_BYTES: &str = "0, or 4MiB and four segments at least";
-/// The range of `max_index_bytes`, for messages.
-const INDEX_BYTES: &str = "0, or 1MiB at least";
-/// The range of `compaction_garbage_percent`, for messages.
-const GARBAGE_PERCENT: &str = "5 to 90";
-/// The texts of [`CompactionMode`].
-const COMPACTION: [(&str, CompactionMode); 2] =
-    [("auto", CompactionMode::Auto), ("manual", CompactionMode::Manual)];
-/// The texts of [`OnDamage`].
-const ON_DAMAGE: [(&str, OnDamage); 2] =
-    [("fail", OnDamage::Fail), ("read_only", OnDamage::ReadOnly)];
-
-#[cold]
-fn invalid(name: &str, value: &str, allowed: &str) -> Error {
-    Error::new(
-        Kind::InvalidOption,
-        format!("option \"{name}\" cannot be \"{value}\"; allowed: {allowed}"),
-    )
+/// All that text, messages, C's descriptions and the documents say of one option.
+pub struct Setting {
+    /// Its name in text, and after `kv_options_set_`.
+    pub name: &'static CStr,
+    /// The unit of its number; empty where it has none.
+    pub unit: &'static CStr,
+    /// What it is unless it is set.
+    pub default: &'static CStr,
+    /// What it may be.
+    pub range: &'static CStr,
+    /// What it is for.
+    pub description: &'static CStr,
+    form: Form,
+    get: fn(&Options) -> u64,
+    set: fn(&mut Options, u64),
 }
 
-/// A size such as "67108864", "64MiB" or "64 MB". KB, MB and GB are powers of 1024 as well.
-fn parse_bytes(name: &str, value: &str) -> Result<u64> {
-    let text = value.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => Some(1),
-        "k" | "kb" | "kib" => Some(KIB),
-        "m" | "mb" | "mib" => Some(MIB),
-        "g" | "gb" | "gib" => Some(GIB),
-        _ => None,
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .zip(factor)
-        .and_then(|(number, factor)| number.checked_mul(factor))
-        .ok_or_else(|| invalid(name, value, "a number of bytes, KiB, MiB or GiB, such as 64MiB"))
+/// What kind of value an option has. All are numbers inside.
+enum Form {
+    /// A number, or a size with a unit.
+    Number { is_bytes: bool, least: u64, most: u64, zero_is_no_limit: bool },
+    /// A yes or a no.
+    Flag,
+    /// One of these, counted from 0.
+    Choice(&'static [&'static str]),
 }
 
-fn parse_bool(name: &str, value: &str) -> Result<bool> {
-    match value.trim() {
-        "true" | "on" | "yes" | "1" => Ok(true),
-        "false" | "off" | "no" | "0" => Ok(false),
-        _ => Err(invalid(name, value, "true or false")),
-    }
+/// A number of bytes from `least` to `most`.
+const fn bytes(least: u64, most: u64) -> Form {
+    Form::Number { is_bytes: true, least, most, zero_is_no_limit: false }
 }
 
-fn parse_choice<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T> {
-    let found = choices.iter().find(|(text, _)| *text == value.trim());
-    found.map(|(_, choice)| *choice).ok_or_else(|| {
-        let texts: Vec<&str> = choices.iter().map(|(text, _)| *text).collect();
-        invalid(name, value, &texts.join(", "))
-    })
+/// A number of bytes that is `least` or more, or 0 for no limit.
+const fn limit(least: u64) -> Form {
+    Form::Number { is_bytes: true, least, most: u64::MAX, zero_is_no_limit: true }
 }
+
+/// A number from `least` to `most`.
+const fn number(least: u64, most: u64) -> Form {
+    Form::Number { is_bytes: false, least, most, zero_is_no_limit: false }
+}
+
+/// Every option.
+pub static SETTINGS: [Setting; 13] = [
+    Setting {
+        name: c"segment_size",
+        unit: c"bytes",
+        default: c"64MiB",
+        range: c"1MiB to 2GiB",
+        description: c"where the log goes on in a new file",
+        form: bytes(MIN_SEGMENT_SIZE, MAX_SEGMENT_SIZE),
+        get: |options| options.segment_size,
+        set: |options, to| options.segment_size = to,
+    },
+    Setting {
+        name: c"sync",
+        unit: c"",
+        default: c"interval",
+        range: c"none, interval, always",
+        description: c"when a write is forced to the medium",
+        form: Form::Choice(&["none", "interval", "always"]),
+        get: |options| options.sync as u64,
+        set: |options, to| {
+            options.sync = [SyncLevel::None, SyncLevel::Interval, SyncLevel::Always][to as usize]
+        },
+    },
+    Setting {
+        name: c"sync_interval_ms",
+        unit: c"milliseconds",
+        default: c"1000",
+        range: c"1 to 86400000",
+        description: c"the interval of sync = interval",
+        form: number(1, MAX_SYNC_INTERVAL_MS),
+        get: |options| options.sync_interval_ms,
+        set: |options, to| options.sync_interval_ms = to,
+    },
+    Setting {
+        name: c"create_if_missing",
+        unit: c"",
+        default: c"true",
+        range: c"true, false",
+        description: c"make a database where there is none",
+        form: Form::Flag,
+        get: |options| options.create_if_missing as u64,
+        set: |options, to| options.create_if_missing = to != 0,
+    },
+    Setting {
+        name: c"error_if_exists",
+        unit: c"",
+        default: c"false",
+        range: c"true, false",
+        description: c"refuse a database that exists",
+        form: Form::Flag,
+        get: |options| options.error_if_exists as u64,
+        set: |options, to| options.error_if_exists = to != 0,
+    },
+    Setting {
+        name: c"verify_checksums",
+        unit: c"",
+        default: c"true",
+        range: c"true, false",
+        description: c"check the checksum on every read",
+        form: Form::Flag,
+        get: |options| options.verify_checksums as u64,
+        set: |options, to| options.verify_checksums = to != 0,
+    },
+    Setting {
+        name: c"read_mode",
+        unit: c"",
+        default: c"mmap",
+        range: c"mmap, pread",
+        description: c"how complete segments are read",
+        form: Form::Choice(&["mmap", "pread"]),
+        get: |options| options.read_mode as u64,
+        set: |options, to| options.read_mode = [ReadMode::Mmap, ReadMode::Pread][to as usize],
+    },
+    Setting {
+        name: c"on_damage",
+        unit: c"",
+        default: c"fail",
+        range: c"fail, read_only",
+        description: c"refuse a damaged database, or open the rest",
+        form: Form::Choice(&["fail", "read_only"]),
+        get: |options| options.on_damage as u64,
+        set: |options, to| options.on_damage = [OnDamage::Fail, OnDamage::ReadOnly][to as usize],
+    },
+    Setting {
+        name: c"compaction",
+        unit: c"",
+        default: c"auto",
+        range: c"auto, manual",
+        description: c"who compacts: the database, or its user only",
+        form: Form::Choice(&["auto", "manual"]),
+        get: |options| options.compaction as u64,
+        set: |options, to| {
+            options.compaction = [CompactionMode::Auto, CompactionMode::Manual][to as usize]
+        },
+    },
+    Setting {
+        name: c"compaction_garbage_percent",
+        unit: c"percent",
+        default: c"23",
+        range: c"5 to 90",
+        description: c"garbage in the log before compaction",
+        form: number(5, 90),
+        get: |options| options.compaction_garbage_percent,
+        set: |options, to| options.compaction_garbage_percent = to,
+    },
+    Setting {
+        name: c"compaction_bytes_per_second",
+        unit: c"bytes",
+        default: c"0",
+        range: c"0 (no limit), or 1 and more",
+        description: c"its speed while there is room",
+        form: limit(1),
+        get: |options| options.compaction_bytes_per_second,
+        set: |options, to| options.compaction_bytes_per_second = to,
+    },
+    Setting {
+        name: c"max_disk_bytes",
+        unit: c"bytes",
+        default: c"0",
+        range: c"0 (no limit), or 4MiB and more",
+        description: c"what all files may take, four segments at least",
+        form: limit(LEAST_SEGMENTS * MIN_SEGMENT_SIZE),
+        get: |options| options.max_disk_bytes,
+        set: |options, to| options.max_disk_bytes = to,
+    },
+    Setting {
+        name: c"max_index_bytes",
+        unit: c"bytes",
+        default: c"0",
+        range: c"0 (no limit), or 1MiB and more",
+        description: c"what the index may take of memory",
+        form: limit(MIB),
+        get: |options| options.max_index_bytes,
+        set: |options, to| options.max_index_bytes = to,
+    },
+];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_read_with_their_units() {
-        for (text, bytes) in [
-            ("1048576", MIB),
-            ("64MiB", 64 * MIB),
-            ("64 MB", 64 * MIB),
-            ("2g", 2 * GIB),
-            (" 2048k ", 2 * MIB),
-        ] {
-            assert_eq!(parse_bytes("segment_size", text).unwrap(), bytes, "{text}");
-        }
-        for text in ["", "MiB", "-1", "1.5MiB", "64TiB", "99999999999999999999", "20000000000g"] {
-            let error = parse_bytes("segment_size", text).unwrap_err();
-            assert_eq!(error.kind(), Kind::InvalidOption, "{text}");
-        }
-    }
+    use crate::error::Kind;
 
     #[test]
     fn every_option_is_set_by_text() {
@@ -329,7 +370,6 @@ mod tests {
             ("max_index_bytes", "32MiB"),
         ] {
             options.set_text(name, value).unwrap();
-            assert!(NAMES.contains(name), "{name} is not in the list shown to users");
         }
         assert_eq!(options.segment_size, MIB);
         assert_eq!(options.sync, SyncLevel::Always);

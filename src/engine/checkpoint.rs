@@ -5,6 +5,7 @@
 //! do not go while it is copied, since compaction waits. It does not wait for the disk.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::stats::add;
 use super::Engine;
@@ -14,6 +15,7 @@ use crate::format::checkpoint::{encode_entries, header_len, Checkpoint, KnownPie
 use crate::format::name;
 use crate::format::segment::HEADER_PAGE;
 use crate::index::PIECES;
+use crate::notice::Level;
 use crate::storage::File;
 
 /// Bytes that are written at once.
@@ -67,9 +69,21 @@ impl Engine {
         if self.latch.check().is_err() {
             return;
         }
+        let began = Instant::now();
         match self.write_checkpoint() {
-            Ok(reached) => *reach = reached,
-            Err(_) => drop(self.storage.remove(name::INDEX_NEW)),
+            Ok((reached, bytes)) => {
+                *reach = reached;
+                let words = format_args!(
+                    "a checkpoint of the index was written in {:.1?}: {bytes} bytes",
+                    began.elapsed()
+                );
+                self.herald.log(Level::Info, words);
+            }
+            Err(error) => {
+                drop(self.storage.remove(name::INDEX_NEW));
+                let words = format_args!("no checkpoint of the index could be written: {error}");
+                self.herald.log(Level::Warn, words);
+            }
         }
     }
 
@@ -121,7 +135,8 @@ impl Engine {
         all.iter().map(|segment| unknown(segment.header.id, segment.len())).sum()
     }
 
-    fn write_checkpoint(&self) -> Result<Reach> {
+    /// Answers how far it reaches, and its bytes.
+    fn write_checkpoint(&self) -> Result<(Reach, u64)> {
         self.storage.remove_if_there(name::INDEX_NEW)?;
         let file = self.storage.create(name::INDEX_NEW)?;
         let room = header_len(self.table.all().len() + SPARE_SEGMENTS, PIECES);
@@ -148,7 +163,7 @@ impl Engine {
         self.storage.rename(name::INDEX_NEW, name::INDEX)?;
         // What a failed sync of the directory lost may be the name of a segment.
         self.storage.sync_directory().map_err(|error| self.latch.watch(error))?;
-        Ok(reach)
+        Ok((reach, writing.at))
     }
 
     fn write_piece(&self, number: usize, writing: &mut Writing) -> Result<KnownPiece> {

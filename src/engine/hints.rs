@@ -3,10 +3,11 @@
 
 use super::stats::add;
 use super::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::hint::Digest;
 use crate::format::name;
 use crate::manifest::LiveSegment;
+use crate::notice::Level;
 use crate::segment::digest::{self, End};
 use crate::segment::scan::Scan;
 
@@ -55,6 +56,10 @@ impl Engine {
         add(&self.counters.bytes_hints, bytes.len() as u64);
         // Compaction removes the hint after it has removed the segment from the manifest: either it
         // finds this one, or this finds the segment gone.
+        if written.is_ok() {
+            let words = format_args!("{name}: written, {} bytes", bytes.len());
+            self.herald.log(Level::Debug, words);
+        }
         if written.is_err() || self.sealed_segment(live.header.id).is_none() {
             let _ = self.storage.remove(&name);
         }
@@ -68,6 +73,11 @@ impl Engine {
         let hash = |key: &[u8]| self.hasher.hash(key);
         let walked = digest::of_scan(&mut scan, live.header.kind, hash)?;
         let is_whole = matches!(walked.end, End::Seal(_)) && scan.offset() == sealed.len;
+        if !is_whole {
+            let path = format!("{}/{}", self.storage.path(), name::segment(live.header.id));
+            let damage = Error::corrupt(&path, scan.offset(), "the records end before the seal");
+            self.herald.tell_damage(&damage);
+        }
         let encode = |digest: Digest| digest.encode(&self.uuid, &live.header, &sealed);
         Ok(is_whole.then_some(walked.digest).map(encode))
     }

@@ -5,23 +5,43 @@
 //! in the log.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::herald::Herald;
 use crate::error::{Error, Kind, Result};
+use crate::notice::{Event, Figures, Level};
 
 /// Closed once, it stays closed until the database is opened again.
 #[derive(Default)]
 pub struct Latch {
     closed: AtomicBool,
     cause: Mutex<Option<Error>>,
+    herald: Arc<Herald>,
 }
 
 impl Latch {
+    /// An open one, which tells when it is closed.
+    pub fn new(herald: Arc<Herald>) -> Latch {
+        Latch { herald, ..Latch::default() }
+    }
+
     /// Refuses writes from now on. The first cause is kept.
     pub fn close(&self, cause: &Error) {
-        self.cause.lock().get_or_insert_with(|| cause.clone());
+        let is_first = {
+            let mut kept = self.cause.lock();
+            let is_first = kept.is_none();
+            if is_first {
+                *kept = Some(cause.clone());
+            }
+            is_first
+        };
         self.closed.store(true, Ordering::Release);
+        if is_first {
+            let words = format_args!("the database refuses writes from now on: {cause}");
+            self.herald.tell(Level::Error, Event::ReadOnly, Figures::default(), words);
+        }
     }
 
     /// Closes the latch if `error` leaves the disk's state unknown, and passes the error on.

@@ -14,6 +14,7 @@ pub mod compact;
 pub mod conditional;
 pub mod destroy;
 pub mod group;
+pub mod herald;
 pub mod hints;
 pub mod latch;
 pub mod maintenance;
@@ -50,6 +51,7 @@ use batch::Batches;
 use compact::control::Control;
 use compact::Compaction;
 use group::Group;
+use herald::Herald;
 use latch::Latch;
 use maintenance::Bell;
 use pace::Pacer;
@@ -78,6 +80,8 @@ pub struct Engine {
     spare: Mutex<Option<ActiveSegment>>,
     manifest: Mutex<Manifest>,
     latch: Latch,
+    /// Tells the program what happens.
+    herald: Arc<Herald>,
     /// Sealed segments that have no hint yet.
     hints_due: Mutex<VecDeque<u64>>,
     /// Held by the one who writes hints.
@@ -138,6 +142,11 @@ impl Engine {
     pub fn resume_compaction(&self) {
         self.control.resume();
         self.compact_bell.ring();
+    }
+
+    /// Who tells the program what happens.
+    pub fn herald(&self) -> &Herald {
+        &self.herald
     }
 
     /// What makes this database refuse writes.

@@ -5,9 +5,13 @@
 //! the pressure: parts of a bound, in thousandths. Where there is none, a put reads one word.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
+
+use super::herald::{ns, Herald};
+use crate::notice::{Event, Figures, Level};
 
 /// Nobody pauses for longer.
 const LONGEST_PAUSE: Duration = Duration::from_millis(8);
@@ -21,6 +25,10 @@ const HALVING: u64 = 125;
 const SHORTEST_SPAN: u64 = 4 << 10;
 /// Whoever writes more at once owes no more pauses than this.
 const MOST_OWED: u64 = 64;
+/// Writers who pause for so long …
+const TOLD_AT: Duration = Duration::from_millis(20);
+/// … in so long are told of, once.
+const TOLD_IN: Duration = Duration::from_secs(1);
 /// The pressure at a bound.
 pub const FULL: u64 = 1000;
 
@@ -48,15 +56,24 @@ pub struct Pacer {
     /// Bytes that were written since the last pause.
     owed: AtomicU64,
     /// Held while somebody pauses: whoever comes meanwhile waits as well.
-    gate: Mutex<()>,
+    gate: Mutex<Stall>,
     is_closed: AtomicBool,
     pauses: AtomicU64,
     paused_ns: AtomicU64,
+    herald: Arc<Herald>,
+}
+
+/// The pauses of the last second or so.
+#[derive(Default)]
+struct Stall {
+    began: Option<Instant>,
+    pauses: u64,
+    total: Duration,
 }
 
 impl Pacer {
     /// One that lets everybody pass until it is switched on.
-    pub fn new(segment_size: u64) -> Pacer {
+    pub fn new(segment_size: u64, herald: Arc<Herald>) -> Pacer {
         Pacer {
             segment_size,
             is_on: AtomicBool::new(false),
@@ -65,10 +82,11 @@ impl Pacer {
             since: AtomicU64::new(0),
             sources: Default::default(),
             owed: AtomicU64::new(0),
-            gate: Mutex::new(()),
+            gate: Mutex::default(),
             is_closed: AtomicBool::new(false),
             pauses: AtomicU64::new(0),
             paused_ns: AtomicU64::new(0),
+            herald,
         }
     }
 
@@ -126,7 +144,7 @@ impl Pacer {
         if due.is_none() && !self.is_closed.load(Ordering::Relaxed) {
             return;
         }
-        let (Some(pause), Some(gate)) = (due, self.gate.try_lock()) else {
+        let (Some(pause), Some(mut gate)) = (due, self.gate.try_lock()) else {
             // Another pauses, for all.
             MutexGuard::unlock_fair(self.gate.lock());
             return;
@@ -136,8 +154,33 @@ impl Pacer {
         self.is_closed.store(false, Ordering::Relaxed);
         self.pauses.fetch_add(1, Ordering::Relaxed);
         self.paused_ns.fetch_add(pause.as_nanos() as u64, Ordering::Relaxed);
+        self.tell(&mut gate, pause);
         // Those who wait go first: else one of them could wait for many pauses.
         MutexGuard::unlock_fair(gate);
+    }
+
+    /// Tells of writers who pause much, not more often than once in a while.
+    fn tell(&self, stall: &mut Stall, pause: Duration) {
+        let now = Instant::now();
+        if stall.began.is_none_or(|began| now.duration_since(began) > TOLD_IN) {
+            *stall = Stall { began: Some(now), ..Stall::default() };
+        }
+        let was_told = stall.total >= TOLD_AT;
+        stall.pauses += 1;
+        stall.total += pause;
+        if was_told || stall.total < TOLD_AT {
+            return;
+        }
+        let part = |source: Source| self.sources[source as usize].load(Ordering::Relaxed);
+        let (pauses, total, waiting) = (stall.pauses, stall.total, self.waiting());
+        let figures = Figures { count: pauses, duration_ns: ns(total), ..Figures::default() };
+        let words = format_args!(
+            "writers are slowed: {pauses} pauses of {total:.1?} together; {waiting} full segments \
+             wait for the medium, garbage is at {} and disk space at {} thousandths of the bound",
+            part(Source::Garbage),
+            part(Source::Disk),
+        );
+        self.herald.tell(Level::Warn, Event::Stalled, figures, words);
     }
 
     /// Counts `len` bytes. Answers how long to pause, if it is time to.
@@ -191,7 +234,7 @@ mod tests {
     }
 
     fn pressed(waiting: u64) -> Pacer {
-        let pacer = Pacer::new(SEGMENT);
+        let pacer = Pacer::new(SEGMENT, Arc::default());
         (0..waiting).for_each(|_| pacer.fill());
         pacer
     }
@@ -241,7 +284,7 @@ mod tests {
 
     #[test]
     fn sources_press_until_they_are_relieved() {
-        let pacer = Pacer::new(SEGMENT);
+        let pacer = Pacer::new(SEGMENT, Arc::default());
         pacer.switch(true);
         let is_pressed = |pacer: &Pacer| pacer.pressing.load(Ordering::Relaxed) != 0;
         pacer.press(Source::Garbage, 300);

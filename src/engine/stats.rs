@@ -96,6 +96,8 @@ pub struct Stats {
     pub syncs_led: u64,
     /// Waits for a sync that another made.
     pub syncs_followed: u64,
+    /// Notices that no listener was told.
+    pub events_dropped: u64,
 }
 
 /// Record bytes in the first `len` bytes of a segment that has no seal.
@@ -137,6 +139,7 @@ impl Engine {
             rolls_without_spare: read(&counters.rolls_without_spare),
             syncs_led,
             syncs_followed,
+            events_dropped: self.herald.dropped(),
             ..Stats::default()
         };
         let manifest = self.manifest.lock();

@@ -2,12 +2,15 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::group::Turn;
+use super::herald::ns;
 use super::Engine;
 use crate::error::Result;
 use crate::format::manifest::{Edit, SealedSegment, Tail};
 use crate::format::name;
+use crate::notice::{Event, Figures, Level};
 use crate::segment::full::{write_mark, FullSegment};
 
 /// What the one who puts the log on the medium needs; holding its lock is being that one.
@@ -136,13 +139,19 @@ impl Engine {
         if edits.is_empty() {
             return Ok(());
         }
-        let ids: Vec<u64> = synced.iter().map(|full| full.segment.header.id).collect();
+        let told: Vec<(u64, u64)> =
+            synced.iter().map(|full| (full.segment.header.id, full.len)).collect();
         self.manifest.lock().append(&edits).inspect_err(|_| {
             let mut syncer = self.syncer.lock();
             synced.append(&mut syncer.synced);
             syncer.synced = synced;
         })?;
-        self.want_hints(ids.into_iter());
+        for &(segment, bytes) in &told {
+            let figures = Figures { segment, bytes, ..Figures::default() };
+            let words = format_args!("{}: sealed, {bytes} bytes", name::segment(segment));
+            self.herald.tell(Level::Debug, Event::Sealed, figures, words);
+        }
+        self.want_hints(told.into_iter().map(|(id, _)| id));
         self.compact_bell.ring();
         Ok(())
     }
@@ -150,6 +159,24 @@ impl Engine {
     /// Puts everything on the medium and notes that the database was closed. The engine is not used
     /// after it.
     pub fn shut_down(&self) -> Result<()> {
+        let began = Instant::now();
+        let result = self.close_log();
+        let (path, took) = (self.storage.path(), began.elapsed());
+        let figures = Figures { duration_ns: ns(took), ..Figures::default() };
+        match &result {
+            Ok(()) => {
+                let words = format_args!("{path}: closed in {took:.1?}");
+                self.herald.tell(Level::Info, Event::Closed, figures, words);
+            }
+            Err(error) => {
+                let words = format_args!("{path}: closed, but not tidily: {error}");
+                self.herald.tell(Level::Error, Event::Closed, figures, words);
+            }
+        }
+        result
+    }
+
+    fn close_log(&self) -> Result<()> {
         if !self.writer.lock().opened {
             return Ok(());
         }

@@ -193,11 +193,20 @@ impl Engine {
         if writer.has_room(len) {
             return Ok(());
         }
-        self.make_room_slowly(writer, len, purpose).map_err(|error| self.latch.watch(error))
+        self.make_room_slowly(writer, len, purpose)
     }
 
     #[cold]
     fn make_room_slowly(&self, writer: &mut Writer, len: usize, purpose: Purpose) -> Result<()> {
+        let made = self.allocate_or_roll(writer, len, purpose);
+        // That there is room for deletes does not mean that there is any for puts.
+        if made.is_err() || purpose == Purpose::Put {
+            self.herald.tell_room(made.as_ref().err());
+        }
+        made.map_err(|error| self.latch.watch(error))
+    }
+
+    fn allocate_or_roll(&self, writer: &mut Writer, len: usize, purpose: Purpose) -> Result<()> {
         self.note_opened(writer)?;
         writer.pass_hole();
         if let Some(active) = &mut writer.active {

@@ -140,9 +140,21 @@ pub(super) fn flag(number: i32, what: &str) -> Result<bool> {
 
 /// The choice that C passes as its number, from 0.
 pub(super) fn choice<T: Copy>(number: i32, what: &str, choices: &[T]) -> Result<T> {
-    let found = usize::try_from(number).ok().and_then(|index| choices.get(index));
+    choice_from(0, number, what, choices)
+}
+
+/// The choice that C passes as its number, from `first`.
+pub(super) fn choice_from<T: Copy>(
+    first: i32,
+    number: i32,
+    what: &str,
+    choices: &[T],
+) -> Result<T> {
+    let index = i64::from(number) - i64::from(first);
+    let found = usize::try_from(index).ok().and_then(|index| choices.get(index));
     found.copied().ok_or_else(|| {
-        invalid(format!("{what} cannot be {number}; allowed: 0 to {}", choices.len() - 1))
+        let last = first as usize + choices.len() - 1;
+        invalid(format!("{what} cannot be {number}; allowed: {first} to {last}"))
     })
 }
 

@@ -68,7 +68,8 @@ pub unsafe extern "C" fn kv_open(
 ///   - KV_OK: closed.
 ///   - KV_CLOSED: it was closed before, or another thread is closing it.
 ///   - KV_INVALID_ARGUMENT: db is no handle.
-///   - KV_BUSY: this is called from a progress function of db, and it stays open.
+///   - KV_BUSY: this is called from a progress function of db, or a function that is told of
+///     messages or events, and it stays open.
 ///   - KV_FORKED: it is the parent's, where it stays open.
 ///   - KV_PERMISSION_DENIED, KV_NO_SPACE, KV_TOO_MANY_OPEN, KV_OUT_OF_MEMORY: it could not be
 ///     closed tidily. Writes are as safe as after the death of the process.

@@ -28,7 +28,10 @@ pub(super) fn on_db(db: *mut kv_db, body: impl FnOnce(&Db) -> Result<kv_status>)
             Ok(entered) => entered,
             Err(error) => return report(&error),
         };
-        let body = || settle(body(&entered));
+        let body = || match body(&entered) {
+            Ok(status) => status,
+            Err(error) => met(&entered, &error),
+        };
         panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|why| latch(&entered, why))
     };
     catch(run).unwrap_or(KV_INTERNAL)
@@ -78,6 +81,13 @@ pub(super) fn free_part<C, T: Send>(table: &Table<C, Part<T>>, handle: *mut C) {
             drop(part);
         }
     });
+}
+
+/// A call on a database failed: that is told, and its status answered.
+#[cold]
+fn met(db: &Db, error: &Error) -> kv_status {
+    db.note_failure(error);
+    report(error)
 }
 
 /// The status of an outcome. It is made where the outcome is, since moving an [`Error`] about

@@ -31,6 +31,7 @@
 //! call did to the database happens before it is taken.
 
 use super::db::kv_db;
+use super::listen;
 use super::presence::{self, Presence};
 use crate::db::Db;
 use crate::error::{Error, Kind, Result};
@@ -139,6 +140,11 @@ pub(super) fn insert(db: Db) -> Result<*mut kv_db> {
 pub(super) fn remove(handle: *mut kv_db) -> Result<Db> {
     let Some((slot, generation)) = find(handle) else { return Err(refusal(handle)) };
     let word = generation << PHASE_BITS;
+    // Closing waits for the thread that tells, which is this one, or waits for this one.
+    if listen::is_telling() && enter(handle)?.has_listeners() {
+        let text = "the database cannot be closed by a function that is told what happens";
+        return Err(Error::new(Kind::Busy, text));
+    }
     if slot.word.load(Ordering::Relaxed) == word | OPEN && presence::is_mine(handle.addr())? {
         let text = "the database cannot be closed from inside a call: this is a progress function";
         return Err(Error::new(Kind::Busy, text));

@@ -22,9 +22,11 @@
 //! 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a
 //!    length past the limits, a closed handle. A bug inside comes back as KV_INTERNAL, and the
 //!    database refuses writes from then on (KV_READ_ONLY) until it is opened again.
-//! 7. There are no structs by value, no bit fields and no enums in the interface, and no
-//!    callbacks but the one of kv_compact_with(), which is optional: the foreign-function layer
-//!    of every language can call everything. Structs that the caller makes begin with their size.
+//! 7. There are no structs by value, no bit fields and no enums in the interface, and functions
+//!    of the program's are called only where it asks for it (kv_compact_with(),
+//!    kv_options_set_log(), kv_options_set_events()), never by a read or a write: the
+//!    foreign-function layer of every language can call everything. Structs that the caller makes
+//!    begin with their size.
 
 // build.rs puts the lines above at the top of kv.h; the rest of this file is for the crate only.
 
@@ -44,10 +46,12 @@ mod compaction;
 mod conditional;
 mod convert;
 mod db;
+mod describe;
 mod guard;
 mod handle;
 mod library;
 mod limits;
+mod listen;
 mod object;
 mod options;
 mod presence;
@@ -65,8 +69,10 @@ pub use buffer::*;
 pub use compaction::*;
 pub use conditional::*;
 pub use db::*;
+pub use describe::*;
 pub use library::*;
 pub use limits::*;
+pub use listen::*;
 pub use options::*;
 pub use stats::*;
 pub use status::*;

@@ -62,6 +62,8 @@ pub struct kv_stats_t {
     pub syncs_led: u64,
     /// Waits that ended because another's sync had done it.
     pub syncs_shared: u64,
+    /// Messages and events that were dropped, since the program's functions took too long.
+    pub events_dropped: u64,
 }
 
 /// Tells figures of this moment. While others write, they are of slightly different moments.
@@ -120,5 +122,6 @@ fn told(stats: &Stats, size: usize) -> kv_stats_t {
         rolls_unprepared: stats.rolls_without_spare,
         syncs_led: stats.syncs_led,
         syncs_shared: stats.syncs_followed,
+        events_dropped: stats.events_dropped,
     }
 }

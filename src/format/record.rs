@@ -13,8 +13,8 @@
 //! a batch was never written.
 //!
 //! The checksum is the CRC-32 of everything from byte 8 to the end, padding included (of a gap, of
-//! its header alone: what is in it is nobody's), XORed with a mask made from the segment's salt, the
-//! record's offset and its sequence delta. So the CRC can be computed before the place and the
+//! its header alone: what is in it is nobody's), XORed with a mask made from the segment's salt,
+//! the record's offset and its sequence delta. So the CRC can be computed before the place and the
 //! sequence are known, compaction can move a record without reading it twice, and a record that
 //! stands anywhere but where it was written does not verify: neither stale bytes of a recycled file
 //! nor a record forged inside a value. For one salt, two masks that differ in the offset alone, or

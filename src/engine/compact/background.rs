@@ -50,6 +50,7 @@ impl Engine {
                     // The latch keeps what it must; the rest is tried again at the next bell.
                     if !matches!(error.kind(), Kind::Cancelled | Kind::ReadOnly) {
                         add(&self.counters.compaction_failures, 1);
+                        self.tell_failed_compaction(&error);
                     }
                     return;
                 }
@@ -70,6 +71,9 @@ impl Engine {
             Choice::Nothing => {
                 if std::mem::take(&mut compaction.is_running) {
                     add(&self.counters.compactions, 1);
+                    if let Some(begun) = compaction.begun.take() {
+                        self.tell_end_of_compaction(&begun, None);
+                    }
                 }
                 self.measure_garbage();
                 return Ok(false);
@@ -77,6 +81,8 @@ impl Engine {
             Choice::Remove(group) => group,
             Choice::Rewrite(group) => {
                 compaction.is_running = true;
+                let begin = || self.tell_compaction("in the background");
+                compaction.begun.get_or_insert_with(begin);
                 group
             }
         };

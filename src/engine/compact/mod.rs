@@ -17,10 +17,12 @@ mod output;
 pub mod policy;
 mod rate;
 mod run;
+mod tell;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::space::Purpose;
 use super::stats::{add, record_bytes};
@@ -35,6 +37,7 @@ use crate::segment::Segment;
 use output::{Move, Output};
 pub use run::Progress;
 use run::{Mode, Run};
+use tell::Begun;
 
 /// Passes over the segments. A second one takes the tombstones that the first had to keep because
 /// of segments it came to later; the third is for what writers leave meanwhile.
@@ -47,6 +50,8 @@ const FETCHED_AHEAD: usize = 16;
 pub struct Compaction {
     /// Whether the background compaction has begun and garbage is not low enough again.
     is_running: bool,
+    /// Since when.
+    begun: Option<Begun>,
     /// Segments that were found damaged, which the background leaves alone.
     damaged: BTreeSet<u64>,
 }
@@ -66,8 +71,11 @@ impl Engine {
             let mut compaction = self.compaction.lock();
             self.control.own();
             self.latch.check().and_then(|()| self.control.check(cancels)).and_then(|()| {
+                let begun = self.tell_compaction("as it was called for");
                 let mut run = Run::new(self, Mode::Caller(cancels, tell));
-                self.compact_all(&mut compaction, &mut run)
+                let compacted = self.compact_all(&mut compaction, &mut run);
+                self.tell_end_of_compaction(&begun, compacted.as_ref().err());
+                compacted
             })
         };
         drop(turn);
@@ -160,6 +168,7 @@ impl Engine {
         // A record that is counted as dead may be in the index for a moment. `Output::new` waits
         // until that is over.
         let is_dead: Vec<bool> = victims.iter().map(|v| v.dead() == record_bytes_of(v)).collect();
+        let (began, written) = (Instant::now(), run.written());
         let mut output = Output::new(self, victims);
         let copied = victims.iter().zip(is_dead).try_for_each(|(victim, is_dead)| {
             if is_dead && self.tombstones_may_go(victim, output.droppable_below) {
@@ -169,6 +178,7 @@ impl Engine {
             self.copy_live(victim, &mut output, run).inspect_err(|error| {
                 if error.kind() == Kind::Corrupt {
                     compaction.damaged.insert(victim.header.id);
+                    self.herald.tell_damage(error);
                 }
             })
         });
@@ -183,6 +193,7 @@ impl Engine {
         }
         add(&self.counters.segments_removed, victims.len() as u64);
         run.segments_done(victims.len() as u64);
+        self.tell_group(victims, run.written() - written, began.elapsed());
         Ok(())
     }
 

@@ -141,7 +141,7 @@ impl Recovery {
             return Ok(false);
         }
         let records = basis.active_records;
-        self.tail = Some(FoundTail { segment, file, len: tail.len, records });
+        self.tail = Some(FoundTail { segment, file, len: tail.len, records, torn: None });
         Ok(true)
     }
 

@@ -88,6 +88,10 @@ impl Recovery {
             End::End => "the log ends before what was synced",
             End::Damage(what) => what,
         };
+        let torn = match walked.end {
+            End::Damage(what) => Some(what),
+            _ => scan.is_in_batch().then_some("a batch has no end"),
+        };
         let end = segment.damaged(scan.offset(), what);
         // A batch without its end was never written.
         let Whole { offset, records, next_sequence } = scan.whole();
@@ -97,7 +101,7 @@ impl Recovery {
             0 => expected.unwrap_or(self.next_sequence).max(header.base_sequence),
             _ => next_sequence,
         };
-        self.tail = Some(FoundTail { segment, file, len: offset, records });
+        self.tail = Some(FoundTail { segment, file, len: offset, records, torn });
         // The log goes on without a gap, whatever was begun after this point and is discarded.
         self.next_sequence = next;
         if offset < synced {

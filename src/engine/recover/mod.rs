@@ -7,10 +7,12 @@ mod leftovers;
 mod log_end;
 mod replay;
 mod sealed;
+mod tell;
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -18,6 +20,7 @@ use super::batch::Batches;
 use super::checkpoint::Reach;
 use super::compact::control::Control;
 use super::group::Group;
+use super::herald::Herald;
 use super::latch::Latch;
 use super::maintenance::Bell;
 use super::pace::Pacer;
@@ -43,8 +46,18 @@ use crate::storage::{barrier, File, Lock, Storage};
 use checkpoint::Basis;
 use replay::Part;
 
-/// Opens the database in `storage`, or creates it there.
+/// Opens the database in `storage`, or creates it there, and tells nobody.
 pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
+    open_told(storage, options, Arc::default())
+}
+
+/// The same; tells `herald` what happens then and later.
+pub fn open_told(
+    storage: Arc<dyn Storage>,
+    options: Options,
+    herald: Arc<Herald>,
+) -> Result<Engine> {
+    let began = Instant::now();
     barrier::prepare();
     options.check()?;
     // Before the lock file is created: a directory with other things in it is left alone.
@@ -52,12 +65,16 @@ pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
     let lock = storage.lock(name::LOCK)?;
     let exists = examine_names(&*storage, &options)?;
     let manifest = if exists { Manifest::open(&*storage)? } else { Manifest::create(&*storage)? };
-    let mut recovery = Recovery::new(storage, options, manifest);
+    let was_closed = manifest.state().closed.is_some();
+    let mut recovery = Recovery::new(storage, options, manifest, herald);
     recovery.examine()?;
     if recovery.damage.is_none() {
         recovery.put_in_order()?;
     }
-    recovery.into_engine(lock)
+    let from = recovery.from;
+    let engine = recovery.into_engine(lock)?;
+    engine.tell_opened(began, exists, was_closed, from);
+    Ok(engine)
 }
 
 /// Whether there is a database; an error if there must not be one, or cannot be one.
@@ -93,6 +110,8 @@ struct FoundTail {
     file: Arc<dyn File>,
     len: u64,
     records: u64,
+    /// What is wrong with the bytes behind it, if anything is.
+    torn: Option<&'static str>,
 }
 
 /// A segment that was full when the process died, but not yet noted as sealed.
@@ -133,10 +152,18 @@ struct Recovery {
     leftovers: Vec<String>,
     /// The first damage, if the options say to open what is left.
     damage: Option<Error>,
+    /// Where the index comes from, in words.
+    from: &'static str,
+    herald: Arc<Herald>,
 }
 
 impl Recovery {
-    fn new(storage: Arc<dyn Storage>, options: Options, manifest: Manifest) -> Recovery {
+    fn new(
+        storage: Arc<dyn Storage>,
+        options: Options,
+        manifest: Manifest,
+        herald: Arc<Herald>,
+    ) -> Recovery {
         let hasher = KeyHasher::new(manifest.identity().hash_seed);
         let next_sequence = manifest.state().next_sequence;
         let limit = options.open_segments();
@@ -162,6 +189,8 @@ impl Recovery {
             discarded: Vec::new(),
             leftovers: Vec::new(),
             damage: None,
+            from: "the checkpoint made at closing",
+            herald,
         }
     }
 
@@ -178,6 +207,10 @@ impl Recovery {
             let result = self.read_log_end(&unsealed);
             self.tolerate(result)?;
             self.restore_checkpoint()?;
+            self.from = match self.basis {
+                Some(_) => "a checkpoint and what was written after it",
+                None => "hints and the log",
+            };
             self.read_sealed(&sealed)?;
             let log_end = std::mem::take(&mut self.log_end);
             self.replay(&log_end)?;
@@ -194,6 +227,7 @@ impl Recovery {
                 if error.kind() == Kind::Corrupt
                     && self.options.on_damage == OnDamage::ReadOnly =>
             {
+                self.herald.tell_damage(&error);
                 self.damage.get_or_insert(error);
                 Ok(())
             }
@@ -268,6 +302,7 @@ impl Recovery {
                 // place.
                 tail.file.truncate(tail.len)?;
                 tail.file.sync()?;
+                self.tell_tail_cut(tail);
                 write_mark(&*tail.file, tail.segment.header.salt, tail.len, 0)?;
                 write_mark(&*tail.file, tail.segment.header.salt, tail.len, 1)?;
             }
@@ -288,8 +323,8 @@ impl Recovery {
     }
 
     fn into_engine(self, lock: Box<dyn Lock>) -> Result<Engine> {
-        let latch = Latch::default();
-        let pacer = Pacer::new(self.options.segment_size);
+        let latch = Latch::new(Arc::clone(&self.herald));
+        let pacer = Pacer::new(self.options.segment_size, Arc::clone(&self.herald));
         let mut active = None;
         if let Some(damage) = &self.damage {
             latch.close(damage);
@@ -338,6 +373,7 @@ impl Recovery {
             spare: Mutex::default(),
             manifest: Mutex::new(self.manifest),
             latch,
+            herald: self.herald,
             hints_due: Mutex::new(self.unhinted),
             hint_writer: Mutex::default(),
             pacer,
