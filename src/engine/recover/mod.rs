@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::backup::held::Held;
 use super::batch::Batches;
 use super::checkpoint::Reach;
 use super::compact::control::Control;
@@ -41,6 +42,7 @@ use crate::segment::{Segment, Source};
 use crate::storage::{barrier, File, Lock, Storage};
 use checkpoint::Basis;
 use replay::Part;
+pub(super) use sealed::{has_seal, read_hint};
 
 /// Opens the database in `storage`, or creates it there.
 pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
@@ -333,6 +335,7 @@ impl Recovery {
             latch,
             hints_due: Mutex::new(self.unhinted),
             hint_writer: Mutex::default(),
+            held: Held::default(),
             pacer,
             counters,
             reach: Mutex::new(self.reach),
