@@ -12,10 +12,11 @@ use crate::engine::maintenance::Maintenance;
 pub use crate::engine::read::View;
 pub use crate::engine::reserve::Reservation;
 pub use crate::engine::stats::Stats;
-use crate::engine::{destroy, recover, Engine};
+use crate::engine::{backup, destroy, recover, Engine};
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
 use crate::options::Options;
+use crate::storage::parent::PosixParent;
 use crate::storage::posix::{self, PosixStorage};
 use crate::storage::{process, Storage};
 
@@ -187,6 +188,23 @@ impl Db {
         self.engine.control().stop();
     }
 
+    /// Makes the directory `path` a backup, or brings the older one there up to date.
+    pub fn backup(&self, path: &Path) -> Result<()> {
+        self.backup_with(path, |_| ControlFlow::Continue(()))
+    }
+
+    /// The same; `tell` is told now and then how far it is, and can end it. It may use the database
+    /// but for closing it.
+    pub fn backup_with(
+        &self,
+        path: &Path,
+        mut tell: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<()> {
+        refuse_urls(path)?;
+        let (parent, name) = PosixParent::of(path)?;
+        self.engine.backup(&parent, &name, &mut tell)
+    }
+
     /// Figures of this moment.
     pub fn stats(&self) -> Stats {
         self.engine.stats()
@@ -226,6 +244,24 @@ pub fn destroy(path: &Path) -> Result<()> {
     refuse_urls(path)?;
     destroy::destroy(&PosixStorage::open(path, false)?)?;
     posix::remove_if_empty(path)
+}
+
+/// Makes the directory `to` a database that holds what the backup in `from` holds, all of which is
+/// verified.
+pub fn restore(from: &Path, to: &Path) -> Result<()> {
+    restore_with(from, to, |_| ControlFlow::Continue(()))
+}
+
+/// The same; `tell` is told now and then how far it is, and can end it.
+pub fn restore_with(
+    from: &Path,
+    to: &Path,
+    mut tell: impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<()> {
+    refuse_urls(from)?;
+    refuse_urls(to)?;
+    let (parent, name) = PosixParent::of(to)?;
+    backup::restore::restore(&PosixStorage::open(from, false)?, &parent, &name, &mut tell)
 }
 
 /// `scheme://…` is kept for engines behind a network.

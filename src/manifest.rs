@@ -159,17 +159,7 @@ impl Manifest {
         // What a failed sync left in the cache alone must not be believed.
         file.sync()?;
         file.drop_cache()?;
-        let len = file.len()?;
-        if len > MAX_LEN {
-            return Err(Error::corrupt(
-                &path,
-                MAX_LEN,
-                "the file is longer than a manifest can be",
-            ));
-        }
-        let bytes = read_part(&*file, 0, len as usize, &path)?;
-        let (identity, version) = decode_header(&bytes).map_err(|bad| refuse(&path, bad))?;
-        let (state, end) = replay(&path, &bytes, &identity)?;
+        let Stored { identity, version, state, end, .. } = read_file(&*file, &path)?;
         Ok(Manifest { identity, file, end, state, version })
     }
 
@@ -183,9 +173,9 @@ impl Manifest {
         Ok(())
     }
 
-    /// Writes a manifest that holds `state` and nothing else, and puts it in the place of the old
-    /// one.
-    fn write_anew(storage: &dyn Storage, identity: Identity, state: State) -> Result<Manifest> {
+    /// Writes a manifest that holds `state` and nothing else, and puts it in the place of the one
+    /// that is there, if one is.
+    pub fn write_anew(storage: &dyn Storage, identity: Identity, state: State) -> Result<Manifest> {
         let mut bytes = encode_header(&identity).to_vec();
         bytes.extend(encode_frame(&state.edits(), &identity.uuid, HEADER_LEN as u64));
         storage.remove_if_there(name::MANIFEST_NEW)?;
@@ -231,6 +221,36 @@ impl Manifest {
     }
 }
 
+/// A manifest as it was found.
+pub struct Stored {
+    /// Who the database is.
+    pub identity: Identity,
+    /// What the edits add up to.
+    pub state: State,
+    /// Frames that were written, the first included.
+    pub frames: usize,
+    version: u32,
+    /// Where the whole part ends.
+    end: u64,
+}
+
+/// Reads the manifest of a database that is not open.
+pub fn read(storage: &dyn Storage) -> Result<Stored> {
+    let path = format!("{}/{}", storage.path(), name::MANIFEST);
+    read_file(&*storage.open(name::MANIFEST, false)?, &path)
+}
+
+fn read_file(file: &dyn File, path: &str) -> Result<Stored> {
+    let len = file.len()?;
+    if len > MAX_LEN {
+        return Err(Error::corrupt(path, MAX_LEN, "the file is longer than a manifest can be"));
+    }
+    let bytes = read_part(file, 0, len as usize, path)?;
+    let (identity, version) = decode_header(&bytes).map_err(|bad| refuse(path, bad))?;
+    let (state, frames, end) = replay(path, &bytes, &identity)?;
+    Ok(Stored { identity, version, state, frames, end })
+}
+
 /// An error if the directory's manifest is of no libkv, or of a newer one. Damage is no obstacle.
 pub fn check_owner(storage: &dyn Storage) -> Result<()> {
     let file = storage.open(name::MANIFEST, false)?;
@@ -264,9 +284,11 @@ fn refuse(path: &str, bad: BadHeader) -> Error {
     }
 }
 
-/// Applies all frames; answers the state, and where the whole part of the file ends.
-fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, u64)> {
+/// Applies all frames; answers the state, how many frames there are, and where the whole part of
+/// the file ends.
+fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, usize, u64)> {
     let mut state = State::new();
+    let mut frames = 0;
     let mut at = HEADER_LEN as u64;
     loop {
         match decode_frame(bytes, &identity.uuid, at) {
@@ -275,8 +297,9 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, u64)>
                     state.apply(edit).map_err(|what| Error::corrupt(path, at, what))?;
                 }
                 at = next;
+                frames += 1;
             }
-            Frame::End if at > HEADER_LEN as u64 => return Ok((state, at)),
+            Frame::End if at > HEADER_LEN as u64 => return Ok((state, frames, at)),
             // The first frame was synced before the file got its name.
             Frame::End => return Err(Error::corrupt(path, at, "the first frame is missing")),
             Frame::Unknown => return Err(Error::corrupt(path, at, "an edit is unknown")),
@@ -287,7 +310,7 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, u64)>
                 if first || whole_frame_after(bytes, identity, at) {
                     return Err(Error::corrupt(path, at, what));
                 }
-                return Ok((state, at));
+                return Ok((state, frames, at));
             }
         }
     }

@@ -21,7 +21,10 @@ pub fn destroy(storage: &dyn Storage) -> Result<()> {
     }
     // The manifest after them: until then, what is left is known as a database.
     storage.sync_directory()?;
-    for name in [name::INDEX_NEW, name::INDEX, name::MANIFEST_NEW, name::MANIFEST, name::LOCK] {
+    for name in [name::INDEX_NEW, name::INDEX, name::MANIFEST_NEW, name::MANIFEST] {
+        storage.remove_if_there(name)?;
+    }
+    for name in [name::PARTIAL, name::LOCK] {
         storage.remove_if_there(name)?;
     }
     storage.sync_directory()

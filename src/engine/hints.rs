@@ -82,9 +82,12 @@ impl Engine {
         Ok(is_whole.then_some(walked.digest).map(encode))
     }
 
-    /// Removes the files of a segment that the manifest does not know any more. If that fails, the
-    /// next open removes them.
+    /// Removes the files of a segment that the manifest does not know any more, or leaves that to
+    /// the backup that wants them. If that fails, the next open removes them.
     pub(super) fn remove_segment_files(&self, id: u64) {
+        if self.held.keeps(id) {
+            return;
+        }
         let _ = self.storage.remove(&name::segment(id));
         let _ = self.storage.remove(&name::hint(id));
     }

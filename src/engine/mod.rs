@@ -8,6 +8,7 @@
 //! it takes to append. So while a piece is locked, all records of its keys are in the index; and
 //! after a grace period all records are that were appended before it.
 
+pub mod backup;
 pub mod batch;
 pub mod checkpoint;
 pub mod compact;
@@ -47,6 +48,7 @@ use crate::segment::open::Opener;
 use crate::segment::table::{SegmentTable, Segments};
 use crate::segment::Segment;
 use crate::storage::{Lock, Storage};
+use backup::held::Held;
 use batch::Batches;
 use compact::control::Control;
 use compact::Compaction;
@@ -86,6 +88,8 @@ pub struct Engine {
     hints_due: Mutex<VecDeque<u64>>,
     /// Held by the one who writes hints.
     hint_writer: Mutex<()>,
+    /// Files that a backup still wants.
+    held: Held,
     pacer: Pacer,
     counters: Counters,
     /// What the last checkpoint knows. Held by the one who writes the next.

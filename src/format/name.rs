@@ -10,6 +10,8 @@ pub const MANIFEST_NEW: &str = "MANIFEST.new";
 pub const INDEX: &str = "INDEX";
 /// The next checkpoint while it is being written.
 pub const INDEX_NEW: &str = "INDEX.new";
+/// Says that the directory is one that was being made, or was about to be replaced.
+pub const PARTIAL: &str = "PARTIAL";
 /// How the name of a segment ends.
 const SEGMENT_SUFFIX: &str = ".seg";
 /// How the name of a segment's hint ends.
@@ -48,7 +50,7 @@ fn parse(name: &str, suffix: &str) -> Option<u64> {
 
 /// Whether a file of this name belongs to a database.
 pub fn is_ours(name: &str) -> bool {
-    matches!(name, LOCK | MANIFEST | MANIFEST_NEW | INDEX | INDEX_NEW)
+    matches!(name, LOCK | MANIFEST | MANIFEST_NEW | INDEX | INDEX_NEW | PARTIAL)
         || parse_segment(name).is_some()
         || parse_hint(name).is_some()
 }

@@ -1,28 +1,32 @@
 //! The only door to the operating system: what the engine needs of a disk, and the real one.
 //!
-//! [`Storage`] is one database directory, [`File`] one file in it, and maps are memory that a file
-//! shares ([`map`]). A simulated disk implements the two traits and hands out maps of its own
-//! memory; nothing above this room can tell the difference.
+//! [`Storage`] is one database directory, [`File`] one file in it, [`Parent`] the directory above,
+//! and maps are memory that a file shares ([`map`]). A simulated disk implements these traits and
+//! hands out maps of its own memory; nothing above this room can tell the difference.
 //!
 //! Contracts that the engine relies on, and that a simulated disk may exploit to the full:
 //! * What was written, to a file or to a map, is seen by every later read, at once.
 //! * It survives the death of the process at once, a power cut only after [`File::sync`].
 //! * A name that was created, renamed or removed survives a power cut only after
-//!   [`Storage::sync_directory`].
+//!   [`Storage::sync_directory`], or [`Parent::sync`] for a directory's.
 //! * After a failed sync nothing is known of the file's unsynced bytes.
 
 pub mod barrier;
+mod file;
 pub mod map;
+pub mod parent;
 pub mod posix;
 pub mod process;
 
+use std::any::Any;
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use map::{AppendMap, Map};
 
 /// One database directory. Names are plain file names; nothing outside the directory is reached.
-pub trait Storage: Send + Sync + 'static {
+pub trait Storage: Any + Send + Sync {
     /// The directory as people know it, for messages.
     fn path(&self) -> &str;
 
@@ -49,6 +53,19 @@ pub trait Storage: Send + Sync + 'static {
         }
     }
 
+    /// Gives the file `name` of the directory `from` the same name here too: one file then, with
+    /// two names. Answers whether that can be done; it cannot across file systems, for one.
+    fn link_from(&self, from: &dyn Storage, name: &str) -> Result<bool> {
+        let _ = (from, name);
+        Ok(false)
+    }
+
+    /// What tells this directory from all others, then the same of those above it, from the next
+    /// one on, as far as they can be seen.
+    fn lineage(&self) -> Result<Vec<DirectoryId>> {
+        Ok(Vec::new())
+    }
+
     /// Puts all creations, renames and removals before this call on the medium.
     fn sync_directory(&self) -> Result<()>;
 
@@ -64,6 +81,38 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Milliseconds since 1970 (UTC).
     fn now_ms(&self) -> u64;
+}
+
+/// What tells a directory from all others for as long as it is open: device and number.
+pub type DirectoryId = (u64, u64);
+
+/// The directory above database directories: where they are made, exchanged and removed. Names are
+/// plain names, and symbolic links are not followed.
+pub trait Parent: Send + Sync {
+    /// The directory as people know it, for messages.
+    fn path(&self) -> &str;
+
+    /// Opens the directory `name`, if there is one.
+    fn open(&self, name: &OsStr) -> Result<Option<Arc<dyn Storage>>>;
+
+    /// Makes a directory, whose name must not be there yet.
+    fn create(&self, name: &OsStr) -> Result<()>;
+
+    /// Gives the directory `from` the name `to`, in one step. An empty directory that has it is
+    /// replaced; any other is an error.
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<()>;
+
+    /// Lets two directories exchange their names, in one step. Answers whether that can be done.
+    fn exchange(&self, one: &OsStr, other: &OsStr) -> Result<bool>;
+
+    /// Removes an empty directory.
+    fn remove(&self, name: &OsStr) -> Result<()>;
+
+    /// Puts all changes to the names of directories before this call on the medium.
+    fn sync(&self) -> Result<()>;
+
+    /// As [`Storage::lineage`].
+    fn lineage(&self) -> Result<Vec<DirectoryId>>;
 }
 
 /// Room of a file system.

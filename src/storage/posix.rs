@@ -1,10 +1,11 @@
-//! The real disk: files and directories through their descriptors. A room of `unsafe`.
+//! The real disk: a directory and its files through their descriptors. A room of `unsafe`.
 //!
 //! The directory is opened once; every name is then resolved against that descriptor, without
 //! following symbolic links, so neither a renamed directory nor a planted link leads anywhere else.
 
-#![allow(unsafe_code, reason = "openat, renameat, fallocate and flock have no safe interface")]
+#![allow(unsafe_code, reason = "openat, renameat, unlinkat and flock have no safe interface")]
 
+use std::any::Any;
 use std::ffi::CString;
 use std::fs;
 use std::io::{self, Write};
@@ -13,11 +14,10 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
 use parking_lot::Mutex;
 
-use super::map::{AppendMap, Map};
-use super::{process, File, FreeBytes, Lock, Storage};
+use super::file::PosixFile;
+use super::{parent, process, DirectoryId, File, FreeBytes, Lock, Storage};
 use crate::error::{Error, Kind, Result};
 
 /// A database directory on a real file system.
@@ -38,7 +38,12 @@ impl PosixStorage {
             .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
             .open(path)
             .map_err(|e| Error::io(format_args!("open the directory {shown}"), &e))?;
-        Ok(PosixStorage { path: shown, directory })
+        Ok(PosixStorage::new(shown, directory))
+    }
+
+    /// The directory that is open, and known as `path`.
+    pub(super) fn new(path: String, directory: fs::File) -> PosixStorage {
+        PosixStorage { path, directory }
     }
 
     fn shown(&self, name: &str) -> String {
@@ -102,7 +107,7 @@ fn sync_parent(path: &Path) -> Result<()> {
 }
 
 /// Repeats a system call that a signal interrupted, and turns -1 into the error it stands for.
-fn retry(mut call: impl FnMut() -> libc::c_int) -> io::Result<libc::c_int> {
+pub(super) fn retry(mut call: impl FnMut() -> libc::c_int) -> io::Result<libc::c_int> {
     loop {
         let result = call();
         if result >= 0 {
@@ -165,6 +170,27 @@ impl Storage for PosixStorage {
         removed.map(|_| ()).map_err(|e| Error::io(format_args!("remove {}", self.shown(name)), &e))
     }
 
+    fn link_from(&self, from: &dyn Storage, name: &str) -> Result<bool> {
+        let Some(from) = (from as &dyn Any).downcast_ref::<PosixStorage>() else {
+            return Ok(false);
+        };
+        let (source, target) = (from.directory.as_raw_fd(), self.directory.as_raw_fd());
+        let linked = CString::new(name).map_err(io::Error::from).and_then(|n| {
+            // SAFETY: the descriptors are open and the name is NUL-terminated for the whole call.
+            retry(|| unsafe { libc::linkat(source, n.as_ptr(), target, n.as_ptr(), 0) })
+        });
+        match linked {
+            Ok(_) => Ok(true),
+            Err(error) if refuses_links(&error) => Ok(false),
+            Err(error) => Err(Error::io(format_args!("link {}", from.shown(name)), &error)),
+        }
+    }
+
+    fn lineage(&self) -> Result<Vec<DirectoryId>> {
+        parent::lineage_of(&self.directory)
+            .map_err(|e| Error::io(format_args!("examine {}", self.path), &e))
+    }
+
     fn sync_directory(&self) -> Result<()> {
         self.directory
             .sync_all()
@@ -220,6 +246,13 @@ impl Storage for PosixStorage {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         since.map_or(0, |time| time.as_millis() as u64)
     }
+}
+
+/// Whether a file that cannot be linked may be copied: it is on another file system, or on one
+/// without links, has too many of them, or is protected by the system.
+fn refuses_links(error: &io::Error) -> bool {
+    let refusals = [libc::EXDEV, libc::EMLINK, libc::EPERM, libc::EOPNOTSUPP, libc::ENOSYS];
+    error.raw_os_error().is_some_and(|number| refusals.contains(&number))
 }
 
 fn flock(fd: RawFd, operation: libc::c_int) -> libc::c_int {
@@ -285,109 +318,8 @@ impl Drop for PosixLock {
     }
 }
 
-struct PosixFile {
-    path: String,
-    file: fs::File,
-}
-
-impl PosixFile {
-    fn failed(&self, action: &str) -> impl FnOnce(io::Error) -> Error + '_ {
-        let action = format!("{action} {}", self.path);
-        move |cause| Error::io(action, &cause)
-    }
-}
-
 /// A failed sync has lost something, whatever the reason it gives: a disk that was full only then
 /// (delayed allocation, quotas) is no exception.
-fn failed_sync(action: impl std::fmt::Display, cause: &io::Error) -> Error {
+pub(super) fn failed_sync(action: impl std::fmt::Display, cause: &io::Error) -> Error {
     Error::io(action, cause).with_kind(Kind::Io)
-}
-
-impl File for PosixFile {
-    fn len(&self) -> Result<u64> {
-        self.file.metadata().map(|data| data.len()).map_err(self.failed("examine"))
-    }
-
-    fn read_at(&self, out: &mut [u8], offset: u64) -> Result<()> {
-        self.file.read_exact_at(out, offset).map_err(self.failed("read"))
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.file.write_all_at(bytes, offset).map_err(self.failed("write"))
-    }
-
-    fn allocate(&self, len: u64) -> Result<()> {
-        let fd = self.file.as_raw_fd();
-        let old = self.len()?;
-        if len <= old {
-            return Ok(());
-        }
-        let (at, more) = (old as libc::off_t, (len - old) as libc::off_t);
-        // SAFETY: fallocate takes integers; a bad descriptor is answered with an error.
-        match retry(|| unsafe { libc::fallocate(fd, 0, at, more) }) {
-            Ok(_) => Ok(()),
-            Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                write_zeros(&self.file, old, len).map_err(self.failed("allocate space for"))
-            }
-            Err(e) => {
-                // What a partial allocation added is given back, so that the length says what is
-                // allocated.
-                let _ = self.file.set_len(old);
-                Err(self.failed("allocate space for")(e))
-            }
-        }
-    }
-
-    fn truncate(&self, len: u64) -> Result<()> {
-        self.file.set_len(len).map_err(self.failed("cut"))
-    }
-
-    fn sync(&self) -> Result<()> {
-        let synced = self.file.sync_data();
-        synced.map_err(|e| failed_sync(format_args!("sync {}", self.path), &e))
-    }
-
-    fn drop_cache(&self) -> Result<()> {
-        // SAFETY: posix_fadvise takes integers; a bad descriptor is answered with an error.
-        let errno =
-            unsafe { libc::posix_fadvise(self.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
-        match errno {
-            0 => Ok(()),
-            _ => Err(self.failed("reread")(io::Error::from_raw_os_error(errno))),
-        }
-    }
-
-    fn map(&self, len: u64) -> Result<Map> {
-        let map = MmapOptions::new().len(len as usize).map_raw_read_only(&self.file);
-        let map = map.map_err(self.failed("map"))?;
-        advise_random(&map);
-        Ok(Map::new(Box::new(map)))
-    }
-
-    fn map_append(&self, start: u64, capacity: u64) -> Result<AppendMap> {
-        let map = MmapOptions::new().len(capacity as usize).map_raw(&self.file);
-        let map = map.map_err(self.failed("map"))?;
-        Ok(AppendMap::new(Box::new(map), start as usize))
-    }
-}
-
-/// Reads come in no order: read-ahead would fetch what nobody asked for. Only advice, so errors do
-/// not matter.
-fn advise_random(map: &MmapRaw) {
-    let _ = map.advise(Advice::Random);
-}
-
-/// Allocates by writing, where the file system has no other way.
-fn write_zeros(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
-    let zeros = [0; 64 << 10];
-    let mut at = from;
-    while at < to {
-        let len = (to - at).min(zeros.len() as u64);
-        if let Err(e) = file.write_all_at(&zeros[..len as usize], at) {
-            let _ = file.set_len(from);
-            return Err(e);
-        }
-        at += len;
-    }
-    Ok(())
 }

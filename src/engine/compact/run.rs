@@ -10,16 +10,16 @@ use crate::engine::stats::add;
 use crate::engine::Engine;
 use crate::error::Result;
 
-/// How far a compaction is.
+/// How far a compaction, a backup or a restoration is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of the segments that are to be compacted, as far as is known.
+    /// Bytes of the segments that are to be gone through, as far as is known.
     pub total_bytes: u64,
     /// Bytes of them that were read, or need not be read.
     pub done_bytes: u64,
-    /// Segments that are to be compacted, as far as is known.
+    /// Segments that are to be gone through, as far as is known.
     pub segments_total: u64,
-    /// Segments of those that are gone.
+    /// Segments of those that are done: compacted and gone, or brought.
     pub segments_done: u64,
 }
 

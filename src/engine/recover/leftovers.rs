@@ -20,7 +20,8 @@ impl Recovery {
                 }
                 None => match name::parse_hint(&name) {
                     Some(id) => !state.segments.contains_key(&id),
-                    None => name == name::MANIFEST_NEW || name == name::INDEX_NEW,
+                    None => [name::MANIFEST_NEW, name::INDEX_NEW, name::PARTIAL]
+                        .contains(&name.as_str()),
                 },
             };
             if is_leftover {

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::backup::held::Held;
 use super::batch::Batches;
 use super::checkpoint::Reach;
 use super::compact::control::Control;
@@ -45,6 +46,7 @@ use crate::segment::{Segment, Source};
 use crate::storage::{barrier, File, Lock, Storage};
 use checkpoint::Basis;
 use replay::Part;
+pub(super) use sealed::{has_seal, read_hint};
 
 /// Opens the database in `storage`, or creates it there, and tells nobody.
 pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
@@ -376,6 +378,7 @@ impl Recovery {
             herald: self.herald,
             hints_due: Mutex::new(self.unhinted),
             hint_writer: Mutex::default(),
+            held: Held::default(),
             pacer,
             counters,
             reach: Mutex::new(self.reach),

@@ -159,7 +159,7 @@ impl Recovery {
 }
 
 /// The digest in the segment's hint. Whatever is wrong with it, there is none.
-pub(super) fn read_hint(
+pub(in crate::engine) fn read_hint(
     storage: &dyn Storage,
     uuid: &[u8; 16],
     header: &SegmentHeader,
@@ -176,7 +176,11 @@ pub(super) fn read_hint(
 }
 
 /// Whether the segment ends with the seal that the manifest knows.
-fn has_seal(file: &dyn File, header: &SegmentHeader, sealed: &SealedSegment) -> Result<bool> {
+pub(in crate::engine) fn has_seal(
+    file: &dyn File,
+    header: &SegmentHeader,
+    sealed: &SealedSegment,
+) -> Result<bool> {
     let mut bytes = [0; SEAL_LEN];
     let Some(offset) = sealed.len.checked_sub((HEADER_PAGE + SEAL_LEN) as u64) else {
         return Ok(false);
