@@ -4,8 +4,18 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The files that make up the header, in its order.
-const SOURCES: [&str; 9] =
-    ["library", "status", "buffer", "options", "limits", "db", "view", "compaction", "stats"];
+const SOURCES: [&str; 10] = [
+    "library",
+    "status",
+    "buffer",
+    "options",
+    "limits",
+    "db",
+    "view",
+    "many",
+    "compaction",
+    "stats",
+];
 
 fn main() {
     let source = PathBuf::from(variable("CARGO_MANIFEST_DIR"));

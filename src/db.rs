@@ -7,6 +7,7 @@ use std::sync::Arc;
 pub use crate::engine::batch::WriteBatch;
 pub use crate::engine::compact::Progress;
 use crate::engine::maintenance::Maintenance;
+pub use crate::engine::many::Views;
 pub use crate::engine::read::View;
 pub use crate::engine::stats::Stats;
 pub use crate::engine::write::{WriteOptions, WriteSync, Written};
@@ -71,6 +72,27 @@ impl Db {
     /// and after `close`.
     pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
         self.engine.view(key)
+    }
+
+    /// Hands the values of many keys to `take`, each with its key's place among them, and faster
+    /// than one by one. What goes wrong with a key concerns it alone. `take` must not call the
+    /// database.
+    pub fn get_many<'k>(
+        &self,
+        count: usize,
+        key_at: impl Fn(usize) -> Result<&'k [u8]>,
+        take: impl FnMut(usize, Result<Option<&[u8]>>),
+    ) -> Result<()> {
+        self.engine.get_many(count, key_at, take)
+    }
+
+    /// The values of many keys, readable for as long as the views live.
+    pub fn view_many<'k>(
+        &self,
+        count: usize,
+        key_at: impl Fn(usize) -> Result<&'k [u8]>,
+    ) -> Result<Views> {
+        self.engine.view_many(count, key_at)
     }
 
     /// The length of the value of `key`.

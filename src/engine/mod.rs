@@ -16,6 +16,7 @@ pub mod group;
 pub mod hints;
 pub mod latch;
 pub mod maintenance;
+pub mod many;
 pub mod pace;
 pub mod read;
 pub mod recover;

@@ -50,19 +50,18 @@ impl Engine {
     pub fn get<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
         let mut read = Some(read);
         let answer = self.find(key, |found| {
-            if found.record.header.record_len() > LARGE {
+            if found.is_large() {
                 return Ok(Answer::Large(found.keep()?));
             }
-            self.check(found.segment, &found.record, found.offset)?;
-            read.take().map(|read| Answer::Done(read(found.record.value()))).ok_or_else(found_twice)
+            found.check(self)?;
+            read.take().map(|read| Answer::Done(read(found.value()))).ok_or_else(found_twice)
         })?;
         match answer {
             None => Ok(None),
             Some(Answer::Done(result)) => Ok(Some(result)),
             Some(Answer::Large(kept)) => {
                 let mut scratch = Vec::new();
-                let record = kept.record(&mut scratch)?;
-                self.check(&kept.segment, &record, kept.offset)?;
+                let record = kept.record(self, &mut scratch)?;
                 Ok(read.take().map(|read| read(record.value())))
             }
         }
@@ -72,8 +71,7 @@ impl Engine {
     pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
         let Some(kept) = self.find(key, |found| found.keep())? else { return Ok(None) };
         let mut scratch = Vec::new();
-        let record = kept.record(&mut scratch)?;
-        self.check(&kept.segment, &record, kept.offset)?;
+        let record = kept.record(self, &mut scratch)?;
         let (start, len) = (record.header.key_at() + record.header.key_len, record.value().len());
         let bytes = match &*kept.body {
             Body::Mapped(map) => {
@@ -87,14 +85,14 @@ impl Engine {
     /// The length of the value of `key`.
     pub fn value_len(&self, key: &[u8]) -> Result<Option<usize>> {
         self.find(key, |found| {
-            self.check(found.segment, &found.record, found.offset)?;
-            Ok(found.record.value().len())
+            found.check(self)?;
+            Ok(found.value().len())
         })
     }
 
     /// Verifies the record's checksum, unless the options say not to.
     #[inline]
-    fn check(&self, segment: &Segment, record: &Record, offset: u64) -> Result<()> {
+    pub(super) fn check(&self, segment: &Segment, record: &Record, offset: u64) -> Result<()> {
         if self.options.verify_checksums {
             segment.verify(record, offset)
         } else {
@@ -107,25 +105,36 @@ impl Engine {
     pub(super) fn find<R>(
         &self,
         key: &[u8],
-        mut visit: impl FnMut(&FoundRecord) -> Result<R>,
+        visit: impl FnMut(&FoundRecord) -> Result<R>,
     ) -> Result<Option<R>> {
         check_key(key)?;
         let hash = self.hasher.hash(key);
         let guard = epoch::pin()?;
-        let segments = self.table.pinned(&guard);
+        self.find_pinned(&guard, hash, key, visit)
+    }
+
+    /// The same for a thread that is pinned and knows the key's hash.
+    #[inline]
+    pub(super) fn find_pinned<R>(
+        &self,
+        guard: &Guard,
+        hash: u64,
+        key: &[u8],
+        mut visit: impl FnMut(&FoundRecord) -> Result<R>,
+    ) -> Result<Option<R>> {
+        let segments = self.table.pinned(guard);
         let mut scratch = Vec::new();
-        self.index.find(&guard, hash, |location| {
+        self.index.find(guard, hash, |location| {
             let segment = segments.of(location)?;
             let offset = segment.offset(location);
-            let record = segment.record(&guard, offset, &mut scratch)?;
+            let record = segment.record(guard, offset, &mut scratch)?;
             if !segment.is_of(key, &record, offset)? {
                 return Ok(None);
             }
-            if !record.header.is_plain_put() && !self.is_there(&guard, hash, segment, &record)? {
+            if !record.header.is_plain_put() && !self.is_there(guard, hash, segment, &record)? {
                 return Ok(None);
             }
-            visit(&FoundRecord { guard: &guard, segments, location, segment, record, offset })
-                .map(Some)
+            visit(&FoundRecord { guard, segments, location, segment, record, offset }).map(Some)
         })
     }
 }
@@ -152,7 +161,7 @@ impl Engine {
     /// The version of `key`.
     pub fn version(&self, key: &[u8]) -> Result<Option<u64>> {
         self.find(key, |found| {
-            self.check(found.segment, &found.record, found.offset)?;
+            found.check(self)?;
             Ok(found.segment.sequence(&found.record))
         })
     }
@@ -160,7 +169,7 @@ impl Engine {
     /// How many milliseconds the value of `key` will still be there: the inner `None` is for ever.
     pub fn ttl(&self, key: &[u8]) -> Result<Option<Option<u64>>> {
         self.find(key, |found| {
-            self.check(found.segment, &found.record, found.offset)?;
+            found.check(self)?;
             let now = self.clock.now_ms();
             Ok(found.record.expiry().map(|expiry| expiry.saturating_sub(now).max(1)))
         })
@@ -178,24 +187,60 @@ pub(super) struct FoundRecord<'a> {
 }
 
 impl FoundRecord<'_> {
+    /// Whether it is to be read when the pin is gone.
+    #[inline]
+    pub(super) fn is_large(&self) -> bool {
+        self.record.header.record_len() > LARGE
+    }
+
+    /// Verifies it, unless the options say not to.
+    #[inline]
+    pub(super) fn check(&self, engine: &Engine) -> Result<()> {
+        engine.check(self.segment, &self.record, self.offset)
+    }
+
+    /// The value.
+    #[inline]
+    pub(super) fn value(&self) -> &[u8] {
+        self.record.value()
+    }
+
+    /// The map that it lies in, if there is one.
+    pub(super) fn map(&self) -> Result<Option<&Map>> {
+        self.segment.map(self.guard)
+    }
+
     /// What it takes to read the record when the pin is gone.
-    fn keep(&self) -> Result<Kept> {
+    pub(super) fn keep(&self) -> Result<Kept> {
         let segment = self.segments.arc_of(self.location)?;
         Ok(Kept { body: segment.keep_body(self.guard)?, segment, offset: self.offset })
     }
 }
 
 /// A record that stays readable whatever happens to its segment.
-struct Kept {
+pub(super) struct Kept {
     segment: Arc<Segment>,
     body: Arc<Body>,
     offset: u64,
 }
 
 impl Kept {
-    fn record<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Record<'a>> {
+    /// The record, verified unless the options say not to.
+    pub(super) fn record<'a>(
+        &'a self,
+        engine: &Engine,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Record<'a>> {
         let record = self.body.record(self.offset, scratch)?;
-        record.ok_or_else(|| self.segment.damaged(self.offset, "no record can be made out"))
+        let record =
+            record.ok_or_else(|| self.segment.damaged(self.offset, "no record can be made out"))?;
+        engine.check(&self.segment, &record, self.offset)?;
+        Ok(record)
+    }
+
+    /// The map that it lies in, if there is one.
+    pub(super) fn map(&self) -> Option<&Map> {
+        self.body.map()
     }
 }
 

@@ -3,14 +3,27 @@
 use super::db::kv_db;
 use super::status::{kv_status, KV_NOT_FOUND, KV_OK};
 use super::{convert, guard};
-use crate::db::View;
+use crate::db::{View, Views};
+use crate::error::Result;
 use crate::storage::process;
 use std::ffi::c_void;
 
-/// A value that is read where it lies, without a copy. It keeps a file of the database mapped
+/// Values that are read where they lie, without a copy. It keeps files of the database mapped
 /// and on disk: release it soon.
 pub struct kv_view {
-    value: View,
+    _values: Kept,
+}
+
+/// What keeps the values of a view where they are.
+#[allow(dead_code, reason = "they are kept, and dropped")]
+enum Kept {
+    One(View),
+    Many(Views),
+}
+
+/// Puts views on the heap for C to hold. Values stay where they are.
+pub(super) fn many_into_raw(views: Views) -> Result<*mut kv_view> {
+    convert::into_raw(kv_view { _values: Kept::Many(views) })
 }
 
 /// Finds the value of a key and shows it where it lies, without copying it. It does not change
@@ -56,13 +69,13 @@ pub unsafe extern "C" fn kv_view_get(
         convert::must_not_be_null(value, "value")?;
         convert::must_not_be_null(value_len, "value_len")?;
         let Some(found) = db.view(key)? else { return Ok(KV_NOT_FOUND) };
-        let handle = convert::into_raw(kv_view { value: found })?;
-        // SAFETY: the view was just made, and nobody else has it; the outputs are not NULL, and
-        // the caller may write them.
+        // The value stays where it is when the view moves.
+        let (start, len) = (found.bytes().as_ptr(), found.bytes().len());
+        let handle = convert::into_raw(kv_view { _values: Kept::One(found) })?;
+        // SAFETY: the outputs are not NULL, and the caller may write them.
         unsafe {
-            let bytes = (*handle).value.bytes();
-            convert::write(value, bytes.as_ptr().cast());
-            convert::write(value_len, bytes.len());
+            convert::write(value, start.cast());
+            convert::write(value_len, len);
             convert::write(view, handle);
         }
         Ok(KV_OK)
@@ -81,7 +94,7 @@ pub unsafe extern "C" fn kv_view_release(view: *mut kv_view) {
         if view.is_null() || process::is_forked_child() {
             return;
         }
-        // SAFETY: the caller passes a view of kv_view_get(), once, which `into_raw` made.
+        // SAFETY: the caller passes a view that libkv made, once, which `into_raw` made.
         drop(unsafe { Box::from_raw(view) });
     });
 }

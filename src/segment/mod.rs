@@ -217,6 +217,11 @@ impl Segment {
         }
     }
 
+    /// The map that the segment is read through, if it is read through one.
+    pub fn map<'a>(&'a self, guard: &'a Guard) -> Result<Option<&'a Map>> {
+        self.body(guard).map(Body::map)
+    }
+
     /// What the segment is read through, for longer than the pin.
     pub fn keep_body(&self, guard: &Guard) -> Result<Arc<Body>> {
         match &self.source {
@@ -263,6 +268,14 @@ impl Body {
         match self {
             Body::Mapped(map) => map.published() as u64,
             Body::File(_, len) => *len,
+        }
+    }
+
+    /// The map, if it is one.
+    pub fn map(&self) -> Option<&Map> {
+        match self {
+            Body::Mapped(map) => Some(map),
+            Body::File(..) => None,
         }
     }
 
