@@ -24,6 +24,7 @@ mod space;
 pub mod spare;
 pub mod stats;
 pub mod sync;
+pub mod versions;
 pub mod write;
 
 use std::collections::VecDeque;
