@@ -9,6 +9,7 @@ pub use crate::engine::compact::Progress;
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::many::Views;
 pub use crate::engine::read::View;
+pub use crate::engine::snapshot::Snapshot;
 pub use crate::engine::stats::Stats;
 pub use crate::engine::write::{WriteOptions, WriteSync, Written};
 use crate::engine::{destroy, recover, Engine};
@@ -93,6 +94,37 @@ impl Db {
         key_at: impl Fn(usize) -> Result<&'k [u8]>,
     ) -> Result<Views> {
         self.engine.view_many(count, key_at)
+    }
+
+    /// Takes a snapshot: the database as it is now, for later. Give it back with
+    /// [`Db::close_snapshot`], to this database; until then what it sees is kept.
+    pub fn open_snapshot(&self) -> Result<Snapshot> {
+        self.engine.open_snapshot()
+    }
+
+    /// Closes a snapshot.
+    pub fn close_snapshot(&self, snapshot: Snapshot) {
+        self.engine.close_snapshot(snapshot);
+    }
+
+    /// As [`Db::get`], at the time of a snapshot.
+    pub fn get_at<R>(
+        &self,
+        snapshot: &Snapshot,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        self.engine.get_at(snapshot, key, read)
+    }
+
+    /// As [`Db::view`], at the time of a snapshot.
+    pub fn view_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<View>> {
+        self.engine.view_at(snapshot, key)
+    }
+
+    /// As [`Db::value_len`], at the time of a snapshot.
+    pub fn value_len_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<usize>> {
+        self.engine.value_len_at(snapshot, key)
     }
 
     /// The length of the value of `key`.

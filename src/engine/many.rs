@@ -134,7 +134,7 @@ impl Engine {
             for (at, kept) in large {
                 let mut scratch = Vec::new();
                 let record = kept.record(self, &mut scratch);
-                let place = record.and_then(|record| views.keep(record.value(), kept.map()));
+                let place = record.and_then(|record| views.keep(record.value(), kept.map()?));
                 views.values[at] = place.map(Some);
             }
         }

@@ -20,6 +20,7 @@ pub mod many;
 pub mod pace;
 pub mod read;
 pub mod recover;
+pub mod snapshot;
 mod space;
 pub mod spare;
 pub mod stats;
@@ -53,8 +54,10 @@ use group::Group;
 use latch::Latch;
 use maintenance::Bell;
 use pace::Pacer;
+use read::Kept;
 use stats::Counters;
 use sync::Syncer;
+use versions::Versions;
 use write::Writer;
 
 /// An open database, without the threads that look after it.
@@ -74,6 +77,8 @@ pub struct Engine {
     syncer: Mutex<Syncer>,
     writer: Mutex<Writer>,
     batches: Batches,
+    /// What snapshots see of what was replaced.
+    versions: Versions<Kept>,
     /// The segment in which the log goes on, if it is ready.
     spare: Mutex<Option<ActiveSegment>>,
     manifest: Mutex<Manifest>,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
+use super::snapshot::{self, Watch};
 use super::space::Purpose;
 use super::{Engine, Lookup, OldRecord};
 use crate::epoch::{self, Guard};
@@ -28,6 +29,8 @@ pub struct Writer {
     pub next_sequence: u64,
     /// Whether the manifest knows that the database is being written.
     pub opened: bool,
+    /// What snapshots need.
+    pub watch: Watch,
 }
 
 /// Answers whether a key may be used, and why not.
@@ -244,20 +247,24 @@ impl Engine {
                     entry.reserve(&mut |location| lookup.hash_at(location))?;
                     let mut writer = self.writer.lock();
                     self.make_room(&mut writer, record.len, Purpose::Put)?;
+                    let next = writer.next_sequence;
+                    self.keep_for_snapshots(&guard, &writer, hash, old.as_ref(), next)?;
                     let (location, sequence) = writer.append(&record, key, &value);
                     if let Some(expiry) = expiry {
                         writer.count_expiring(record.len, expiry);
                     }
-                    self.replace(writer, old);
+                    let _until_set = self.replace(writer, old);
                     entry.set(location);
                     (sequence, record.len)
                 }
                 Decision::Remove(record) => {
                     let mut writer = self.writer.lock();
                     self.make_room(&mut writer, record.len, Purpose::Delete)?;
+                    let next = writer.next_sequence;
+                    self.keep_for_snapshots(&guard, &writer, hash, old.as_ref(), next)?;
                     let (_, sequence) = writer.append(&record, key, &[]);
                     writer.count_tombstone(record.len);
-                    self.replace(writer, old);
+                    let _until_removed = self.replace(writer, old);
                     entry.remove();
                     (sequence, record.len)
                 }
@@ -267,13 +274,19 @@ impl Engine {
         self.acknowledge(sequence, len, sync).map(|()| Written::Done(sequence))
     }
 
-    /// Counts the record that has just got a newer one, and lets others write.
+    /// Counts the record that has just got a newer one, and lets others write, unless they must
+    /// wait until the index is changed.
     #[inline]
-    fn replace(&self, mut writer: MutexGuard<Writer>, old: Option<OldRecord>) {
+    fn replace<'w>(
+        &self,
+        mut writer: MutexGuard<'w, Writer>,
+        old: Option<OldRecord>,
+    ) -> Option<MutexGuard<'w, Writer>> {
         if let Some(old) = &old {
             old.count_dead();
         }
         self.look_ahead(&mut writer);
+        snapshot::let_go(writer)
     }
 
     /// Wakes the thread that allocates ahead, when there is something to do for it.

@@ -21,7 +21,9 @@ use super::group::Group;
 use super::latch::Latch;
 use super::maintenance::Bell;
 use super::pace::Pacer;
+use super::snapshot::Watch;
 use super::stats::{add, record_bytes, Counters};
+use super::versions::Versions;
 use super::write::Writer;
 use super::Engine;
 use crate::clock::Clock;
@@ -309,8 +311,13 @@ impl Recovery {
         add(&counters.bytes_resumed, resumed);
         let opened = state.closed.is_none() && self.damage.is_none();
         let next_id = AtomicU64::new(state.next_id);
-        let writer =
-            Writer { active, full: VecDeque::new(), next_sequence: self.next_sequence, opened };
+        let writer = Writer {
+            active,
+            full: VecDeque::new(),
+            next_sequence: self.next_sequence,
+            opened,
+            watch: Watch::default(),
+        };
         let clock = Clock::new(self.options.time.clone(), 0);
         Ok(Engine {
             options: self.options,
@@ -328,6 +335,7 @@ impl Recovery {
             syncer: Mutex::default(),
             writer: Mutex::new(writer),
             batches: Batches::default(),
+            versions: Versions::default(),
             spare: Mutex::default(),
             manifest: Mutex::new(self.manifest),
             latch,
