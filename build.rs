@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The files that make up the header, in its order.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "library",
     "status",
     "buffer",
@@ -14,6 +14,7 @@ const SOURCES: [&str; 15] = [
     "listen",
     "db",
     "view",
+    "many",
     "write_options",
     "conditional",
     "ttl",

@@ -16,13 +16,17 @@ use std::time::Instant;
 
 use kv::db::Db;
 use kv::ffi::{
-    kv_close, kv_db, kv_delete, kv_get_into, kv_open, kv_options_free, kv_options_new,
-    kv_options_set_sync, kv_put, kv_status, KV_NOT_FOUND, KV_OK,
+    kv_close, kv_db, kv_delete, kv_free, kv_get_into, kv_get_many, kv_open, kv_options_free,
+    kv_options_new, kv_options_set_sync, kv_put, kv_result_t, kv_slice_t, kv_status,
+    kv_view_get_many, kv_view_release, KV_NOT_FOUND, KV_OK,
 };
 use kv::options::{Options, SyncLevel};
 
 /// Steps through all numbers below a count, each once, in an order that is not theirs.
 const STRIDE: u64 = 2_147_483_647;
+
+/// Keys that one call reads, where calls read many.
+const AT_ONCE: usize = 256;
 
 struct Settings {
     keys: u64,
@@ -99,6 +103,34 @@ impl Handle {
         len
     }
 
+    /// Reads these keys in one call, copied or in place, and hands their values to `check`.
+    fn get_many(&self, keys: &[[u8; 16]], copied: bool, mut check: impl FnMut(usize, &[u8])) {
+        let slice = |key: &[u8; 16]| kv_slice_t { data: key.as_ptr().cast(), len: 16 };
+        let slices: Vec<kv_slice_t> = keys.iter().map(slice).collect();
+        let none = kv_result_t { status: KV_NOT_FOUND, value: std::ptr::null(), value_len: 0 };
+        let mut results = vec![none; keys.len()];
+        let (n, out) = (keys.len(), results.as_mut_ptr());
+        let (mut arena, mut view) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: there are as many keys and results as the call is told; values are read before
+        // what keeps them is freed.
+        unsafe {
+            expect(
+                match copied {
+                    true => kv_get_many(self.0, n, slices.as_ptr(), out, &mut arena),
+                    false => kv_view_get_many(self.0, n, slices.as_ptr(), out, &mut view),
+                },
+                KV_OK,
+            );
+            for (at, result) in results.iter().enumerate() {
+                expect(result.status, KV_OK);
+                let value = result.value.cast::<u8>();
+                check(at, std::slice::from_raw_parts(value, result.value_len));
+            }
+            kv_free(arena);
+            kv_view_release(view);
+        }
+    }
+
     fn delete(&self, key: &[u8; 16]) {
         // SAFETY: the key is given with its length.
         expect(unsafe { kv_delete(self.0, key.as_ptr().cast(), 16) }, KV_OK);
@@ -135,9 +167,11 @@ fn timed(body: impl FnOnce()) -> Cost {
     Cost { wall: wall.elapsed().as_secs_f64(), processor: thread_seconds() - processor }
 }
 
-const WORKLOADS: [&str; 8] = [
+const WORKLOADS: [&str; 10] = [
     "put, new keys",
     "get_into",
+    "get_many, 256 a call",
+    "view_get_many, 256 a call",
     "get_into, missing key",
     "put, overwriting",
     "delete",
@@ -165,6 +199,8 @@ fn round(settings: &Settings, path: &Path) -> [Cost; WORKLOADS.len()] {
             assert_eq!(buffer.first_chunk::<8>(), value.first_chunk(), "a wrong value");
         }
     });
+    let many = timed(|| read_many(settings, &db, true));
+    let views = timed(|| read_many(settings, &db, false));
     let miss = timed(|| (n..2 * n).for_each(|i| _ = db.get(&key(i), &mut [], KV_NOT_FOUND)));
     let overwrite = timed(|| {
         for i in 0..n {
@@ -180,7 +216,22 @@ fn round(settings: &Settings, path: &Path) -> [Cost; WORKLOADS.len()] {
     let mut reopened = None;
     let open = timed(|| reopened = Some(Handle::open(path)));
     reopened.into_iter().for_each(Handle::close);
-    [put, get, miss, overwrite, delete, close, open, roofline(settings, path)]
+    [put, get, many, views, miss, overwrite, delete, close, open, roofline(settings, path)]
+}
+
+/// Reads as many keys as there are, many at a time, in the order in which they were read singly.
+fn read_many(settings: &Settings, db: &Handle, copied: bool) {
+    let (n, mut value) = (settings.keys, vec![42; settings.value]);
+    for start in (0..n).step_by(AT_ONCE) {
+        let numbers: Vec<u64> =
+            (start..n.min(start + AT_ONCE as u64)).map(|i| random(i) % n).collect();
+        let keys: Vec<[u8; 16]> = numbers.iter().map(|&number| key(number)).collect();
+        db.get_many(&keys, copied, |at, found| {
+            assert_eq!(found.len(), settings.value);
+            stamp(&mut value, numbers[at]);
+            assert_eq!(found.first_chunk::<8>(), value.first_chunk(), "a wrong value");
+        });
+    }
 }
 
 /// Makes each value different, at the cost of one store.

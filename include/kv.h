@@ -284,7 +284,7 @@ typedef struct kv_db kv_db;
 typedef struct kv_options kv_options;
 
 /**
- * A value that is read where it lies, without a copy. It keeps a file of the database mapped
+ * Values that are read where they lie, without a copy. It keeps files of the database mapped
  * and on disk: release it soon.
  */
 typedef struct kv_view kv_view;
@@ -389,6 +389,38 @@ typedef struct kv_event_t {
  * kv_options_set_events() was passed.
  */
 typedef void (*kv_event_fn)(const struct kv_event_t *event, void *context);
+
+/**
+ * Bytes with a length. NULL with length 0 is the empty string.
+ */
+typedef struct kv_slice_t {
+    /**
+     * The first byte.
+     */
+    const void *data;
+    /**
+     * How many there are.
+     */
+    size_t len;
+} kv_slice_t;
+
+/**
+ * What became of one key of many.
+ */
+typedef struct kv_result_t {
+    /**
+     * KV_OK, KV_NOT_FOUND, or why this key could not be read.
+     */
+    kv_status status;
+    /**
+     * With KV_OK the value's first byte, never NULL, also if it has none; else NULL.
+     */
+    const void *value;
+    /**
+     * With KV_OK the value's length in bytes, 0 included; else 0.
+     */
+    size_t value_len;
+} kv_result_t;
 
 /**
  * What comes with one write, and what it depends on. Set size to sizeof(kv_write_options_t) and
@@ -824,11 +856,11 @@ int32_t kv_status_class(kv_status status) KV_NOEXCEPT;
 const char *kv_error_message(void) KV_NOEXCEPT;
 
 /**
- * Frees a value that kv_get() returned. A pointer that is not one, or was freed before, is
- * left alone as far as that can be seen, and kv_error_message() says so; to pass one is a bug
- * in the program all the same.
+ * Frees a value of kv_get(), or all values of a kv_get_many(). A pointer that is neither, or was
+ * freed before, is left alone as far as that can be seen, and kv_error_message() says so; to
+ * pass one is a bug in the program all the same.
  *
- * @param value  The value, or NULL, which does nothing.
+ * @param value  The value or the arena, or NULL, which does nothing.
  *
  * Ownership: takes the value back; do not touch it afterwards.
  * Threads: any thread may free what another one got, also after kv_close().
@@ -1580,6 +1612,76 @@ KV_NOEXCEPT;
  * Threads: any, one at a time. In a child of fork() it does nothing: the view is its parent's.
  */
 void kv_view_release(struct kv_view *view) KV_NOEXCEPT;
+
+/**
+ * Reads the values of many keys: faster than one by one, as the waits for memory overlap. All
+ * values come in one piece of memory.
+ *
+ * @param db       The database.
+ * @param n        How many keys there are; none is fine.
+ * @param keys     The keys, each 1 to KV_MAX_KEY_LEN bytes long. Not NULL unless n is 0. A key
+ *   may be there twice.
+ * @param results  Out: what became of each key, in the order of the keys. Not NULL unless n
+ *   is 0.
+ * @param arena    Out: the memory that the values are in, or NULL if there is none. Not NULL.
+ * @return
+ *   - KV_OK: all of results and *arena are set. The status of each result is one of
+ *     - KV_OK: the value is there.
+ *     - KV_NOT_FOUND: the key is not there.
+ *     - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: this key is none.
+ *     - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused to read this one.
+ *     - KV_CORRUPT: this value is damaged on disk.
+ *
+ *     kv_error_message() is about the last key that failed.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle, or n is more than any memory has.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY: there is no memory for so many results.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the caller frees the arena with kv_free(), and all values with it. The keys stay
+ *   the caller's.
+ * Threads: any number at once. Keys are read one after the other: others may write between two.
+ * Durability: values may be some that are not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_get_many(struct kv_db *db,
+                      size_t n,
+                      const struct kv_slice_t *keys,
+                      struct kv_result_t *results,
+                      void **arena)
+KV_NOEXCEPT;
+
+/**
+ * Finds the values of many keys and shows them where they lie, without copying them.
+ *
+ * @param db       The database.
+ * @param n        How many keys there are; none is fine.
+ * @param keys     The keys, as for kv_get_many().
+ * @param results  Out: what became of each key, as for kv_get_many(). Values are at no
+ *   particular alignment.
+ * @param view     Out: one view that keeps all values. Not NULL.
+ * @return
+ *   - KV_OK: all of results and *view are set, the statuses as for kv_get_many().
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle, or n is more than any memory has.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY: there is no memory for so many results.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the caller releases the view with kv_view_release(), before or after kv_close(),
+ *   also if no key was found. The values belong to the view.
+ * Threads: any number at once. The view belongs to one thread at a time; its bytes may be read
+ *   by many. Keys are read one after the other: others may write between two.
+ * Durability: values may be some that are not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_view_get_many(struct kv_db *db,
+                           size_t n,
+                           const struct kv_slice_t *keys,
+                           struct kv_result_t *results,
+                           struct kv_view **view)
+KV_NOEXCEPT;
 
 /**
  * Stores a value under a key, if the key is as the options say. To check and to write is one

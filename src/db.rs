@@ -9,8 +9,10 @@ pub use crate::engine::compact::Progress;
 pub use crate::engine::conditional::{WriteOptions, WriteSync, Written, MAX_TTL_MS};
 use crate::engine::herald::Delivery;
 use crate::engine::maintenance::Maintenance;
+pub use crate::engine::many::Views;
 pub use crate::engine::read::View;
 pub use crate::engine::reserve::Reservation;
+pub use crate::engine::snapshot::Snapshot;
 pub use crate::engine::stats::Stats;
 use crate::engine::{backup, destroy, recover, Engine};
 use crate::epoch;
@@ -80,6 +82,58 @@ impl Db {
     /// and after `close`.
     pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
         self.engine.view(key)
+    }
+
+    /// Hands the values of many keys to `take`, each with its key's place among them, and faster
+    /// than one by one. What goes wrong with a key concerns it alone. `take` must not call the
+    /// database.
+    pub fn get_many<'k>(
+        &self,
+        count: usize,
+        key_at: impl Fn(usize) -> Result<&'k [u8]>,
+        take: impl FnMut(usize, Result<Option<&[u8]>>),
+    ) -> Result<()> {
+        self.engine.get_many(count, key_at, take)
+    }
+
+    /// The values of many keys, readable for as long as the views live.
+    pub fn view_many<'k>(
+        &self,
+        count: usize,
+        key_at: impl Fn(usize) -> Result<&'k [u8]>,
+    ) -> Result<Views> {
+        self.engine.view_many(count, key_at)
+    }
+
+    /// Takes a snapshot: the database as it is now, for later. Give it back with
+    /// [`Db::close_snapshot`], to this database; until then what it sees is kept.
+    pub fn open_snapshot(&self) -> Result<Snapshot> {
+        self.engine.open_snapshot()
+    }
+
+    /// Closes a snapshot.
+    pub fn close_snapshot(&self, snapshot: Snapshot) {
+        self.engine.close_snapshot(snapshot);
+    }
+
+    /// As [`Db::get`], at the time of a snapshot.
+    pub fn get_at<R>(
+        &self,
+        snapshot: &Snapshot,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        self.engine.get_at(snapshot, key, read)
+    }
+
+    /// As [`Db::view`], at the time of a snapshot.
+    pub fn view_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<View>> {
+        self.engine.view_at(snapshot, key)
+    }
+
+    /// As [`Db::value_len`], at the time of a snapshot.
+    pub fn value_len_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<usize>> {
+        self.engine.value_len_at(snapshot, key)
     }
 
     /// The length of the value of `key`.

@@ -7,11 +7,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::conditional::{check_ttl, WriteSync};
+use super::snapshot;
 use super::space::Purpose;
-use super::write::{check_key, check_value};
+use super::write::{check_key, check_value, Writer};
 use super::{Engine, Lookup, OldRecord};
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};
@@ -179,8 +180,9 @@ impl Engine {
         }
         let len = prepare(&mut changes)?;
         self.reserve(&guard, &mut pieces, &changes)?;
-        let first_sequence = self.append_all(&mut changes, len)?;
+        let (first_sequence, until_applied) = self.append_all(&guard, &mut changes, len)?;
         self.apply(&mut pieces, &changes, first_sequence);
+        drop(until_applied);
         let next_sequence = first_sequence + changes.len() as u64;
         drop(pieces);
         drop(changes);
@@ -267,11 +269,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Appends all records, in the order of the batch, and answers the sequence of the first.
-    fn append_all(&self, changes: &mut [Change<'_>], len: usize) -> Result<u64> {
+    /// Appends all records, in the order of the batch. Answers the sequence of the first, and what
+    /// keeps others from writing, if they must wait until the index is changed.
+    fn append_all(
+        &self,
+        guard: &Guard,
+        changes: &mut [Change<'_>],
+        len: usize,
+    ) -> Result<(u64, Option<MutexGuard<'_, Writer>>)> {
         let mut writer = self.writer.lock();
         self.make_room(&mut writer, len, Purpose::Put)?;
         let first_sequence = writer.next_sequence;
+        for change in &*changes {
+            let (hash, old) = (change.hash, change.old.as_ref());
+            self.keep_for_snapshots(guard, &writer, hash, old, first_sequence)?;
+        }
         let active = writer.active.as_mut().ok_or_else(no_active)?;
         let start = active.len();
         let (mut offset, mut sequence) = (start, first_sequence);
@@ -300,7 +312,7 @@ impl Engine {
         // Before any entry of the index is set.
         self.batches.begin(first_sequence);
         self.look_ahead(&mut writer);
-        Ok(first_sequence)
+        Ok((first_sequence, snapshot::let_go(writer)))
     }
 
     /// Points the index to the records.

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::write::{check_value, Decision};
+use super::write::{check_value, Change, Decision, Value};
 use super::{Engine, OldRecord};
 use crate::epoch::Guard;
 use crate::error::{Error, Kind, Result};
-use crate::format::encode::{Extra, Prepared};
-use crate::format::record::RecordKind;
 
 /// The longest time to live: some 30,000 years.
 pub const MAX_TTL_MS: u64 = 1_000_000_000_000_000;
@@ -66,72 +64,70 @@ pub enum Written {
 
 impl Engine {
     /// Sets the value of `key`, if what `options` ask for holds.
-    pub fn put_with(&self, key: &[u8], value: &[u8], options: &WriteOptions) -> Result<Written> {
+    pub fn put_with<'v>(
+        &self,
+        key: &[u8],
+        value: &'v [u8],
+        options: &WriteOptions,
+    ) -> Result<Written> {
         check_value(value)?;
         check_ttl(options.ttl_ms)?;
-        let expiry = self.expiry_in(options.ttl_ms);
-        let with = |expiry| {
-            let extra = Extra { expiry, ..Extra::default() };
-            Prepared::with(RecordKind::Put, key, value, &extra)
-        };
-        let decide = |record, guard: &Guard, old: Option<&OldRecord>| {
+        let bytes = || Value::Bytes(Cow::Borrowed(value));
+        let prepare = || Change::put_until(key, bytes(), self.expiry_in(options.ttl_ms));
+        let decide = |change: &mut Change<'v>, guard: &Guard, old: Option<&OldRecord>| {
             let old = old.filter(|old| old.is_live(&self.clock));
             if let Some(stopped) = stopped(options, old) {
                 return Ok(Decision::Leave(stopped));
             }
-            let kept = old.filter(|_| options.keep_ttl).map(|old| old.expiry);
-            if let Some(old) = old.filter(|_| options.skip_if_equal) {
-                let is_same_time = kept.is_some() || old.expiry == expiry;
-                if is_same_time && old.record(guard, &mut Vec::new())?.value() == value {
-                    return Ok(Decision::Leave(Written::Unchanged(old.sequence)));
-                }
+            let Some(old) = old else { return Ok(Decision::Append) };
+            let expiry = if options.keep_ttl { old.expiry } else { change.expiry };
+            let may_be_equal = options.skip_if_equal && old.expiry == expiry;
+            if may_be_equal && old.record(guard, &mut Vec::new())?.value() == value {
+                return Ok(Decision::Leave(Written::Unchanged(old.sequence)));
             }
-            let (record, expiry) = match kept {
-                Some(kept) if kept != expiry => (with(kept), kept),
-                _ => (record, expiry),
-            };
-            Ok(Decision::Append(record, Cow::Borrowed(value), expiry))
+            if expiry != change.expiry {
+                *change = Change::put_until(key, bytes(), expiry);
+            }
+            Ok(Decision::Append)
         };
-        self.change(key, options.sync, || with(expiry), decide)
+        self.change(key, options.sync, prepare, decide)
     }
 
     /// Removes `key`, if it has the version that `options` ask for.
     pub fn delete_with(&self, key: &[u8], options: &WriteOptions) -> Result<Written> {
-        let prepare = || Prepared::new(RecordKind::Tombstone, key, &[]);
-        let decide = |record, _: &Guard, old: Option<&OldRecord>| {
+        let decide = |_: &mut Change, _: &Guard, old: Option<&OldRecord>| {
             let old = old.filter(|old| old.is_live(&self.clock));
             Ok(match (stopped(options, old), old) {
                 (_, None) => Decision::Leave(Written::NotFound),
                 (Some(stopped), _) => Decision::Leave(stopped),
-                (None, Some(_)) => Decision::Remove(record),
+                (None, Some(_)) => Decision::Remove,
             })
         };
-        self.change(key, options.sync, prepare, decide)
+        self.change(key, options.sync, || Change::tombstone(key), decide)
     }
 
     /// Adds `delta` to the counter `key`, which begins at 0; answers what it is now.
     pub fn add(&self, key: &[u8], delta: i64) -> Result<i64> {
         let mut sum = 0;
-        let decide = |(), guard: &Guard, old: Option<&OldRecord>| {
+        let decide = |change: &mut Change<'_>, guard: &Guard, old: Option<&OldRecord>| {
             let old = old.filter(|old| old.is_live(&self.clock));
             let (before, expiry) = match old {
                 Some(old) => (counter(old.record(guard, &mut Vec::new())?.value())?, old.expiry),
                 None => (0, None),
             };
             sum = before.checked_add(delta).ok_or_else(|| overflow(before, delta))?;
-            let value = sum.to_le_bytes();
-            let extra = Extra { expiry, ..Extra::default() };
-            let record = Prepared::with(RecordKind::Put, key, &value, &extra);
-            Ok(Decision::Append(record, Cow::Owned(value.to_vec()), expiry))
+            let value = Value::Bytes(Cow::Owned(sum.to_le_bytes().to_vec()));
+            *change = Change::put_until(key, value, expiry);
+            Ok(Decision::Append)
         };
-        self.change(key, WriteSync::AsOpened, || (), decide)?;
+        self.change(key, WriteSync::AsOpened, || Change::put(key, &[]), decide)?;
         Ok(sum)
     }
 
     /// Lets the value of `key` expire after `ttl_ms` milliseconds from now, or never if that is 0.
     pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<Written> {
         check_ttl(ttl_ms)?;
-        let decide = |(), guard: &Guard, old: Option<&OldRecord>| {
+        let decide = |change: &mut Change<'_>, guard: &Guard, old: Option<&OldRecord>| {
             let Some(old) = old.filter(|old| old.is_live(&self.clock)) else {
                 return Ok(Decision::Leave(Written::NotFound));
             };
@@ -140,11 +136,10 @@ impl Engine {
                 return Ok(Decision::Leave(Written::Unchanged(old.sequence)));
             }
             let value = copy_of(old.record(guard, &mut Vec::new())?.value())?;
-            let extra = Extra { expiry, ..Extra::default() };
-            let record = Prepared::with(RecordKind::Put, key, &value, &extra);
-            Ok(Decision::Append(record, Cow::Owned(value), expiry))
+            *change = Change::put_until(key, Value::Bytes(Cow::Owned(value)), expiry);
+            Ok(Decision::Append)
         };
-        self.change(key, WriteSync::AsOpened, || (), decide)
+        self.change(key, WriteSync::AsOpened, || Change::put(key, &[]), decide)
     }
 
     /// When a value expires that is to live so long; 0: never.

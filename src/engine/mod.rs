@@ -19,14 +19,17 @@ pub mod herald;
 pub mod hints;
 pub mod latch;
 pub mod maintenance;
+pub mod many;
 pub mod pace;
 pub mod read;
 pub mod recover;
 pub mod reserve;
+pub mod snapshot;
 mod space;
 pub mod spare;
 pub mod stats;
 pub mod sync;
+pub mod versions;
 pub mod write;
 
 use std::collections::VecDeque;
@@ -57,8 +60,10 @@ use herald::Herald;
 use latch::Latch;
 use maintenance::Bell;
 use pace::Pacer;
+use read::Kept;
 use stats::Counters;
 use sync::Syncer;
+use versions::Versions;
 use write::Writer;
 
 /// An open database, without the threads that look after it.
@@ -78,6 +83,8 @@ pub struct Engine {
     syncer: Mutex<Syncer>,
     writer: Mutex<Writer>,
     batches: Batches,
+    /// What snapshots see of what was replaced.
+    versions: Versions<Kept>,
     /// The segment in which the log goes on, if it is ready.
     spare: Mutex<Option<ActiveSegment>>,
     manifest: Mutex<Manifest>,
@@ -209,16 +216,10 @@ impl<'a> Lookup<'a> {
         Lookup { guard, segments, hasher, scratch: Vec::new(), found: None }
     }
 
-    /// Locks the index entry of `key`; answers it with the record that it points to.
+    /// Locks the index entry of `key`. The record that it points to is what was found.
     #[inline]
-    fn entry(
-        &mut self,
-        index: &'a Index,
-        hash: u64,
-        key: &[u8],
-    ) -> Result<(Entry<'a>, Option<OldRecord<'a>>)> {
-        let entry = index.entry(self.guard, hash, |location| self.is_of(key, location))?;
-        Ok((entry, self.found.take()))
+    fn entry(&mut self, index: &'a Index, hash: u64, key: &[u8]) -> Result<Entry<'a>> {
+        index.entry(self.guard, hash, |location| self.is_of(key, location))
     }
 
     /// Whether the record at `location` is one of `key`; if so, it is what was found.

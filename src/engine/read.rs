@@ -1,7 +1,5 @@
 //! The read path: find the key's newest record, check it, hand its value out.
 
-use std::sync::Arc;
-
 use super::write::check_key;
 use super::Engine;
 use crate::epoch::{self, Guard};
@@ -9,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::record::{Record, RecordKind};
 use crate::index::Location;
 use crate::segment::table::Segments;
-use crate::segment::{Body, Segment};
+use crate::segment::{Body, Hold, Segment};
 use crate::storage::map::Map;
 
 /// Records longer than this are read without a pin, which would keep others' garbage.
@@ -38,7 +36,7 @@ impl View {
 }
 
 /// What looking a key up leads to.
-enum Answer<R> {
+pub(super) enum Answer<R> {
     /// The result itself.
     Done(R),
     /// The record is long: here it is, to be read when the pin is gone.
@@ -49,52 +47,56 @@ impl Engine {
     /// Hands the value of `key` to `read`, in place. `read` must not call the database.
     pub fn get<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
         let mut read = Some(read);
-        let answer = self.find(key, |found| {
-            if found.record.header.record_len() > LARGE {
-                return Ok(Answer::Large(found.keep()?));
-            }
-            self.check(found.segment, &found.record, found.offset)?;
-            read.take().map(|read| Answer::Done(read(found.record.value()))).ok_or_else(found_twice)
-        })?;
+        let answer = self.find(key, |found| self.read_now(found, &mut read))?;
+        self.read_later(answer, read)
+    }
+
+    /// The value of `key`, kept readable until the view is dropped.
+    pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
+        let kept = self.find(key, |found| found.keep())?;
+        kept.map(|kept| kept.into_view(self)).transpose()
+    }
+
+    /// The length of the value of `key`.
+    pub fn value_len(&self, key: &[u8]) -> Result<Option<usize>> {
+        self.find(key, |found| found.check(self).map(|()| found.value().len()))
+    }
+
+    /// Lets `read` read what was found, unless that is to be done when the pin is gone.
+    #[inline]
+    pub(super) fn read_now<R, F: FnOnce(&[u8]) -> R>(
+        &self,
+        found: &FoundRecord,
+        read: &mut Option<F>,
+    ) -> Result<Answer<R>> {
+        if found.is_large() {
+            return Ok(Answer::Large(found.keep()?));
+        }
+        found.check(self)?;
+        read.take().map(|read| Answer::Done(read(found.value()))).ok_or_else(found_twice)
+    }
+
+    /// The pin is gone: lets `read` read what it has not read yet.
+    #[inline]
+    pub(super) fn read_later<R, F: FnOnce(&[u8]) -> R>(
+        &self,
+        answer: Option<Answer<R>>,
+        mut read: Option<F>,
+    ) -> Result<Option<R>> {
         match answer {
             None => Ok(None),
             Some(Answer::Done(result)) => Ok(Some(result)),
             Some(Answer::Large(kept)) => {
                 let mut scratch = Vec::new();
-                let record = kept.record(&mut scratch)?;
-                self.check(&kept.segment, &record, kept.offset)?;
+                let record = kept.record(self, &mut scratch)?;
                 Ok(read.take().map(|read| read(record.value())))
             }
         }
     }
 
-    /// The value of `key`, kept readable until the view is dropped.
-    pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
-        let Some(kept) = self.find(key, |found| found.keep())? else { return Ok(None) };
-        let mut scratch = Vec::new();
-        let record = kept.record(&mut scratch)?;
-        self.check(&kept.segment, &record, kept.offset)?;
-        let (start, len) = (record.header.key_at() + record.header.key_len, record.value().len());
-        let bytes = match &*kept.body {
-            Body::Mapped(map) => {
-                ViewBytes::Mapped { map: map.clone(), offset: kept.offset as usize + start, len }
-            }
-            Body::File(..) => ViewBytes::Owned(scratch.drain(start..start + len).collect()),
-        };
-        Ok(Some(View { bytes }))
-    }
-
-    /// The length of the value of `key`.
-    pub fn value_len(&self, key: &[u8]) -> Result<Option<usize>> {
-        self.find(key, |found| {
-            self.check(found.segment, &found.record, found.offset)?;
-            Ok(found.record.value().len())
-        })
-    }
-
     /// Verifies the record's checksum, unless the options say not to.
     #[inline]
-    fn check(&self, segment: &Segment, record: &Record, offset: u64) -> Result<()> {
+    pub(super) fn check(&self, segment: &Segment, record: &Record, offset: u64) -> Result<()> {
         if self.options.verify_checksums {
             segment.verify(record, offset)
         } else {
@@ -107,25 +109,37 @@ impl Engine {
     pub(super) fn find<R>(
         &self,
         key: &[u8],
-        mut visit: impl FnMut(&FoundRecord) -> Result<R>,
+        visit: impl FnMut(&FoundRecord) -> Result<R>,
     ) -> Result<Option<R>> {
         check_key(key)?;
         let hash = self.hasher.hash(key);
         let guard = epoch::pin()?;
-        let segments = self.table.pinned(&guard);
+        self.find_pinned(&guard, hash, key, visit)
+    }
+
+    /// The same for a thread that is pinned and knows the key's hash.
+    #[inline]
+    pub(super) fn find_pinned<R>(
+        &self,
+        guard: &Guard,
+        hash: u64,
+        key: &[u8],
+        mut visit: impl FnMut(&FoundRecord) -> Result<R>,
+    ) -> Result<Option<R>> {
+        let segments = self.table.pinned(guard);
         let mut scratch = Vec::new();
-        self.index.find(&guard, hash, |location| {
+        self.index.find(guard, hash, |location| {
             let segment = segments.of(location)?;
             let offset = segment.offset(location);
-            let record = segment.record(&guard, offset, &mut scratch)?;
+            let record = segment.record(guard, offset, &mut scratch)?;
             if !segment.is_of(key, &record, offset)? {
                 return Ok(None);
             }
-            if !record.header.is_plain_put() && !self.is_there(&guard, hash, segment, &record)? {
+            if !record.header.is_plain_put() && !self.is_there(guard, hash, segment, &record)? {
                 return Ok(None);
             }
-            visit(&FoundRecord { guard: &guard, segments, location, segment, record, offset })
-                .map(Some)
+            let origin = Origin::Table(segments, location);
+            visit(&FoundRecord { guard, origin, segment, record, offset }).map(Some)
         })
     }
 }
@@ -152,7 +166,7 @@ impl Engine {
     /// The version of `key`.
     pub fn version(&self, key: &[u8]) -> Result<Option<u64>> {
         self.find(key, |found| {
-            self.check(found.segment, &found.record, found.offset)?;
+            found.check(self)?;
             Ok(found.segment.sequence(&found.record))
         })
     }
@@ -160,42 +174,115 @@ impl Engine {
     /// How many milliseconds the value of `key` will still be there: the inner `None` is for ever.
     pub fn ttl(&self, key: &[u8]) -> Result<Option<Option<u64>>> {
         self.find(key, |found| {
-            self.check(found.segment, &found.record, found.offset)?;
+            found.check(self)?;
             let now = self.clock.now_ms();
             Ok(found.record.expiry().map(|expiry| expiry.saturating_sub(now).max(1)))
         })
     }
 }
 
-/// A key's newest record, while the thread that looked it up is pinned.
+/// A key's newest record, or the one that a snapshot sees, while the thread that looked it up is
+/// pinned.
 pub(super) struct FoundRecord<'a> {
-    guard: &'a Guard,
-    segments: Segments<'a>,
-    location: Location,
-    segment: &'a Segment,
-    record: Record<'a>,
-    offset: u64,
+    pub guard: &'a Guard,
+    pub origin: Origin<'a>,
+    pub segment: &'a Segment,
+    pub record: Record<'a>,
+    pub offset: u64,
+}
+
+/// What leads to a record.
+pub(super) enum Origin<'a> {
+    /// The index.
+    Table(Segments<'a>, Location),
+    /// It is kept for snapshots.
+    Kept(&'a Kept),
 }
 
 impl FoundRecord<'_> {
+    /// Whether it is to be read when the pin is gone.
+    #[inline]
+    pub(super) fn is_large(&self) -> bool {
+        self.record.header.record_len() > LARGE
+    }
+
+    /// Verifies it, unless the options say not to.
+    #[inline]
+    pub(super) fn check(&self, engine: &Engine) -> Result<()> {
+        engine.check(self.segment, &self.record, self.offset)
+    }
+
+    /// The value.
+    #[inline]
+    pub(super) fn value(&self) -> &[u8] {
+        self.record.value()
+    }
+
+    /// The map that it lies in, if there is one.
+    pub(super) fn map(&self) -> Result<Option<&Map>> {
+        match &self.origin {
+            Origin::Table(..) => self.segment.map(self.guard),
+            Origin::Kept(kept) => kept.map(),
+        }
+    }
+
     /// What it takes to read the record when the pin is gone.
-    fn keep(&self) -> Result<Kept> {
-        let segment = self.segments.arc_of(self.location)?;
-        Ok(Kept { body: segment.keep_body(self.guard)?, segment, offset: self.offset })
+    pub(super) fn keep(&self) -> Result<Kept> {
+        match &self.origin {
+            Origin::Table(segments, location) => {
+                Kept::new(self.guard, *segments, *location, self.offset)
+            }
+            Origin::Kept(kept) => Ok((*kept).clone()),
+        }
     }
 }
 
 /// A record that stays readable whatever happens to its segment.
-struct Kept {
-    segment: Arc<Segment>,
-    body: Arc<Body>,
-    offset: u64,
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub hold: Hold,
+    pub offset: u64,
 }
 
 impl Kept {
-    fn record<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<Record<'a>> {
-        let record = self.body.record(self.offset, scratch)?;
-        record.ok_or_else(|| self.segment.damaged(self.offset, "no record can be made out"))
+    /// The record at `location`, which is at `offset` of its segment.
+    pub(super) fn new(
+        guard: &Guard,
+        segments: Segments,
+        location: Location,
+        offset: u64,
+    ) -> Result<Kept> {
+        Ok(Kept { hold: segments.arc_of(location)?.hold(guard)?, offset })
+    }
+
+    /// The record, verified unless the options say not to.
+    pub(super) fn record<'a>(
+        &'a self,
+        engine: &Engine,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<Record<'a>> {
+        let record = self.hold.record(self.offset, scratch)?;
+        engine.check(self.hold.segment(), &record, self.offset)?;
+        Ok(record)
+    }
+
+    /// The map that it lies in, if there is one.
+    pub(super) fn map(&self) -> Result<Option<&Map>> {
+        self.hold.body().map(Body::map)
+    }
+
+    /// Its value, kept readable.
+    pub(super) fn into_view(self, engine: &Engine) -> Result<View> {
+        let mut scratch = Vec::new();
+        let record = self.record(engine, &mut scratch)?;
+        let (start, len) = (record.header.key_at() + record.header.key_len, record.value().len());
+        let bytes = match self.map()? {
+            Some(map) => {
+                ViewBytes::Mapped { map: map.clone(), offset: self.offset as usize + start, len }
+            }
+            None => ViewBytes::Owned(scratch.drain(start..start + len).collect()),
+        };
+        Ok(View { bytes })
     }
 }
 

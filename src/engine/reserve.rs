@@ -6,14 +6,13 @@
 
 use super::conditional::{check_ttl, stopped, WriteOptions, Written};
 use super::space::Purpose;
-use super::write::{check_key, Decision, Writer};
+use super::write::{check_key, Change, Decision, Value, Writer};
 use super::{Engine, OldRecord};
 use crate::epoch::Guard;
 use crate::error::{Error, Kind, Result};
 use crate::format::encode::{Extra, Prepared};
 use crate::format::record::{record_len, RecordKind};
 use crate::format::MAX_VALUE_LEN;
-use crate::index::Location;
 use crate::storage::map::Hole;
 
 /// A value that is being put into the log. Dropped, it was never there.
@@ -34,6 +33,11 @@ impl Reservation {
     /// Bytes of the value.
     pub fn len(&self) -> usize {
         self.hole.len()
+    }
+
+    /// What was put there. Whoever fills it must not do so meanwhile.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.hole.bytes()
     }
 
     /// Whether the value has no bytes.
@@ -89,52 +93,26 @@ impl Engine {
 
     /// Makes the value part of the database, if what its options ask for holds. The caller has
     /// filled it, and does not write to it any more.
-    pub fn commit_value(&self, reservation: &Reservation) -> Result<Written> {
+    pub fn commit_value<'v>(&self, reservation: &'v Reservation) -> Result<Written> {
         let Reservation { key, options, .. } = reservation;
-        let expiry = self.expiry_in(options.ttl_ms);
-        let value = reservation.hole.bytes();
-        let with = |expiry| {
-            let extra = Extra { expiry, ..Extra::default() };
-            Prepared::with(RecordKind::Put, key, value, &extra)
-        };
-        let decide = |record, _: &Guard, old: Option<&OldRecord>| {
+        let with = |expiry| Change::put_until(key, Value::Reserved(reservation), expiry);
+        let prepare = || with(self.expiry_in(options.ttl_ms));
+        let decide = |change: &mut Change<'v>, _: &Guard, old: Option<&OldRecord>| {
             let old = old.filter(|old| old.is_live(&self.clock));
             if let Some(stopped) = stopped(options, old) {
                 return Ok(Decision::Leave(stopped));
             }
-            let kept = old.filter(|_| options.keep_ttl).map(|old| old.expiry);
-            let (record, expiry) = match kept {
-                Some(kept) if kept != expiry => (with(kept), kept),
-                _ => (record, expiry),
-            };
-            Ok(Decision::Commit(record, reservation, expiry))
+            match old.filter(|_| options.keep_ttl).map(|old| old.expiry) {
+                Some(kept) if kept != change.expiry => *change = with(kept),
+                _ => {}
+            }
+            Ok(Decision::Append)
         };
-        let written = self.change(key, options.sync, || with(expiry), decide);
+        let written = self.change(key, options.sync, prepare, decide);
         if !matches!(written, Ok(Written::Done(_))) {
             self.abort_value(reservation);
         }
         written
-    }
-
-    /// Appends a record whose value is in the hole of `reservation`.
-    pub(super) fn append_reserved(
-        &self,
-        writer: &mut Writer,
-        record: &Prepared,
-        key: &[u8],
-        reservation: &Reservation,
-    ) -> Result<(Location, u64)> {
-        if !writer.can_commit_in_place(record, reservation) {
-            self.make_room(writer, record.len, Purpose::Put)?;
-            return Ok(writer.append(record, key, reservation.hole.bytes()));
-        }
-        self.latch.check()?;
-        writer.reserved = None;
-        let sequence = writer.next_sequence;
-        let active = writer.active.as_mut().ok_or_else(no_active)?;
-        let offset = active.fill_hole(record, key, reservation.len(), sequence);
-        writer.next_sequence += 1;
-        Ok((active.segment().location(offset), sequence))
     }
 
     /// Gives the room of a reservation back, if nobody has written behind it.
@@ -155,11 +133,17 @@ impl Writer {
         self.reserved.as_ref().is_some_and(|reserved| reserved.number == reservation.number)
     }
 
-    /// Whether `record` can be written around the value of `reservation`.
-    fn can_commit_in_place(&self, record: &Prepared, reservation: &Reservation) -> bool {
-        let lead = record.lead_len(reservation.key.len());
-        let fits = self.reserved.as_ref().is_some_and(|reserved| reserved.lead == lead);
-        fits && self.is_reserved(reservation)
+    /// Whether the value of `change` is in the hole at the end of the log, and its record fits
+    /// around it.
+    #[inline]
+    pub(super) fn has_reserved(&self, change: &Change, key: &[u8]) -> bool {
+        match (&change.value, &self.reserved) {
+            (Value::Reserved(reservation), Some(reserved)) => {
+                let fits = reserved.lead == change.record.lead_len(key.len());
+                fits && self.is_reserved(reservation)
+            }
+            _ => false,
+        }
     }
 
     /// Closes the hole at the end of the log off, so that the log can go on behind it.

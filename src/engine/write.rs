@@ -4,17 +4,16 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-use parking_lot::MutexGuard;
-
 use super::conditional::{WriteOptions, WriteSync, Written};
 use super::reserve::{Reservation, Reserved};
+use super::snapshot::{self, Watch};
 use super::space::Purpose;
 use super::{Engine, Lookup, OldRecord};
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};
-use crate::format::encode::Prepared;
+use crate::format::encode::{Extra, Prepared};
 use crate::format::manifest::Edit;
-use crate::format::record::{Class, RecordKind, HEADER_LEN};
+use crate::format::record::{Class, RecordKind};
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{MAX_KEY_LEN, MAX_VALUE_LEN};
 use crate::index::Location;
@@ -36,6 +35,8 @@ pub struct Writer {
     pub(super) reserved: Option<Reserved>,
     /// How many there were.
     pub(super) reservations: u64,
+    /// What snapshots need.
+    pub watch: Watch,
 }
 
 /// Answers whether a key may be used, and why not.
@@ -58,26 +59,63 @@ pub(super) fn check_value(value: &[u8]) -> Result<()> {
     Err(Error::new(Kind::ValueTooLong, message))
 }
 
+/// A record on its way into the log.
+pub(super) struct Change<'v> {
+    pub(super) record: Prepared,
+    pub(super) value: Value<'v>,
+    pub(super) expiry: Option<u64>,
+}
+
+/// Where a value is before it is in the log.
+pub(super) enum Value<'v> {
+    Bytes(Cow<'v, [u8]>),
+    /// In a hole of the log.
+    Reserved(&'v Reservation),
+}
+
 /// What is to be done with a key, now that its old record is known.
-pub(super) enum Decision<'v> {
-    /// Append this, with this value.
-    Append(Prepared, Cow<'v, [u8]>, Option<u64>),
-    /// Append this, whose value is in a hole of the log.
-    Commit(Prepared, &'v Reservation, Option<u64>),
-    /// Append this tombstone.
-    Remove(Prepared),
+pub(super) enum Decision {
+    /// Append the change.
+    Append,
+    /// Append it: a tombstone.
+    Remove,
     /// Nothing.
     Leave(Written),
+}
+
+impl<'v> Change<'v> {
+    pub(super) fn put(key: &[u8], value: &'v [u8]) -> Change<'v> {
+        let record = Prepared::new(RecordKind::Put, key, value);
+        Change { record, value: Value::Bytes(Cow::Borrowed(value)), expiry: None }
+    }
+
+    pub(super) fn put_until(key: &[u8], value: Value<'v>, expiry: Option<u64>) -> Change<'v> {
+        let extra = Extra { expiry, ..Extra::default() };
+        let record = Prepared::with(RecordKind::Put, key, value.bytes(), &extra);
+        Change { record, value, expiry }
+    }
+
+    pub(super) fn tombstone(key: &[u8]) -> Change<'v> {
+        let record = Prepared::new(RecordKind::Tombstone, key, &[]);
+        Change { record, value: Value::Bytes(Cow::Borrowed(&[])), expiry: None }
+    }
+}
+
+impl Value<'_> {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Value::Bytes(bytes) => bytes,
+            Value::Reserved(reservation) => reservation.bytes(),
+        }
+    }
 }
 
 impl Engine {
     /// Sets the value of `key`.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
         check_value(value)?;
-        let prepare = || Prepared::new(RecordKind::Put, key, value);
-        let decide = |record, _: &Guard, _: Option<&OldRecord>| {
-            Ok(Decision::Append(record, Cow::Borrowed(value), None))
-        };
+        let prepare = || Change::put(key, value);
+        let decide = |_: &mut Change, _: &Guard, _: Option<&OldRecord>| Ok(Decision::Append);
         self.change(key, WriteSync::AsOpened, prepare, decide).map(|_| ())
     }
 
@@ -87,73 +125,56 @@ impl Engine {
         Ok(matches!(removed, Written::Done(_)))
     }
 
-    /// Changes one key. `prepare` is called while no lock is held, `decide` with the key's place in
-    /// the index locked.
+    /// Changes one key. `prepare` is called while no lock is held; `decide` with the key's place in
+    /// the index locked, and it may still change what was prepared.
     #[inline]
-    pub(super) fn change<'v, P>(
+    pub(super) fn change<'v>(
         &self,
         key: &[u8],
         sync: WriteSync,
-        prepare: impl FnOnce() -> P,
-        decide: impl FnOnce(P, &Guard, Option<&OldRecord>) -> Result<Decision<'v>>,
+        prepare: impl FnOnce() -> Change<'v>,
+        decide: impl FnOnce(&mut Change<'v>, &Guard, Option<&OldRecord>) -> Result<Decision>,
     ) -> Result<Written> {
         check_key(key)?;
         self.latch.check()?;
         let hash = self.hasher.hash(key);
         let guard = epoch::pin()?;
         self.index.prefetch(&guard, hash);
-        let prepared = prepare();
-        let (sequence, len) = {
+        let mut change = prepare();
+        let sequence = {
             let mut lookup = Lookup::new(&guard, &self.table, &self.hasher);
-            let (mut entry, old) = lookup.entry(&self.index, hash, key)?;
-            match decide(prepared, &guard, old.as_ref())? {
+            let mut entry = lookup.entry(&self.index, hash, key)?;
+            let purpose = match decide(&mut change, &guard, lookup.found.as_ref())? {
                 Decision::Leave(written) => return Ok(written),
-                Decision::Append(record, value, expiry) => {
-                    entry.reserve(&mut |location| lookup.hash_at(location))?;
-                    let mut writer = self.writer.lock();
-                    self.make_room(&mut writer, record.len, Purpose::Put)?;
-                    let (location, sequence) = writer.append(&record, key, &value);
-                    if let Some(expiry) = expiry {
-                        writer.count_expiring(record.len, expiry);
-                    }
-                    self.replace(writer, old);
-                    entry.set(location);
-                    (sequence, record.len)
-                }
-                Decision::Commit(record, reservation, expiry) => {
-                    entry.reserve(&mut |location| lookup.hash_at(location))?;
-                    let mut writer = self.writer.lock();
-                    let (location, sequence) =
-                        self.append_reserved(&mut writer, &record, key, reservation)?;
-                    if let Some(expiry) = expiry {
-                        writer.count_expiring(record.len, expiry);
-                    }
-                    self.replace(writer, old);
-                    entry.set(location);
-                    (sequence, record.len)
-                }
-                Decision::Remove(record) => {
-                    let mut writer = self.writer.lock();
-                    self.make_room(&mut writer, record.len, Purpose::Delete)?;
-                    let (_, sequence) = writer.append(&record, key, &[]);
-                    writer.count_tombstone(record.len);
-                    self.replace(writer, old);
-                    entry.remove();
-                    (sequence, record.len)
-                }
+                Decision::Append => Purpose::Put,
+                Decision::Remove => Purpose::Delete,
+            };
+            if purpose == Purpose::Put {
+                entry.reserve(&mut |location| lookup.hash_at(location))?;
             }
+            let old = lookup.found.as_ref();
+            let mut writer = self.writer.lock();
+            self.make_room_for(&mut writer, &change, key, purpose)?;
+            let sequence = writer.next_sequence;
+            self.keep_for_snapshots(&guard, &writer, hash, old, sequence)?;
+            let location = writer.append(&change, key);
+            if let Some(old) = old {
+                old.count_dead();
+            }
+            self.look_ahead(&mut writer);
+            if purpose == Purpose::Put {
+                let _until_set = snapshot::let_go(writer);
+                entry.set(location);
+            } else {
+                writer.count_tombstone(change.record.len);
+                let _until_removed = snapshot::let_go(writer);
+                entry.remove();
+            }
+            sequence
         };
         drop(guard);
+        let len = change.record.len;
         self.acknowledge(sequence, len, sync).map(|()| Written::Done(sequence))
-    }
-
-    /// Counts the record that has just got a newer one, and lets others write.
-    #[inline]
-    fn replace(&self, mut writer: MutexGuard<Writer>, old: Option<OldRecord>) {
-        if let Some(old) = &old {
-            old.count_dead();
-        }
-        self.look_ahead(&mut writer);
     }
 
     /// Wakes the thread that allocates ahead, when there is something to do for it.
@@ -179,6 +200,21 @@ impl Engine {
         self.sync_to(sequence + 1).map_err(|error| {
             error.with_kind(Kind::UnknownOutcome).context("the write may or may not be durable")
         })
+    }
+
+    /// Makes sure that a change can be appended without a failure.
+    #[inline]
+    fn make_room_for(
+        &self,
+        writer: &mut Writer,
+        change: &Change,
+        key: &[u8],
+        purpose: Purpose,
+    ) -> Result<()> {
+        if writer.has_reserved(change, key) {
+            return self.latch.check();
+        }
+        self.make_room(writer, change.record.len, purpose)
     }
 
     /// Makes sure that a record of `len` bytes can be appended without a failure.
@@ -253,20 +289,29 @@ impl Writer {
             && self.active.as_ref().is_some_and(|active| active.has_room(len))
     }
 
-    /// Appends a record for which room was made; answers where it is, and its sequence.
+    /// Appends a record for which room was made; answers where it is.
     #[inline]
-    pub(super) fn append(
-        &mut self,
-        record: &Prepared,
-        key: &[u8],
-        value: &[u8],
-    ) -> (Location, u64) {
-        debug_assert!(record.len >= HEADER_LEN);
-        let active = self.active.as_mut().expect("room was made in an active segment");
+    fn append(&mut self, change: &Change, key: &[u8]) -> Location {
+        let is_in_place = self.has_reserved(change, key);
         let sequence = self.next_sequence;
-        let offset = active.append(record, key, value, sequence);
+        let active = self.active.as_mut().expect("room was made in an active segment");
+        let record = &change.record;
+        let offset = match &change.value {
+            Value::Bytes(bytes) => active.append(record, key, bytes, sequence),
+            Value::Reserved(reservation) if is_in_place => {
+                self.reserved = None;
+                active.fill_hole(record, key, reservation.len(), sequence)
+            }
+            Value::Reserved(reservation) => {
+                active.append(record, key, reservation.bytes(), sequence)
+            }
+        };
         self.next_sequence += 1;
-        (active.segment().location(offset), sequence)
+        let location = active.segment().location(offset);
+        if let Some(expiry) = change.expiry {
+            self.count_expiring(record.len, expiry);
+        }
+        location
     }
 
     /// Counts a record of `len` bytes that expires in the active segment.

@@ -24,6 +24,9 @@ const _: () = assert!(HEADER == 16 && ALIGN == 16);
 const LIVE: usize = 0x6B76_5F76_616C_7565;
 const FREED: usize = 0;
 
+/// The room that an arena begins with.
+const ARENA_LEAST: usize = 4096;
+
 /// A copy of a value, not yet given to C. Dropping it frees it.
 pub(super) struct Value(NonNull<u8>);
 
@@ -62,11 +65,94 @@ impl Drop for Value {
     }
 }
 
-/// Frees a value that kv_get() returned. A pointer that is not one, or was freed before, is
-/// left alone as far as that can be seen, and kv_error_message() says so; to pass one is a bug
-/// in the program all the same.
+/// Values for C in one piece of memory, which grows. Dropping it frees them.
+#[derive(Default)]
+pub(super) struct Arena {
+    /// The memory, with its header; nothing before the first value.
+    memory: Option<NonNull<u8>>,
+    /// Bytes for values in the memory, and how many of them are taken.
+    room: usize,
+    taken: usize,
+}
+
+impl Arena {
+    /// Copies `value` and answers where it begins.
+    pub(super) fn push(&mut self, value: &[u8]) -> Result<usize> {
+        let offset = self.taken.next_multiple_of(ALIGN);
+        let end = offset.checked_add(value.len());
+        let end = end.ok_or_else(|| convert::out_of_memory(usize::MAX))?;
+        if end > self.room || self.memory.is_none() {
+            self.grow(end)?;
+        }
+        if let Some(memory) = self.memory {
+            // SAFETY: the memory has a header and `room` bytes, of which `end` is no more; nobody
+            // else knows it, so that the value does not lie in it.
+            unsafe {
+                let to = memory.add(HEADER + offset).as_ptr();
+                to.copy_from_nonoverlapping(value.as_ptr(), value.len());
+            }
+        }
+        self.taken = end;
+        Ok(offset)
+    }
+
+    /// Makes room for `least` bytes, or for more if they can be had.
+    #[cold]
+    fn grow(&mut self, least: usize) -> Result<()> {
+        let more = least.max(self.room.saturating_mul(2)).max(ARENA_LEAST);
+        let room = if self.resize(more) { more } else { least };
+        if room != more && !self.resize(room) {
+            return Err(convert::out_of_memory(room));
+        }
+        self.room = room;
+        Ok(())
+    }
+
+    /// Moves the values to memory with so much room, if it can be had.
+    fn resize(&mut self, room: usize) -> bool {
+        let Some(new) = layout(room) else { return false };
+        let memory = match self.memory {
+            // SAFETY: the layout has at least the header's size.
+            None => unsafe { alloc::alloc(new) },
+            Some(old) => {
+                let Some(layout) = layout(self.room) else { return false };
+                // SAFETY: the memory was allocated with this layout, and the new size is that of
+                // a layout of the same alignment.
+                unsafe { alloc::realloc(old.as_ptr(), layout, new.size()) }
+            }
+        };
+        self.memory = NonNull::new(memory).or(self.memory);
+        !memory.is_null()
+    }
+
+    /// Gives the values to C, which frees them with [`kv_free`]; NULL if there never were any.
+    pub(super) fn into_raw(mut self) -> *mut c_void {
+        let Some(memory) = self.memory.take() else { return std::ptr::null_mut() };
+        // SAFETY: the memory has room for the header, to which it is aligned.
+        unsafe {
+            let values = memory.add(HEADER).as_ptr();
+            let header = Header { len: self.room, seal: LIVE ^ values.addr() };
+            memory.cast::<Header>().write(header);
+            values.cast()
+        }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        if let (Some(memory), Some(layout)) = (self.memory, layout(self.room)) {
+            // SAFETY: `resize` allocated it with this layout, and it was not given to C, as
+            // `into_raw` takes it out.
+            unsafe { alloc::dealloc(memory.as_ptr(), layout) };
+        }
+    }
+}
+
+/// Frees a value of kv_get(), or all values of a kv_get_many(). A pointer that is neither, or was
+/// freed before, is left alone as far as that can be seen, and kv_error_message() says so; to
+/// pass one is a bug in the program all the same.
 ///
-/// @param value  The value, or NULL, which does nothing.
+/// @param value  The value or the arena, or NULL, which does nothing.
 ///
 /// Ownership: takes the value back; do not touch it afterwards.
 /// Threads: any thread may free what another one got, also after kv_close().
@@ -76,9 +162,11 @@ pub unsafe extern "C" fn kv_free(value: *mut c_void) {
         if value.is_null() {
             return;
         }
-        // SAFETY: the caller passes what kv_get() returned, or at least memory that was.
+        // SAFETY: the caller passes what libkv allocated, or at least memory that was.
         if !unsafe { free(value.cast()) } {
-            set_message(format_args!("kv_free() was passed no value of kv_get(), or one twice"));
+            set_message(format_args!(
+                "kv_free() was passed nothing that libkv allocated, or it twice"
+            ));
         }
     });
 }
@@ -146,6 +234,25 @@ mod tests {
             start.copy_from_nonoverlapping(value.0.as_ptr().sub(HEADER), HEADER);
             assert!(!free(start.add(HEADER)), "a copy of a header");
         }
+    }
+
+    #[test]
+    fn an_arena_keeps_its_values_while_it_grows() {
+        let mut arena = Arena::default();
+        let value = |number: usize| vec![number as u8; number * 37 % 1000];
+        let places: Vec<usize> = (0..500).map(|at| arena.push(&value(at)).unwrap()).collect();
+        let memory = arena.into_raw().cast::<u8>();
+        for (number, offset) in places.into_iter().enumerate() {
+            let (value, at) = (value(number), memory.wrapping_add(offset));
+            assert!(at.addr().is_multiple_of(16));
+            // SAFETY: the value was put there.
+            assert_eq!(unsafe { std::slice::from_raw_parts(at, value.len()) }, value);
+        }
+        // SAFETY: the arena was given away, and is freed once.
+        assert!(unsafe { free(memory) });
+        assert!(Arena::default().into_raw().is_null());
+        let mut dropped = Arena::default();
+        assert_eq!(dropped.push(b"").unwrap(), 0, "an empty value has a place too");
     }
 
     #[test]

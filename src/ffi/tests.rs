@@ -25,7 +25,7 @@ impl Place {
     }
 
     /// Opens the database with the default options.
-    fn open(&self) -> *mut kv_db {
+    pub(super) fn open(&self) -> *mut kv_db {
         let mut db = ptr::null_mut();
         // SAFETY: a string, NULL, and an output that may be written.
         assert_eq!(unsafe { kv_open(self.c_path().as_ptr(), ptr::null(), &mut db) }, KV_OK);

@@ -4,16 +4,29 @@ use super::db::kv_db;
 use super::object::{Table, Tag};
 use super::status::{kv_status, KV_NOT_FOUND, KV_OK};
 use super::{convert, guard};
-use crate::db::View;
+use crate::db::{View, Views};
+use crate::error::Result;
 use std::ffi::c_void;
 
-/// A value that is read where it lies, without a copy. It keeps a file of the database mapped
+/// Values that are read where they lie, without a copy. It keeps files of the database mapped
 /// and on disk: release it soon.
 pub struct kv_view {
     _never_made: [u8; 0],
 }
 
-static VIEWS: Table<kv_view, View> = Table::of_database(Tag::View, "view", "kv_view_get()");
+/// What keeps the values of a view where they are.
+#[allow(dead_code, reason = "they are kept, and dropped")]
+enum Kept {
+    One(View),
+    Many(Views),
+}
+
+static VIEWS: Table<kv_view, Kept> = Table::of_database(Tag::View, "view", "kv_view_get()");
+
+/// Gives views to C. Values stay where they are.
+pub(super) fn many_to_handle(views: Views) -> Result<*mut kv_view> {
+    VIEWS.insert(Kept::Many(views))
+}
 
 /// Finds the value of a key and shows it where it lies, without copying it. It does not change
 /// while the view is held, whatever is put or deleted.
@@ -60,7 +73,7 @@ pub unsafe extern "C" fn kv_view_get(
         let Some(found) = db.view(key)? else { return Ok(KV_NOT_FOUND) };
         // The bytes stay where they are when the view is moved.
         let bytes: *const [u8] = found.bytes();
-        let handle = VIEWS.insert(found)?;
+        let handle = VIEWS.insert(Kept::One(found))?;
         // SAFETY: the outputs are not NULL, and the caller may write them.
         unsafe {
             convert::write(value, bytes.cast());

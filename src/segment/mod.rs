@@ -15,7 +15,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::epoch::Guard;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::format::checkpoint::KnownSegment;
 use crate::format::record::{Class, Header, Record, HEADER_LEN};
 use crate::format::segment::SegmentHeader;
@@ -218,12 +218,18 @@ impl Segment {
         }
     }
 
-    /// What the segment is read through, for longer than the pin.
-    pub fn keep_body(&self, guard: &Guard) -> Result<Arc<Body>> {
-        match &self.source {
-            Source::Active(body) => Ok(Arc::new(body.clone())),
-            Source::Sealed(file) => file.keep_body(guard),
-        }
+    /// The map that the segment is read through, if it is read through one.
+    pub fn map<'a>(&'a self, guard: &'a Guard) -> Result<Option<&'a Map>> {
+        self.body(guard).map(Body::map)
+    }
+
+    /// Keeps the segment readable for longer than the pin, whatever happens to its file.
+    pub fn hold(self: &Arc<Self>, guard: &Guard) -> Result<Hold> {
+        let body = match &self.source {
+            Source::Active(_) => None,
+            Source::Sealed(file) => Some(file.keep_body(guard)?),
+        };
+        Ok(Hold { segment: Arc::clone(self), body })
     }
 
     /// An error unless `record`, found at `offset`, is what was written there.
@@ -258,12 +264,54 @@ impl Segment {
     }
 }
 
+/// A segment that stays readable.
+#[derive(Clone)]
+pub struct Hold {
+    segment: Arc<Segment>,
+    /// Nothing if it has its body itself.
+    body: Option<Arc<Body>>,
+}
+
+impl Hold {
+    /// The segment.
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// What it is read through.
+    #[inline]
+    pub fn body(&self) -> Result<&Body> {
+        match (&self.body, &self.segment.source) {
+            (Some(body), _) => Ok(body),
+            (None, Source::Active(body)) => Ok(body),
+            (None, Source::Sealed(_)) => {
+                Err(Error::new(Kind::Internal, "a segment is not held open"))
+            }
+        }
+    }
+
+    /// The record at `offset`, with all its bytes but unverified.
+    #[inline]
+    pub fn record<'a>(&'a self, offset: u64, scratch: &'a mut Vec<u8>) -> Result<Record<'a>> {
+        let record = self.body()?.record(offset, scratch)?;
+        record.ok_or_else(|| self.segment.damaged(offset, "no record can be made out"))
+    }
+}
+
 impl Body {
     /// Bytes that can be read.
     fn len(&self) -> u64 {
         match self {
             Body::Mapped(map) => map.published() as u64,
             Body::File(_, len) => *len,
+        }
+    }
+
+    /// The map, if it is one.
+    pub fn map(&self) -> Option<&Map> {
+        match self {
+            Body::Mapped(map) => Some(map),
+            Body::File(..) => None,
         }
     }
 
@@ -318,9 +366,9 @@ fn read_record<'a>(
     }
     let have = scratch.len();
     if total > have {
-        scratch.try_reserve_exact(total - have).map_err(|_| {
-            Error::new(crate::error::Kind::OutOfMemory, "there is no memory for the record")
-        })?;
+        scratch
+            .try_reserve_exact(total - have)
+            .map_err(|_| Error::new(Kind::OutOfMemory, "there is no memory for the record"))?;
         scratch.resize(total, 0);
         file.read_at(&mut scratch[have..], offset + have as u64)?;
     }

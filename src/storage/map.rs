@@ -109,6 +109,17 @@ impl Map {
         self.region.published.load(Ordering::Acquire)
     }
 
+    /// Where the map begins: what tells it from all others that live.
+    pub fn address(&self) -> usize {
+        self.region.base.addr()
+    }
+
+    /// The offset of `bytes` in the map, if they are published bytes of it.
+    pub fn offset_of(&self, bytes: &[u8]) -> Option<usize> {
+        let offset = bytes.as_ptr().addr().checked_sub(self.address())?;
+        (offset.checked_add(bytes.len())? <= self.published()).then_some(offset)
+    }
+
     /// Begins to fetch the cache lines of `offset..offset + len`. They need not be published, nor
     /// even inside the map.
     #[inline]

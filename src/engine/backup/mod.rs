@@ -21,7 +21,7 @@ use crate::format::name;
 use crate::format::segment::{SegmentHeader, HEADER_PAGE};
 use crate::format::Identity;
 use crate::manifest::{LiveSegment, Manifest, State};
-use crate::segment::active;
+use crate::segment::full::write_mark;
 use crate::storage::{Parent, Storage};
 use held::Hold;
 use place::{Place, Present};
@@ -193,8 +193,8 @@ impl Engine {
         let source = open_segment(&*self.storage, &self.uuid, header)?;
         let copy = transfer.copy(&*source, &name::segment(header.id), len, true)?;
         // Sync marks may be newer than what was copied. These are true when the backup is there.
-        active::write_mark(&*copy, header.salt, len, 0)?;
-        active::write_mark(&*copy, header.salt, len, 1)?;
+        write_mark(&*copy, header.salt, len, 0)?;
+        write_mark(&*copy, header.salt, len, 1)?;
         copy.sync()?;
         let found = verify(copy, header, len, *expected, &mut |_| Ok(()))?;
         transfer.segment_done();

@@ -25,7 +25,9 @@ use super::herald::Herald;
 use super::latch::Latch;
 use super::maintenance::Bell;
 use super::pace::Pacer;
+use super::snapshot::Watch;
 use super::stats::{add, record_bytes, Counters};
+use super::versions::Versions;
 use super::write::Writer;
 use super::Engine;
 use crate::clock::Clock;
@@ -354,6 +356,7 @@ impl Recovery {
             opened,
             reserved: None,
             reservations: 0,
+            watch: Watch::default(),
         };
         let clock = Clock::new(self.options.time.clone(), 0);
         Ok(Engine {
@@ -372,6 +375,7 @@ impl Recovery {
             syncer: Mutex::default(),
             writer: Mutex::new(writer),
             batches: Batches::default(),
+            versions: Versions::default(),
             spare: Mutex::default(),
             manifest: Mutex::new(self.manifest),
             latch,

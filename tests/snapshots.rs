@@ -1,0 +1,348 @@
+//! Snapshots: what they see is what was there at one moment, whatever is written, compacted and
+//! expires afterwards. `KV_TEST_SEED` gives other operations, `KV_TEST_SECONDS` more histories.
+#![allow(clippy::print_stdout, reason = "a test says how much it has done")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::linear::{check, Effort, Event, What};
+use common::{seed, Random, TempDir};
+use kv::clock::{ManualTime, TimeSource};
+use kv::db::{Db, Snapshot, WriteBatch, WriteOptions, WriteSync};
+use kv::options::{CompactionMode, Options, ReadMode, SyncLevel};
+
+fn options(read_mode: ReadMode) -> Options {
+    Options {
+        segment_size: 1 << 20,
+        sync: SyncLevel::None,
+        compaction: CompactionMode::Manual,
+        read_mode,
+        ..Options::default()
+    }
+}
+
+/// A key's value and when it expires.
+type Model = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
+
+/// A snapshot with what it must see.
+struct Taken {
+    snapshot: Snapshot,
+    model: Model,
+    now: u64,
+}
+
+/// A database with a model of it, and snapshots.
+struct Run {
+    db: Db,
+    time: Arc<ManualTime>,
+    random: Random,
+    model: Model,
+    taken: Vec<Taken>,
+    keys: u64,
+}
+
+impl Run {
+    fn new(directory: &TempDir, read_mode: ReadMode, seed: u64) -> Run {
+        let time = Arc::new(ManualTime::default());
+        time.wall_ms.store(1_000_000, Ordering::SeqCst);
+        let clock = TimeSource::Manual(Arc::clone(&time));
+        let options = Options { time: clock, ..options(read_mode) };
+        let db = Db::open(&directory.join("db"), &options).expect("a new database opens");
+        let (model, taken) = (Model::new(), Vec::new());
+        Run { db, time, random: Random(seed), model, taken, keys: 400 }
+    }
+
+    fn now(&self) -> u64 {
+        self.time.wall_ms.load(Ordering::SeqCst)
+    }
+
+    fn key(&mut self) -> Vec<u8> {
+        let number = self.random.below(self.keys);
+        [&number.to_le_bytes()[..], &vec![1; number as usize % 31]].concat()
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        let len = match self.random.below(200) {
+            0 => 200_000,
+            1..=20 => 0,
+            _ => self.random.below(3_000),
+        };
+        self.random.bytes(len as usize)
+    }
+
+    fn put(&mut self) {
+        let (key, value, now) = (self.key(), self.value(), self.now());
+        let ttl_ms = if self.random.below(4) == 0 { 1 + self.random.below(50) } else { 0 };
+        let options = WriteOptions { ttl_ms, ..WriteOptions::default() };
+        self.db.put_with(&key, &value, &options).expect("put");
+        let expiry = if ttl_ms == 0 { u64::MAX } else { now + ttl_ms };
+        self.model.insert(key, (value, expiry));
+    }
+
+    fn delete(&mut self) {
+        let (key, now) = (self.key(), self.now());
+        let was_there = self.db.delete(&key).expect("delete");
+        let removed = self.model.remove(&key).filter(|(_, expiry)| *expiry > now);
+        assert_eq!(was_there, removed.is_some());
+    }
+
+    fn batch(&mut self) {
+        let mut batch = WriteBatch::default();
+        for _ in 0..self.random.below(20) {
+            let (key, value) = (self.key(), self.value());
+            if self.random.below(3) == 0 {
+                batch.delete(&key).expect("delete");
+                self.model.remove(&key);
+            } else {
+                batch.put(&key, &value, 0).expect("put");
+                self.model.insert(key, (value, u64::MAX));
+            }
+        }
+        self.db.write(&batch, WriteSync::AsOpened).expect("write");
+    }
+
+    fn take(&mut self) {
+        let snapshot = self.db.open_snapshot().expect("a snapshot");
+        self.taken.push(Taken { snapshot, model: self.model.clone(), now: self.now() });
+    }
+
+    fn close_one(&mut self) {
+        if !self.taken.is_empty() {
+            let at = self.random.below(self.taken.len() as u64) as usize;
+            self.db.close_snapshot(self.taken.swap_remove(at).snapshot);
+        }
+    }
+
+    /// All that a snapshot is asked for is as it was.
+    fn compare(&self, taken: &Taken, context: &str) {
+        for number in 0..self.keys {
+            let key = [&number.to_le_bytes()[..], &vec![1; number as usize % 31]].concat();
+            let expected = taken.model.get(&key).filter(|(_, expiry)| *expiry > taken.now);
+            let expected = expected.map(|(value, _)| value.as_slice());
+            let found = self.db.get_at(&taken.snapshot, &key, <[u8]>::to_vec).expect(context);
+            assert!(found.as_deref() == expected, "{context}: key {number}");
+            let len = self.db.value_len_at(&taken.snapshot, &key).expect(context);
+            assert_eq!(len, expected.map(<[u8]>::len), "{context}: key {number}");
+            if number % 7 == 0 {
+                let view = self.db.view_at(&taken.snapshot, &key).expect(context);
+                assert_eq!(view.as_ref().map(|view| view.bytes()), expected, "{context}: {number}");
+            }
+        }
+    }
+
+    fn step(&mut self, step: u64) {
+        match self.random.below(1_000) {
+            0..=599 => self.put(),
+            600..=799 => self.delete(),
+            800..=849 => self.batch(),
+            850..=859 => self.take(),
+            860..=869 => self.close_one(),
+            870..=874 => self.db.compact().expect("compact"),
+            875..=880 => self.db.sync().expect("sync"),
+            881..=900 => self.time.advance(1),
+            901..=910 => {
+                if let Some(taken) = self.taken.first() {
+                    self.compare(taken, &format!("step {step}"));
+                }
+            }
+            _ => {
+                let (key, now) = (self.key(), self.now());
+                let found = self.db.get(&key, <[u8]>::to_vec).expect("get");
+                let live = self.model.get(&key).filter(|(_, expiry)| *expiry > now);
+                assert_eq!(found.as_ref(), live.map(|(value, _)| value), "step {step}");
+            }
+        }
+    }
+}
+
+fn agrees_with_a_map(read_mode: ReadMode, steps: u64) {
+    let directory = TempDir::new("snapshots");
+    let seed = seed();
+    let mut run = Run::new(&directory, read_mode, seed);
+    for step in 0..steps {
+        run.step(step);
+    }
+    run.db.compact().expect("compact");
+    for taken in &run.taken {
+        run.compare(taken, &format!("seed {seed}, at the end"));
+    }
+    while !run.taken.is_empty() {
+        run.close_one();
+    }
+    assert_eq!(run.db.engine().snapshots(), (0, 0), "nothing is kept when no snapshot is open");
+}
+
+#[test]
+fn snapshots_agree_with_maps() {
+    agrees_with_a_map(ReadMode::Mmap, 30_000);
+    agrees_with_a_map(ReadMode::Pread, 10_000);
+}
+
+#[test]
+fn nothing_is_kept_for_what_no_snapshot_sees() {
+    let directory = TempDir::new("snapshots");
+    let db = Db::open(&directory.join("db"), &options(ReadMode::Mmap)).expect("open");
+    db.put(b"key", b"0").expect("put");
+    assert_eq!(db.engine().snapshots(), (0, 0));
+    let old = db.open_snapshot().expect("a snapshot");
+    db.put(b"new", b"unseen").expect("put");
+    db.put(b"new", b"unseen too").expect("put");
+    assert_eq!(db.engine().snapshots(), (1, 0));
+    for round in 0..100_u8 {
+        db.put(b"key", &[round]).expect("put");
+    }
+    let one = db.engine().snapshots().1;
+    assert!(one > 0);
+    let young = db.open_snapshot().expect("a snapshot");
+    assert!(db.delete(b"key").expect("delete"));
+    assert_eq!(db.engine().snapshots(), (2, 2 * one));
+    let at = |snapshot| db.get_at(snapshot, b"key", <[u8]>::to_vec).expect("get");
+    assert_eq!((at(&old).as_deref(), at(&young).as_deref()), (Some(&b"0"[..]), Some(&[99][..])));
+    assert_eq!(db.get_at(&young, b"new", <[u8]>::len).expect("get"), Some(10));
+    assert_eq!(db.get_at(&old, b"new", <[u8]>::len).expect("get"), None);
+    db.close_snapshot(old);
+    assert_eq!(db.engine().snapshots(), (1, one));
+    db.close_snapshot(young);
+    assert_eq!(db.engine().snapshots(), (0, 0));
+}
+
+/// Keys that all threads fight for.
+const HOT_KEYS: u64 = 4;
+
+/// One thread's part of a history.
+struct Recorder<'a> {
+    db: &'a Db,
+    clock: &'a AtomicU64,
+    thread: usize,
+    random: Random,
+    events: Vec<Event>,
+}
+
+fn bytes_of(value: u64) -> Vec<u8> {
+    let len = if value.is_multiple_of(20) { 5_000 } else { 8 + value as usize % 90 };
+    let mut bytes = vec![value as u8; len];
+    bytes[..8].copy_from_slice(&value.to_le_bytes());
+    bytes
+}
+
+fn value_of(bytes: &[u8]) -> u64 {
+    let value = u64::from_le_bytes(*bytes.first_chunk().expect("no value is so short"));
+    assert!(bytes == bytes_of(value), "a value that nobody wrote");
+    value
+}
+
+impl Recorder<'_> {
+    fn record(&mut self, call: impl FnOnce(&Db, &mut Random) -> What) {
+        let called = self.clock.fetch_add(1, Ordering::SeqCst);
+        let what = call(self.db, &mut self.random);
+        let returned = self.clock.fetch_add(1, Ordering::SeqCst);
+        self.events.push(Event { thread: self.thread, called, returned, what });
+    }
+
+    fn act(&mut self, number: u64) {
+        let value = (self.thread as u64) << 32 | number;
+        let key = self.random.below(HOT_KEYS);
+        match self.random.below(16) {
+            0..=5 => self.record(|db, _| {
+                db.put(&key.to_le_bytes(), &bytes_of(value)).expect("put");
+                What::Put { key, value }
+            }),
+            6 => self.record(|db, _| {
+                let was_there = db.delete(&key.to_le_bytes()).expect("delete");
+                What::Delete { key, was_there }
+            }),
+            7..=8 => self.record(|db, random| {
+                let first = random.below(HOT_KEYS - 1);
+                let pairs = [(first, Some(value)), (first + 1, (value % 3 > 0).then_some(value))];
+                let mut batch = WriteBatch::default();
+                for (key, value) in &pairs {
+                    match value {
+                        Some(value) => batch.put(&key.to_le_bytes(), &bytes_of(*value), 0),
+                        None => batch.delete(&key.to_le_bytes()),
+                    }
+                    .expect("the batch grows");
+                }
+                db.write(&batch, WriteSync::AsOpened).expect("write");
+                What::Batch(pairs.to_vec())
+            }),
+            9..=11 => self.snapshot(),
+            _ => self.record(|db, _| {
+                let found = db.get(&key.to_le_bytes(), value_of).expect("get");
+                What::Get { key, found }
+            }),
+        }
+    }
+
+    /// The snapshot is of the time at which it is taken, whenever it is read.
+    fn snapshot(&mut self) {
+        let mut taken = None;
+        self.record(|db, _| {
+            taken = Some(db.open_snapshot().expect("a snapshot"));
+            What::Snapshot(Vec::new())
+        });
+        let snapshot = taken.expect("it was taken");
+        if self.random.below(2) == 0 {
+            std::thread::yield_now();
+        }
+        let read = |key: u64| {
+            let found = self.db.get_at(&snapshot, &key.to_le_bytes(), value_of).expect("get");
+            (key, found)
+        };
+        let pairs: Vec<_> = (0..HOT_KEYS).map(read).collect();
+        self.db.close_snapshot(snapshot);
+        if let Some(Event { what, .. }) = self.events.last_mut() {
+            *what = What::Snapshot(pairs);
+        }
+    }
+}
+
+fn history(db: &Db, seed: u64, operations: u64) -> Vec<Event> {
+    let (clock, stop) = (AtomicU64::new(1), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let work = |thread: usize| {
+            let random = Random(seed ^ (thread as u64) << 40);
+            let mut recorder = Recorder { db, clock: &clock, thread, random, events: Vec::new() };
+            scope.spawn(move || {
+                (0..operations).for_each(|number| recorder.act(number));
+                recorder.events
+            })
+        };
+        let workers: Vec<_> = (0..4).map(work).collect();
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                db.compact().expect("compact");
+                std::thread::sleep(Duration::from_micros(300));
+            }
+        });
+        let events = workers.into_iter().flat_map(|worker| worker.join().expect("it worked"));
+        let events = events.collect();
+        stop.store(true, Ordering::Relaxed);
+        events
+    })
+}
+
+#[test]
+fn histories_with_snapshots_are_linearizable() {
+    let (begin, mut effort) = (Instant::now(), Effort::default());
+    let seconds = std::env::var("KV_TEST_SECONDS").ok().and_then(|text| text.parse().ok());
+    let time = Duration::from_secs(seconds.unwrap_or(0));
+    let mut round = 0;
+    while round < 4 || begin.elapsed() < time {
+        let directory = TempDir::in_memory("snapshots");
+        let read_mode = [ReadMode::Mmap, ReadMode::Pread][round as usize % 2];
+        let db = Db::open(&directory.join("db"), &options(read_mode)).expect("open");
+        let events = history(&db, seed().wrapping_add(round), 6_000);
+        assert_eq!(db.engine().snapshots(), (0, 0));
+        match check(&events, &|value| bytes_of(value).len()) {
+            Ok(more) => effort.add(&more),
+            Err(failure) => panic!("round {round}: {failure}"),
+        }
+        round += 1;
+    }
+    println!("{round} histories in {:.1} s: {effort:?}", begin.elapsed().as_secs_f32());
+    assert!(effort.overlapping > 0, "no two operations overlapped: nothing was tested");
+}
