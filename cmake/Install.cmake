@@ -1,4 +1,4 @@
-# What is installed where: the header, the libraries, and the files by which programs find them.
+# What is installed where: the headers, the libraries, and the files by which programs find them.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -56,8 +56,10 @@ if(KV_BUILD_STATIC)
     install(FILES "${kv_output}/libkv.a"
         DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development)
 endif()
-install(FILES "${PROJECT_SOURCE_DIR}/include/kv.h"
+install(FILES "${PROJECT_SOURCE_DIR}/include/kv.h" "${PROJECT_SOURCE_DIR}/include/kv.hpp"
     DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT development)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/kv"
+    DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT development FILES_MATCHING PATTERN "*.hpp")
 install(FILES "${PROJECT_BINARY_DIR}/package/kv.pc"
     DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT development)
 install(FILES

@@ -18,6 +18,14 @@ function(kv_add_program name library)
         NO_SYSTEM_FROM_IMPORTED ON)
 endfunction()
 
+# kv_add_cpp_program(name standard source...): the same for programs that use kv.hpp, where every
+# warning counts that a user may have turned on.
+function(kv_add_cpp_program name standard)
+    kv_add_program(${name} kv::kv ${ARGN})
+    target_compile_options(${name} PRIVATE -Wconversion -Wsign-conversion -Wshadow -Weffc++ -Wundef)
+    set_target_properties(${name} PROPERTIES CXX_STANDARD ${standard})
+endfunction()
+
 # kv_add_run(test seconds command...): a test that runs a command in an empty directory.
 function(kv_add_run test seconds)
     set(directory "${PROJECT_BINARY_DIR}/runs/${test}")

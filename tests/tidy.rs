@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use rust_text::{code_of, imports, is_name_char, line_at, module_of, words};
 
 /// Where source files are, besides the top directory.
-const DIRECTORIES: [&str; 6] = ["src", "tests", "benches", "examples-c", "cmake", "fuzz"];
+const DIRECTORIES: [&str; 8] =
+    ["src", "tests", "benches", "examples-c", "examples-cpp", "cmake", "fuzz", "include/kv"];
 /// Directories in them that hold no sources.
 const NO_SOURCES: [&str; 4] = ["tests/golden", "tests/loom/target", "fuzz/target", "fuzz/corpus"];
 

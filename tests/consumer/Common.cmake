@@ -22,7 +22,9 @@ endfunction()
 # check_tree(prefix libdir): all that is installed is there, and nothing else.
 function(check_tree prefix libdir)
     string(REGEX MATCH "^[0-9]+" major "${VERSION}")
-    set(wanted include/kv.h)
+    set(wanted include/kv.h include/kv.hpp)
+    file(GLOB parts RELATIVE "${SOURCE}" "${SOURCE}/include/kv/*.hpp")
+    list(APPEND wanted ${parts})
     foreach(file libkv.a libkv.so libkv.so.${major} libkv.so.${VERSION} pkgconfig/kv.pc
             cmake/kv/kvConfig.cmake cmake/kv/kvConfigVersion.cmake)
         list(APPEND wanted "${libdir}/${file}")
