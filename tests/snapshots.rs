@@ -257,7 +257,10 @@ impl Recorder<'_> {
             }),
             7..=8 => self.record(|db, random| {
                 let first = random.below(HOT_KEYS - 1);
-                let pairs = [(first, Some(value)), (first + 1, (value % 3 > 0).then_some(value))];
+                let pairs = [
+                    (first, Some(value)),
+                    (first + 1, (!value.is_multiple_of(3)).then_some(value)),
+                ];
                 let mut batch = WriteBatch::default();
                 for (key, value) in &pairs {
                     match value {
