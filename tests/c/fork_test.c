@@ -1,5 +1,6 @@
 /* fork(): a child is told KV_FORKED by every function, and its parent goes on unharmed. */
 #include "test.h"
+#include "write_calls.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -33,6 +34,7 @@ static void every_function_in_child(kv_db *db)
     CHECK_FAILS(KV_FORKED, "fork", kv_view_get(db, "k", 1, &view, &seen, &len));
     CHECK_FAILS(KV_FORKED, "fork", kv_exists(db, "k", 1, &len));
     CHECK_FAILS(KV_FORKED, "fork", kv_delete(db, "k", 1));
+    test_write_calls(db, KV_FORKED, "fork");
     CHECK_FAILS(KV_FORKED, "fork", kv_sync(db));
     CHECK_FAILS(KV_FORKED, "fork", kv_compact(db));
     CHECK_FAILS(KV_FORKED, "fork", kv_compact_with(db, NULL, NULL));

@@ -1,5 +1,6 @@
 /* Mistakes that C can check: each gets its own status and a message, and does no harm. */
 #include "test.h"
+#include "write_calls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,6 +122,7 @@ static void every_function(kv_db *db, kv_status wanted, const char *part)
     CHECK_FAILS(wanted, part, kv_view_get(db, "k", 1, &view, &seen, &len));
     CHECK_FAILS(wanted, part, kv_exists(db, "k", 1, &len));
     CHECK_FAILS(wanted, part, kv_delete(db, "k", 1));
+    test_write_calls(db, wanted, part);
     CHECK_FAILS(wanted, part, kv_sync(db));
     CHECK_FAILS(wanted, part, kv_compact(db));
     CHECK_FAILS(wanted, part, kv_compact_with(db, NULL, NULL));
