@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The files that make up the header, in its order.
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     "library",
     "status",
     "buffer",
@@ -19,6 +19,7 @@ const SOURCES: [&str; 16] = [
     "conditional",
     "ttl",
     "batch",
+    "reserve",
     "compaction",
     "stats",
 ];

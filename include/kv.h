@@ -13,16 +13,20 @@
  *    the length that KV_BUFFER_TOO_SMALL reports. Keys and values are bytes with a length: NULL
  *    with length 0 is the empty string, NULL with another length is KV_NULL_ARGUMENT, and an
  *    empty value is not a missing key.
- * 4. Handles are opaque. What new or open made, free or close takes back, and they take NULL
- *    quietly. A kv_db that was closed answers KV_CLOSED, however many are opened after it; the
- *    bytes of a kv_view stay readable until it is released, also after kv_close(). A child of
- *    fork() gets KV_FORKED from every call on its parent's databases, and cannot open its own once
- *    the parent had opened one: fork first, or run another program with exec.
+ * 4. Handles are opaque: numbers that are checked on every call, never addresses. What new or
+ *    open made, free or close takes back, and they take NULL quietly; free leaves alone what was
+ *    freed before. In every other call a handle that was freed or closed answers KV_CLOSED,
+ *    however many are made after it, and one of another type KV_INVALID_ARGUMENT. The bytes of a
+ *    kv_view stay readable until it is released, also after kv_close(). A child of fork() gets
+ *    KV_FORKED from every call on its parent's databases, and cannot open its own once the parent
+ *    had opened one: fork first, or run another program with exec.
  * 5. One kv_db may be used by any number of threads at once. Every other handle belongs to one
- *    thread at a time. A thread must not be cancelled, nor leave by longjmp(), inside a call.
+ *    thread at a time; a second call meanwhile answers KV_BUSY, where it would do harm. A thread
+ *    must not be cancelled, nor leave by longjmp(), inside a call.
  * 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a
- *    length past the limits, a closed handle. A bug inside comes back as KV_INTERNAL, and the
- *    database refuses writes from then on (KV_READ_ONLY) until it is opened again.
+ *    length past the limits, a closed or freed handle, one of another type. A bug inside comes
+ *    back as KV_INTERNAL, and the database refuses writes from then on (KV_READ_ONLY) until it is
+ *    opened again.
  * 7. There are no structs by value, no bit fields and no enums in the interface, and functions
  *    of the program's are called only where it asks for it (kv_compact_with(),
  *    kv_options_set_log(), kv_options_set_events()), never by a read or a write: the
@@ -282,6 +286,12 @@ typedef struct kv_db kv_db;
  * The settings of a database, to be passed to kv_open().
  */
 typedef struct kv_options kv_options;
+
+/**
+ * Room for a value, in the log of a database. What is put there becomes the value of a key with
+ * kv_put_commit(), and is as if it had never been with kv_put_abort().
+ */
+typedef struct kv_reservation kv_reservation;
 
 /**
  * Values that are read where they lie, without a copy. It keeps files of the database mapped
@@ -2080,6 +2090,94 @@ kv_status kv_write(struct kv_db *db,
                    struct kv_batch *batch,
                    const struct kv_write_options_t *options)
 KV_NOEXCEPT;
+
+/**
+ * Makes room for a value in the log of the database, to be filled in place: by read(), or by a
+ * program that puts a message together. It is for values that are long, or come in parts; for
+ * short ones kv_put() is as fast.
+ *
+ * Others can write meanwhile, and wait for nothing. If nobody has when the value is committed, it
+ * stays where it was put; else it is copied once, and its room is won back by compaction.
+ *
+ * @param db           The database.
+ * @param key          The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len      Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param value_len    The value's length in bytes, 0 to KV_MAX_VALUE_LEN.
+ * @param options      What the write depends on and what comes with it, looked at when it is
+ *   committed, but for skip_if_equal, which must be 0; NULL is as kv_put().
+ * @param reservation  Out: the reservation. Not NULL.
+ * @param value        Out: where the value goes, value_len bytes at no particular alignment,
+ *   whatever is in them. Never set to NULL. Not NULL.
+ * @return
+ *   - KV_OK: both outputs are set. For others nothing has changed.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG, KV_VALUE_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle, or a member of options is no choice; the message
+ *     names it.
+ *   - KV_UNSUPPORTED: options has a member that is newer than this libkv.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED: there is no room
+ *     now; try again when there is.
+ *   - KV_IO, KV_READ_ONLY: the database refuses writes; the message says why.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the caller ends the reservation with kv_put_commit() or kv_put_abort(). The room is
+ *   the caller's to write until then, and must not be touched afterwards, nor freed. kv_close()
+ *   aborts it: the room stays writable until kv_put_abort(), and nothing comes of it.
+ * Threads: any number at once. The reservation belongs to one thread at a time.
+ * Durability: none before kv_put_commit().
+ */
+KV_MUST_USE
+kv_status kv_put_reserve(struct kv_db *db,
+                         const void *key,
+                         size_t key_len,
+                         size_t value_len,
+                         const struct kv_write_options_t *options,
+                         struct kv_reservation **reservation,
+                         void **value)
+KV_NOEXCEPT;
+
+/**
+ * Stores the value that was put into a reservation, if the key is as its options say. The
+ * reservation is over, whatever is answered.
+ *
+ * @param reservation  The reservation.
+ * @param version      Out: the key's version now; or NULL.
+ * @return
+ *   - KV_OK: every later read finds the value. *version is set.
+ *   - KV_EXISTS: the key is there, against if_absent; nothing was written.
+ *   - KV_VERSION_MISMATCH: the key has another version than if_version, or is not there; nothing
+ *     was written.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_FORKED: the reservation is over, its database was closed, or it is its
+ *     parent's.
+ *   - KV_BUSY: another thread is using the reservation, which goes on.
+ *   - KV_NO_SPACE, KV_INDEX_FULL, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED:
+ *     nothing was written; it works again when there is room.
+ *   - KV_IO: nothing was written, and the database refuses writes now.
+ *   - KV_UNKNOWN_OUTCOME: the value may be there or not, and the database refuses writes now;
+ *     open it again and read.
+ *   - KV_READ_ONLY: the database refuses writes; the message says since when.
+ *   - KV_CORRUPT: damage was met; the message says where. Nothing was written.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: takes the reservation back. Do not write to its room any more: it is the value now.
+ * Threads: any, one at a time.
+ * Durability: as kv_put(), unless options->sync said otherwise.
+ */
+KV_MUST_USE
+kv_status kv_put_commit(struct kv_reservation *reservation,
+                        uint64_t *version)
+KV_NOEXCEPT;
+
+/**
+ * Ends a reservation. Nothing was written.
+ *
+ * @param reservation  The reservation, or NULL, which does nothing.
+ *
+ * Ownership: takes the reservation and its room back; end it once.
+ * Threads: any, one at a time. In a child of fork() it does nothing.
+ */
+void kv_put_abort(struct kv_reservation *reservation) KV_NOEXCEPT;
 
 /**
  * Rewrites the database until it holds no value that was replaced or deleted, and waits for it.

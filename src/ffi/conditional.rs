@@ -213,7 +213,7 @@ pub unsafe extern "C" fn kv_add(
 }
 
 /// The status of what became of a write.
-fn answer(written: Written) -> kv_status {
+pub(super) fn answer(written: Written) -> kv_status {
     match written {
         Written::Done(_) | Written::Unchanged(_) => KV_OK,
         Written::Exists => KV_EXISTS,

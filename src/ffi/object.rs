@@ -41,6 +41,7 @@ pub(super) enum Tag {
     Options = FIRST_TAG,
     View = FIRST_TAG + 1,
     Batch = FIRST_TAG + 2,
+    Reservation = FIRST_TAG + 3,
     #[cfg(test)]
     Test = 0xD0,
     #[cfg(test)]
@@ -309,7 +310,6 @@ pub(super) struct Part<T> {
 
 impl<T> Part<T> {
     /// `value`, which belongs to the database `db`.
-    #[allow(dead_code, reason = "the first parts of databases, snapshots and iterators, come next")]
     pub(super) fn new(db: *mut kv_db, value: T) -> Part<T> {
         Part { db: db.addr(), value }
     }
