@@ -13,16 +13,20 @@
  *    the length that KV_BUFFER_TOO_SMALL reports. Keys and values are bytes with a length: NULL
  *    with length 0 is the empty string, NULL with another length is KV_NULL_ARGUMENT, and an
  *    empty value is not a missing key.
- * 4. Handles are opaque. What new or open made, free or close takes back, and they take NULL
- *    quietly. A kv_db that was closed answers KV_CLOSED, however many are opened after it; the
- *    bytes of a kv_view stay readable until it is released, also after kv_close(). A child of
- *    fork() gets KV_FORKED from every call on its parent's databases, and cannot open its own once
- *    the parent had opened one: fork first, or run another program with exec.
+ * 4. Handles are opaque: numbers that are checked on every call, never addresses. What new or
+ *    open made, free or close takes back, and they take NULL quietly; free leaves alone what was
+ *    freed before. In every other call a handle that was freed or closed answers KV_CLOSED,
+ *    however many are made after it, and one of another type KV_INVALID_ARGUMENT. The bytes of a
+ *    kv_view stay readable until it is released, also after kv_close(). A child of fork() gets
+ *    KV_FORKED from every call on its parent's databases, and cannot open its own once the parent
+ *    had opened one: fork first, or run another program with exec.
  * 5. One kv_db may be used by any number of threads at once. Every other handle belongs to one
- *    thread at a time. A thread must not be cancelled, nor leave by longjmp(), inside a call.
+ *    thread at a time; a second call meanwhile answers KV_BUSY, where it would do harm. A thread
+ *    must not be cancelled, nor leave by longjmp(), inside a call.
  * 6. No function unwinds, aborts or exits, whatever it is passed that C can check: NULL, a
- *    length past the limits, a closed handle. A bug inside comes back as KV_INTERNAL, and the
- *    database refuses writes from then on (KV_READ_ONLY) until it is opened again.
+ *    length past the limits, a closed or freed handle, one of another type. A bug inside comes
+ *    back as KV_INTERNAL, and the database refuses writes from then on (KV_READ_ONLY) until it is
+ *    opened again.
  * 7. There are no structs by value, no bit fields and no enums in the interface, and functions
  *    of the program's are called only where it asks for it (kv_compact_with(),
  *    kv_options_set_log(), kv_options_set_events()), never by a read or a write: the
