@@ -1,4 +1,4 @@
-/* Batches: all of their writes happen or none, for readers, for other threads, and after kill -9. */
+/* Batches: all of their writes happen or none, for readers, other threads, and after kill -9. */
 #include "test.h"
 
 #include <signal.h>
@@ -185,8 +185,9 @@ static void test_readers_see_all_or_nothing(void)
     pthread_t threads[THREADS];
     struct work work[THREADS];
     for (unsigned i = 0; i < THREADS; i++) {
+        void *(*body)(void *) = i == 0 ? write_rounds : read_rounds;
         work[i] = (struct work){.db = db, .number = i};
-        CHECK(pthread_create(&threads[i], NULL, i == 0 ? write_rounds : read_rounds, &work[i]) == 0);
+        CHECK(pthread_create(&threads[i], NULL, body, &work[i]) == 0);
     }
     for (unsigned i = 0; i < THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);

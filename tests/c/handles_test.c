@@ -122,6 +122,47 @@ static void test_many_views(kv_db *db)
     }
 }
 
+enum { RELEASERS = 3, RELEASED = 9000 };
+
+/* Views on their way from the thread that got them to those that release them. All release each. */
+static kv_view *passed[RELEASED];
+static unsigned passed_count;
+static pthread_mutex_t passing = PTHREAD_MUTEX_INITIALIZER;
+
+static void *release_what_is_passed(void *unused)
+{
+    (void)unused;
+    for (unsigned next = 0; next < RELEASED;) {
+        pthread_mutex_lock(&passing);
+        kv_view *view = next < passed_count ? passed[next] : NULL;
+        pthread_mutex_unlock(&passing);
+        kv_view_release(view);
+        next += view != NULL;
+    }
+    return NULL;
+}
+
+/* Each view is released by several threads at once: by one of them, and the others are told. */
+static void test_views_between_threads(kv_db *db)
+{
+    pthread_t threads[RELEASERS];
+    const void *value = NULL;
+    size_t len = 0;
+    for (int i = 0; i < RELEASERS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, release_what_is_passed, NULL) == 0);
+    }
+    for (unsigned i = 0; i < RELEASED; i++) {
+        kv_view *view = NULL;
+        CHECK_OK(kv_view_get(db, "seen", 4, &view, &value, &len));
+        pthread_mutex_lock(&passing);
+        passed[passed_count++] = view;
+        pthread_mutex_unlock(&passing);
+    }
+    for (int i = 0; i < RELEASERS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+}
+
 static void test_other_types(kv_db *db)
 {
     kv_batch *batch = NULL;
@@ -152,7 +193,8 @@ static void test_other_types(kv_db *db)
             kv_view_release((kv_view *)handles[type]);
             CHECK(strstr(kv_error_message(), "view") != NULL);
         }
-        kv_free(NULL);
+        kv_free(handles[type]);
+        CHECK(strstr(kv_error_message(), "kv_free") != NULL);
     }
     /* They are as good as before. */
     CHECK_OK(kv_batch_put(batch, "k", 1, "v", 1));
@@ -264,6 +306,7 @@ int main(void)
     test_freed(db);
     test_released_views(db);
     test_many_views(db);
+    test_views_between_threads(db);
     test_other_types(db);
     test_made_up(db);
     test_arguments(db);
