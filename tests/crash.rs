@@ -19,6 +19,7 @@ use common::oracle::{run_histories, Expected, Oracle, Progress};
 use common::sim_disk::SimDisk;
 use common::store::Store;
 use common::Random;
+use kv::db::{WriteBatch, WriteOptions, WriteSync, Written};
 use kv::engine::Engine;
 use kv::error::Result;
 use kv::options::{Options, ReadMode, SyncLevel};
@@ -263,5 +264,38 @@ fn a_log_that_lost_all_its_records_goes_on() {
             let found = store.engine().value_len(key).expect("read");
             assert_eq!(found, Some(len), "seed {seed}");
         }
+    }
+}
+
+/// Who asks for a write to be on the medium gets the value there, or its absence, even if nothing
+/// had to be written.
+#[test]
+fn what_need_not_be_written_is_on_the_medium_all_the_same() {
+    let options = Options { segment_size: 128 << 10, sync: SyncLevel::None, ..Options::default() };
+    let is_equal =
+        WriteOptions { skip_if_equal: true, sync: WriteSync::Yes, ..WriteOptions::default() };
+    let mut deletes = WriteBatch::new();
+    deletes.delete(b"gone").expect("delete");
+    deletes.delete(b"never there").expect("delete");
+    for seed in 0..50 {
+        let mut random = Random(seed);
+        let disk = SimDisk::new(seed);
+        let store = Store::open(&disk, &options, false).expect("a new database opens");
+        let engine = store.engine();
+        engine.put(b"gone", b"value").expect("put");
+        engine.sync().expect("sync");
+        engine.delete(b"gone").expect("delete");
+        if seed % 2 == 0 {
+            engine.write(&deletes, WriteSync::Yes).expect("write");
+        } else {
+            engine.put(b"equal", b"value").expect("put");
+            let written = engine.put_with(b"equal", b"value", &is_equal).expect("put_with");
+            assert!(matches!(written, Written::Unchanged(_)));
+        }
+        let cut = disk.look(|state| state.cut(&mut random));
+        let store = Store::open(&cut, &options, false).expect("it opens after a power cut");
+        let found = |key: &[u8]| store.engine().value_len(key).expect("read");
+        assert_eq!(found(b"gone"), None, "seed {seed}");
+        assert!(seed % 2 == 0 || found(b"equal") == Some(5), "seed {seed}");
     }
 }

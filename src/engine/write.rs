@@ -103,10 +103,12 @@ impl Engine {
         let guard = epoch::pin()?;
         self.index.prefetch(&guard, hash);
         let prepared = prepare();
-        let (sequence, len) = {
+        let (written, sequence, len) = {
             let mut lookup = Lookup::new(&guard, &self.table, &self.hasher);
             let (mut entry, old) = lookup.entry(&self.index, hash, key)?;
             match decide(prepared, &guard, old.as_ref())? {
+                // Who asks for it to be on the medium means the value, not this write.
+                Decision::Leave(written @ Written::Unchanged(sequence)) => (written, sequence, 0),
                 Decision::Leave(written) => return Ok(written),
                 Decision::Append(record, value, expiry) => {
                     entry.reserve(&mut |location| lookup.hash_at(location))?;
@@ -118,7 +120,7 @@ impl Engine {
                     }
                     self.replace(writer, old);
                     entry.set(location);
-                    (sequence, record.len)
+                    (Written::Done(sequence), sequence, record.len)
                 }
                 Decision::Commit(record, reservation, expiry) => {
                     entry.reserve(&mut |location| lookup.hash_at(location))?;
@@ -130,7 +132,7 @@ impl Engine {
                     }
                     self.replace(writer, old);
                     entry.set(location);
-                    (sequence, record.len)
+                    (Written::Done(sequence), sequence, record.len)
                 }
                 Decision::Remove(record) => {
                     let mut writer = self.writer.lock();
@@ -139,12 +141,12 @@ impl Engine {
                     writer.count_tombstone(record.len);
                     self.replace(writer, old);
                     entry.remove();
-                    (sequence, record.len)
+                    (Written::Done(sequence), sequence, record.len)
                 }
             }
         };
         drop(guard);
-        self.acknowledge(sequence, len, sync).map(|()| Written::Done(sequence))
+        self.acknowledge(sequence, len, sync).map(|()| written)
     }
 
     /// Counts the record that has just got a newer one, and lets others write.

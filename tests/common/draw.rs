@@ -26,6 +26,7 @@ pub struct Shape {
     conditionals: u64,
     counters: u64,
     touches: u64,
+    reservations: u64,
     advances: u64,
     syncs: u64,
     compactions: u64,
@@ -52,8 +53,8 @@ impl Shape {
         let expires = !even && random.below(2) == 0;
         let mut one_of = |of: [u64; 3]| of[random.below(3) as usize];
         let (batches, conditionals) = (one_of([0, 5, 20]), one_of([0, 5, 15]));
-        let (counters, touches, advances) =
-            (one_of([0, 2, 8]), one_of([0, 2, 5]), one_of([0, 2, 6]));
+        let (counters, touches) = (one_of([0, 2, 8]), one_of([0, 2, 5]));
+        let (reservations, advances) = (one_of([0, 0, 8]), one_of([0, 2, 6]));
         Shape {
             segment_size,
             large,
@@ -66,6 +67,7 @@ impl Shape {
             conditionals,
             counters: if even { 0 } else { counters },
             touches: if expires { touches } else { 0 },
+            reservations,
             advances: if expires { advances } else { 0 },
             syncs: [0, 3, 8, 15][random.below(4) as usize],
             compactions: [0, 2, 5][random.below(3) as usize],
@@ -119,6 +121,7 @@ impl Shape {
             self.conditionals,
             self.counters,
             self.touches,
+            self.reservations,
             self.advances,
             self.syncs,
             self.compactions,
@@ -144,13 +147,14 @@ impl Shape {
                 Step::Add { key, delta }
             }
             Some(4) => Step::Touch { key, ttl_ms: self.ttl_ms(random) },
-            Some(5) => Step::Advance { ms: 1 + random.below(2_000) },
-            Some(6) => Step::Sync,
-            Some(7) => Step::Compact,
-            Some(8) => Step::WriteHints,
-            Some(9) => Step::Background,
-            Some(10) => Step::Checkpoint,
-            Some(11) => Step::CompactIfDue,
+            Some(5) => self.reservation(key, random),
+            Some(6) => Step::Advance { ms: 1 + random.below(2_000) },
+            Some(7) => Step::Sync,
+            Some(8) => Step::Compact,
+            Some(9) => Step::WriteHints,
+            Some(10) => Step::Background,
+            Some(11) => Step::Checkpoint,
+            Some(12) => Step::CompactIfDue,
             Some(_) => Step::Reopen,
             None => Step::Put { key, value: self.value(self::key(key).len(), random) },
         }
@@ -158,26 +162,43 @@ impl Shape {
 
     /// Of one write, of a few, or of so many that no segment has room for them.
     fn batch(&self, random: &mut Random) -> Step {
-        let count = match random.below(12) {
+        let count = match random.below(12) as usize {
             0..=1 => 1,
-            2..=7 => 2 + random.below(4),
-            8..=10 => 5 + random.below(12),
-            _ => 10 + random.below(40),
+            2..=7 => 2 + random.below(4) as usize,
+            8..=10 => 5 + random.below(12) as usize,
+            _ => 10 + random.below(40) as usize,
         };
-        let mut parts: Vec<Part> = (0..count)
-            .map(|_| {
-                let key = random.below(self.keys) as usize;
-                let is_delete = random.below(4) == 0;
-                let value = (!is_delete).then(|| self.value(self::key(key).len(), random));
-                let ttl_ms = if is_delete { 0 } else { self.ttl_ms(random) };
-                Part { key, value, ttl_ms }
-            })
-            .collect();
+        let (mut parts, mut bytes) = (Vec::new(), 0);
+        while parts.len() < count && bytes < self.segment_size as usize {
+            let key = random.below(self.keys) as usize;
+            let is_delete = random.below(4) == 0;
+            let value = (!is_delete).then(|| self.value(self::key(key).len(), random));
+            let ttl_ms = if is_delete { 0 } else { self.ttl_ms(random) };
+            bytes += value.as_ref().map_or(0, Vec::len);
+            parts.push(Part { key, value, ttl_ms });
+        }
         if let (true, Some(last)) = (self.even && count > 1, parts.last_mut()) {
             let len = self.value(self::key(last.key).len(), random).len() - MARK_LEN;
             last.value = Some(random.bytes(len));
         }
         Step::Batch { parts, sync: sync(random) }
+    }
+
+    fn reservation(&self, key: usize, random: &mut Random) -> Step {
+        let options = WriteOptions {
+            ttl_ms: self.ttl_ms(random),
+            keep_ttl: random.below(4) == 0,
+            if_absent: random.below(6) == 0,
+            sync: sync(random),
+            ..WriteOptions::default()
+        };
+        Step::Reserve {
+            key,
+            value: self.value(self::key(key).len(), random),
+            options,
+            beside: (random.below(2) == 0).then(|| random.below(self.keys) as usize),
+            is_committed: random.below(4) != 0,
+        }
     }
 
     fn conditional(&self, key: usize, random: &mut Random) -> Step {

@@ -39,6 +39,15 @@ pub enum Step {
         parts: Vec<Part>,
         sync: WriteSync,
     },
+    /// A value that is put together in the log.
+    Reserve {
+        key: usize,
+        value: Vec<u8>,
+        options: WriteOptions,
+        /// Of this key, the value is written once more meanwhile.
+        beside: Option<usize>,
+        is_committed: bool,
+    },
     /// Time goes on. Not for [`Step::perform`].
     Advance {
         ms: u64,
@@ -139,6 +148,9 @@ impl Step {
                     content[*key] = value.as_ref().map(|value| Held::new(value, expiry));
                 }
             }
+            Step::Reserve { key, value, options, is_committed: true, .. } => {
+                return put_with(&mut content[*key], Some(value), Version::Any, options, now);
+            }
             _ => {}
         }
         Answer::Done
@@ -165,6 +177,7 @@ impl Step {
             Step::Touch { key: number, ttl_ms } => {
                 return engine.touch(&key(*number), *ttl_ms).map(answer_of)
             }
+            Step::Reserve { .. } => return self.perform_reserve(engine),
             Step::Batch { parts, sync } => engine.write(&batch_of(parts)?, *sync),
             Step::Sync => engine.sync(),
             Step::Compact => engine.compact(),
@@ -188,6 +201,27 @@ impl Step {
         done.map(|()| Answer::Done)
     }
 
+    fn perform_reserve(&self, engine: &Engine) -> Result<Answer> {
+        let Step::Reserve { key: number, value, options, beside, is_committed } = self else {
+            return Ok(Answer::NotFound);
+        };
+        let mut reservation = engine.reserve_value(&key(*number), value.len(), options)?;
+        let (first, second) = value.split_at(value.len() / 2);
+        reservation.fill(first);
+        if let Some(other) = beside {
+            if let Some(value) = engine.get(&key(*other), <[u8]>::to_vec)? {
+                let keep_ttl = WriteOptions { keep_ttl: true, ..WriteOptions::default() };
+                engine.put_with(&key(*other), &value, &keep_ttl)?;
+            }
+        }
+        reservation.fill(&[first, second].concat());
+        if *is_committed {
+            return engine.commit_value(&reservation).map(answer_of);
+        }
+        engine.abort_value(&reservation);
+        Ok(Answer::Done)
+    }
+
     /// Whether it compacts.
     pub fn compacts(&self) -> bool {
         matches!(self, Step::Compact | Step::CompactIfDue)
@@ -201,6 +235,7 @@ impl Step {
             | Step::PutWith { .. }
             | Step::Add { .. }
             | Step::Touch { .. }
+            | Step::Reserve { .. }
             | Step::Batch { .. } => true,
             Step::Advance { .. }
             | Step::Sync
@@ -218,10 +253,13 @@ impl Step {
         let sync = match self {
             Step::Sync => return true,
             Step::PutWith { options, .. } => options.sync,
+            Step::Reserve { is_committed: false, .. } => WriteSync::No,
+            Step::Reserve { options, .. } => options.sync,
             Step::Batch { sync, .. } => *sync,
             _ => WriteSync::AsOpened,
         };
-        let is_good = matches!(answer, Answer::Done | Answer::Unchanged | Answer::Sum(_));
+        // What was found unchanged is on the medium, but not what was written since.
+        let is_good = matches!(answer, Answer::Done | Answer::Sum(_));
         let is_synced = match sync {
             WriteSync::AsOpened => level == SyncLevel::Always,
             WriteSync::Yes => true,

@@ -242,12 +242,15 @@ impl Oracle {
     pub fn find(&self, engine: &Engine, content: &Content, expected: &Expected) -> Verdict<usize> {
         let now = self.now();
         let held = |at: &usize| all_live(&expected.contents[*at], now) == *content;
-        if let Some(at) = (expected.low..=expected.high).rev().find(held) {
-            // What has expired may be counted.
-            let (least, most) = (count(content), count(&expected.contents[at]));
-            let says = engine.len();
-            let wrong = || format!("it says it holds {says} keys, not {least} to {most}");
-            return (least..=most).contains(&says).then_some(at).ok_or_else(wrong);
+        // What has expired may be counted.
+        let says = engine.len();
+        let counts = |at: &usize| (count(content)..=count(&expected.contents[*at])).contains(&says);
+        let allowed = (expected.low..=expected.high).rev().filter(held);
+        if let Some(at) = allowed.clone().find(counts) {
+            return Ok(at);
+        }
+        if allowed.count() > 0 {
+            return Err(format!("it says it holds {says} keys, but holds {}", count(content)));
         }
         let other: Vec<usize> = (0..expected.contents.len()).filter(held).collect();
         if other.is_empty() {
