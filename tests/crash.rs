@@ -12,11 +12,14 @@ mod common;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use common::history::{History, Shape, Step, Sum};
-use common::oracle::{find, read, run_histories, Expected, Oracle, Progress};
+use common::content::{nothing, Content};
+use common::draw::Shape;
+use common::history::{Answer, History, Step};
+use common::oracle::{run_histories, Expected, Oracle, Progress};
 use common::sim_disk::SimDisk;
 use common::store::Store;
 use common::Random;
+use kv::db::{WriteBatch, WriteOptions, WriteSync, Written};
 use kv::engine::Engine;
 use kv::error::Result;
 use kv::options::{Options, ReadMode, SyncLevel};
@@ -32,7 +35,7 @@ const CUTS: u64 = 3;
 struct Epoch {
     oracle: Arc<Oracle>,
     history: History,
-    sums: Arc<Vec<Sum>>,
+    contents: Arc<Vec<Content>>,
     progress: Arc<Progress>,
     with_thread: bool,
     name: String,
@@ -45,13 +48,13 @@ impl Epoch {
     /// Has the disk cut at every operation from now on.
     fn watch(&self, disk: &SimDisk, random: &mut Random) {
         let (left, name) = (Arc::clone(&self.left), self.name.clone());
-        let (sums, progress) = (Arc::clone(&self.sums), Arc::clone(&self.progress));
+        let (contents, progress) = (Arc::clone(&self.contents), Arc::clone(&self.progress));
         let mut random = Random(random.next());
         disk.watch(Box::new(move |state, operation| {
             for _ in 0..=random.below(CUTS) {
                 let step = progress.issued.load(Ordering::SeqCst);
                 let context = format!("{name}, power cut in step {step} before {operation:?}");
-                let expected = progress.expected(&sums, context, false);
+                let expected = progress.expected(&contents, context, false);
                 left.lock().expect("no panic").push((state.cut(&mut random), expected));
             }
         }));
@@ -71,7 +74,7 @@ impl Epoch {
         let what = if is_kill { "kill" } else { "power cut" };
         let step = self.progress.issued.load(Ordering::SeqCst);
         let context = format!("{}, {what} after step {step}", self.name);
-        let expected = self.progress.expected(&self.sums, context, is_kill);
+        let expected = self.progress.expected(&self.contents, context, is_kill);
         let crashed = disk.look(|state| match is_kill {
             true => state.kill(random),
             false => state.cut(random),
@@ -80,8 +83,16 @@ impl Epoch {
     }
 
     fn perform(&self, step: &Step, at: usize, disk: &SimDisk, store: Store) -> Result<Store> {
-        if !matches!(step, Step::Reopen) {
-            return step.perform(store.engine()).map(|()| store);
+        match step {
+            Step::Reopen => {}
+            Step::Advance { ms } => {
+                self.oracle.advance(*ms);
+                return Ok(store);
+            }
+            _ => {
+                self.judge(step.perform(store.engine())?, at);
+                return Ok(store);
+            }
         }
         let counted = |store: &Store| {
             let stats = store.engine().stats();
@@ -96,6 +107,15 @@ impl Epoch {
             self.oracle.fail(format!("{name}, step {at}: bytes were {before:?}, are {seen:?}"));
         }
         Ok(store)
+    }
+
+    /// Compares what the step `at` has answered with what it must.
+    fn judge(&self, answer: Answer, at: usize) {
+        let (step, right) = (&self.history.steps[at], self.history.answers[at]);
+        if answer != right {
+            let name = &self.name;
+            self.oracle.fail(format!("{name}, step {at}: {answer:?}, not {right:?}: {step:?}"));
+        }
     }
 
     /// Runs all steps that are left; answers the database, open.
@@ -134,8 +154,7 @@ impl Epoch {
 
     fn note_done(&self, at: usize, step: &Step) {
         self.progress.acknowledged.store(at + 1, Ordering::SeqCst);
-        let is_durable = self.oracle.options.sync == SyncLevel::Always && step.writes();
-        if is_durable || matches!(step, Step::Sync) {
+        if step.is_durable(self.history.answers[at], self.oracle.options.sync) {
             self.progress.synced.store(at + 1, Ordering::SeqCst);
         }
     }
@@ -156,7 +175,10 @@ impl Epoch {
                 }
                 let Some((at, step)) = epoch.next_step() else { return };
                 match step.perform(&engine) {
-                    Ok(()) => epoch.note_done(at, step),
+                    Ok(answer) => {
+                        epoch.judge(answer, at);
+                        epoch.note_done(at, step);
+                    }
                     Err(e) => epoch.oracle.fail(format!("{}, step {at}: {e}", epoch.name)),
                 }
             }
@@ -179,22 +201,25 @@ fn run_history(seed: u64) -> u64 {
     let oracle = Arc::new(Oracle::new(options, &shape, seed));
     let mut disk = SimDisk::new(random.next());
     let context = "the beginning".to_owned();
-    let mut expected = Progress::default().expected(&Arc::new(vec![Sum::default()]), context, true);
+    let mut expected = Progress::default().expected(&Arc::new(vec![nothing()]), context, true);
     for number in 0..EPOCHS {
         oracle.crash_recoveries(&disk, &expected, &mut random, 1);
         let store = Store::open(&disk, &oracle.options, with_thread);
         disk.unwatch();
         oracle.conclude();
         let store = store.unwrap_or_else(|e| panic!("{}, {}: {e}", oracle.name, expected.context));
-        let found = read(store.engine()).and_then(|held| find(&held, &expected).map(|_| held));
-        let held =
-            found.unwrap_or_else(|what| panic!("{}, {}: {what}", oracle.name, expected.context));
+        let found = oracle.read(store.engine());
+        let found = found.and_then(|found| oracle.find(store.engine(), &found, &expected));
+        let held = match found {
+            Ok(step) => expected.contents[step].clone(),
+            Err(what) => panic!("{}, {}: {what}", oracle.name, expected.context),
+        };
         disk.set_writeback([0, 10, 100][random.below(3) as usize]);
         let steps = 10 + random.below(90) as usize;
-        let history = History::draw(&shape, &held, steps, &mut random);
+        let history = History::draw(&shape, &held, steps, oracle.now(), &mut random);
         let epoch = Arc::new(Epoch {
             oracle: Arc::clone(&oracle),
-            sums: Arc::new(history.sums.clone()),
+            contents: Arc::new(history.contents.clone()),
             history,
             progress: Arc::default(),
             with_thread,
@@ -239,5 +264,38 @@ fn a_log_that_lost_all_its_records_goes_on() {
             let found = store.engine().value_len(key).expect("read");
             assert_eq!(found, Some(len), "seed {seed}");
         }
+    }
+}
+
+/// Who asks for a write to be on the medium gets the value there, or its absence, even if nothing
+/// had to be written.
+#[test]
+fn what_need_not_be_written_is_on_the_medium_all_the_same() {
+    let options = Options { segment_size: 128 << 10, sync: SyncLevel::None, ..Options::default() };
+    let is_equal =
+        WriteOptions { skip_if_equal: true, sync: WriteSync::Yes, ..WriteOptions::default() };
+    let mut deletes = WriteBatch::new();
+    deletes.delete(b"gone").expect("delete");
+    deletes.delete(b"never there").expect("delete");
+    for seed in 0..50 {
+        let mut random = Random(seed);
+        let disk = SimDisk::new(seed);
+        let store = Store::open(&disk, &options, false).expect("a new database opens");
+        let engine = store.engine();
+        engine.put(b"gone", b"value").expect("put");
+        engine.sync().expect("sync");
+        engine.delete(b"gone").expect("delete");
+        if seed % 2 == 0 {
+            engine.write(&deletes, WriteSync::Yes).expect("write");
+        } else {
+            engine.put(b"equal", b"value").expect("put");
+            let written = engine.put_with(b"equal", b"value", &is_equal).expect("put_with");
+            assert!(matches!(written, Written::Unchanged(_)));
+        }
+        let cut = disk.look(|state| state.cut(&mut random));
+        let store = Store::open(&cut, &options, false).expect("it opens after a power cut");
+        let found = |key: &[u8]| store.engine().value_len(key).expect("read");
+        assert_eq!(found(b"gone"), None, "seed {seed}");
+        assert!(seed % 2 == 0 || found(b"equal") == Some(5), "seed {seed}");
     }
 }

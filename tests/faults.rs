@@ -11,8 +11,10 @@ mod common;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use common::history::{content_of, digest, key, sum, Content, Shape, Step, Sum};
-use common::oracle::{difference, find, read, run_histories, Expected, Oracle};
+use common::content::{all_live, content_of, difference, nothing, Content, Held};
+use common::draw::Shape;
+use common::history::{key, Answer, Step};
+use common::oracle::{run_histories, Expected, Oracle};
 use common::sim_disk::fault::{Fault, Operation, EIO, ENOMEM, ENOSPC};
 use common::sim_disk::SimDisk;
 use common::store::Store;
@@ -34,10 +36,10 @@ struct Run {
     /// What the database holds, as far as it is known.
     held: Content,
     /// What it held, after each write.
-    sums: Vec<Sum>,
-    /// Which of the sums is on the medium.
+    contents: Vec<Content>,
+    /// Which of the contents is on the medium.
     synced: usize,
-    /// Which of the sums the database shows.
+    /// Which of the contents the database shows.
     acknowledged: usize,
     /// Whether a sync has failed: then the live image may show what is on no medium.
     sync_failed: bool,
@@ -82,8 +84,8 @@ impl Run {
             with_thread: random.below(5) == 0,
             fault: draw_fault(&mut random),
             random,
-            held: common::history::nothing(),
-            sums: vec![Sum::default()],
+            held: nothing(),
+            contents: vec![nothing()],
             synced: 0,
             acknowledged: 0,
             sync_failed: false,
@@ -93,9 +95,9 @@ impl Run {
     /// What is allowed after the death of the process, or after a power cut.
     fn expected(&self, context: &str, is_kill: bool) -> Expected {
         Expected {
-            sums: Arc::new(self.sums.clone()),
+            contents: Arc::new(self.contents.clone()),
             low: if is_kill && !self.sync_failed { self.acknowledged } else { self.synced },
-            high: self.sums.len() - 1,
+            high: self.contents.len() - 1,
             durable: self.synced,
             context: format!("{context}, {:?}", self.fault),
         }
@@ -128,13 +130,14 @@ impl Run {
     fn enter(&mut self, store: Store) -> Verdict<Store> {
         // A fault of reading is for later.
         self.disk.set_fault(None);
-        let held = read(store.engine())?;
-        let found = find(&held, &self.expected("reopening", true))?;
-        self.sums.truncate(found + 1);
+        let held = self.oracle.read(store.engine())?;
+        let expected = self.expected("reopening", true);
+        let found = self.oracle.find(store.engine(), &held, &expected)?;
+        self.contents.truncate(found + 1);
         self.synced = found;
         self.acknowledged = found;
         self.sync_failed = false;
-        self.held = held;
+        self.held = self.contents[found].clone();
         Ok(store)
     }
 
@@ -149,29 +152,27 @@ impl Run {
         let result = step.perform(store.engine());
         self.note_sync_failure();
         match result {
-            Ok(()) if was_latched && step.writes() => {
+            Ok(Answer::Done | Answer::Sum(_)) if was_latched && step.writes() => {
                 Err(format!("{step:?} succeeds though the database is read-only"))
             }
-            Ok(()) => {
-                self.succeed(step);
-                Ok(())
-            }
+            Ok(answer) => self.succeed(step, answer),
             Err(error) => self.fail(store, step, &error, self.disk.struck() > struck),
         }
     }
 
-    fn succeed(&mut self, step: &Step) {
-        // Deleting what is not there writes nothing, and syncs nothing.
-        let is_nothing = matches!(step, Step::Delete { key } if self.held[*key].is_none());
-        step.apply(&mut self.held);
-        if step.writes() {
-            self.sums.push(sum(&self.held));
-            self.acknowledged = self.sums.len() - 1;
+    fn succeed(&mut self, step: &Step, answer: Answer) -> Verdict<()> {
+        let right = step.apply(&mut self.held, self.oracle.now());
+        if answer != right {
+            return Err(format!("{answer:?}, not {right:?}: {step:?}"));
         }
-        let is_always = self.oracle.options.sync == SyncLevel::Always;
-        if is_always && step.writes() && !is_nothing || matches!(step, Step::Sync) {
+        if step.writes() {
+            self.contents.push(self.held.clone());
+            self.acknowledged = self.contents.len() - 1;
+        }
+        if step.is_durable(answer, self.oracle.options.sync) {
             self.synced = self.acknowledged;
         }
+        Ok(())
     }
 
     fn fail(&mut self, store: &Store, step: &Step, error: &Error, now: bool) -> Verdict<()> {
@@ -205,20 +206,22 @@ impl Run {
             return Ok(());
         }
         let mut with = self.held.clone();
-        step.apply(&mut with);
-        let found = content_of(store.engine()).map_err(|e| format!("reads fail: {e}"))?;
-        if found == self.held && !is_unknown {
+        let now = self.oracle.now();
+        step.apply(&mut with, now);
+        let found = content_of(store.engine(), now).map_err(|e| format!("reads fail: {e}"))?;
+        let (held, is_done) = (all_live(&self.held, now), found == all_live(&with, now));
+        if found == held && !is_unknown {
             return Ok(());
         }
-        if found != self.held && (found != with || !is_unknown) {
-            let difference = difference(&found, &self.held).unwrap_or_default();
+        if found != held && (!is_done || !is_unknown) {
+            let difference = difference(&found, &held).unwrap_or_default();
             return Err(format!("a write that failed changes something: {difference}"));
         }
-        self.sums.push(sum(&with));
-        if found == with {
-            self.acknowledged = self.sums.len() - 1;
+        self.contents.push(with.clone());
+        if is_done {
+            self.acknowledged = self.contents.len() - 1;
+            self.held = with;
         }
-        self.held = found;
         Ok(())
     }
 
@@ -236,8 +239,8 @@ impl Run {
     }
 
     fn reads_agree(&self, store: &Store) -> Verdict<()> {
-        let found = read(store.engine())?;
-        difference(&found, &self.held)
+        let found = self.oracle.read(store.engine())?;
+        difference(&found, &all_live(&self.held, self.oracle.now()))
             .map_or(Ok(()), |difference| Err(format!("reads: {difference}")))
     }
 
@@ -264,6 +267,7 @@ impl Run {
                     }
                     store = self.open()?;
                 }
+                Step::Advance { ms } => self.oracle.advance(ms),
                 step => self.step(&store, &step).map_err(|what| format!("step {at}: {what}"))?,
             }
             if self.random.below(12) == 0 {
@@ -287,9 +291,9 @@ impl Run {
                 let value = self.random.bytes(100);
                 let put = store.engine().put(&key(0), &value);
                 put.map_err(|error| format!("it does not go on: {error}"))?;
-                self.held[0] = Some(digest(&value));
-                self.sums.push(sum(&self.held));
-                self.acknowledged = self.sums.len() - 1;
+                self.held[0] = Some(Held::new(&value, None));
+                self.contents.push(self.held.clone());
+                self.acknowledged = self.contents.len() - 1;
             }
             drop(store);
             store = self.open()?;

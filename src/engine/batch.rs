@@ -176,7 +176,11 @@ impl Engine {
         // A delete of a key that is not there writes nothing.
         changes.retain(|change| change.kind == RecordKind::Put || change.old.is_some());
         if changes.is_empty() {
-            return Ok(());
+            drop((pieces, changes));
+            drop(guard);
+            // The keys may be gone by deletes that are not on the medium yet.
+            let next_sequence = self.writer.lock().next_sequence;
+            return self.acknowledge(next_sequence - 1, 0, sync);
         }
         let len = prepare(&mut changes)?;
         self.reserve(&guard, &mut pieces, &changes)?;
@@ -184,8 +188,7 @@ impl Engine {
         self.apply(&mut pieces, &changes, first_sequence);
         drop(until_applied);
         let next_sequence = first_sequence + changes.len() as u64;
-        drop(pieces);
-        drop(changes);
+        drop((pieces, changes));
         drop(guard);
         self.acknowledge(next_sequence - 1, len, sync)
     }

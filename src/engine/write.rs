@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
+use parking_lot::MutexGuard;
+
 use super::conditional::{WriteOptions, WriteSync, Written};
 use super::reserve::{Reservation, Reserved};
 use super::snapshot::{self, Watch};
@@ -61,6 +63,7 @@ pub(super) fn check_value(value: &[u8]) -> Result<()> {
 
 /// A record on its way into the log.
 pub(super) struct Change<'v> {
+    kind: RecordKind,
     pub(super) record: Prepared,
     pub(super) value: Value<'v>,
     pub(super) expiry: Option<u64>,
@@ -86,18 +89,20 @@ pub(super) enum Decision {
 impl<'v> Change<'v> {
     pub(super) fn put(key: &[u8], value: &'v [u8]) -> Change<'v> {
         let record = Prepared::new(RecordKind::Put, key, value);
-        Change { record, value: Value::Bytes(Cow::Borrowed(value)), expiry: None }
+        let value = Value::Bytes(Cow::Borrowed(value));
+        Change { kind: RecordKind::Put, record, value, expiry: None }
     }
 
     pub(super) fn put_until(key: &[u8], value: Value<'v>, expiry: Option<u64>) -> Change<'v> {
         let extra = Extra { expiry, ..Extra::default() };
         let record = Prepared::with(RecordKind::Put, key, value.bytes(), &extra);
-        Change { record, value, expiry }
+        Change { kind: RecordKind::Put, record, value, expiry }
     }
 
     pub(super) fn tombstone(key: &[u8]) -> Change<'v> {
         let record = Prepared::new(RecordKind::Tombstone, key, &[]);
-        Change { record, value: Value::Bytes(Cow::Borrowed(&[])), expiry: None }
+        let value = Value::Bytes(Cow::Borrowed(&[][..]));
+        Change { kind: RecordKind::Tombstone, record, value, expiry: None }
     }
 }
 
@@ -141,40 +146,61 @@ impl Engine {
         let guard = epoch::pin()?;
         self.index.prefetch(&guard, hash);
         let mut change = prepare();
-        let sequence = {
+        let written = {
             let mut lookup = Lookup::new(&guard, &self.table, &self.hasher);
             let mut entry = lookup.entry(&self.index, hash, key)?;
-            let purpose = match decide(&mut change, &guard, lookup.found.as_ref())? {
+            match decide(&mut change, &guard, lookup.found.as_ref())? {
+                // Who asks for it to be on the medium means the value, not this write.
+                Decision::Leave(written @ Written::Unchanged(_)) => written,
                 Decision::Leave(written) => return Ok(written),
-                Decision::Append => Purpose::Put,
-                Decision::Remove => Purpose::Delete,
-            };
-            if purpose == Purpose::Put {
-                entry.reserve(&mut |location| lookup.hash_at(location))?;
+                Decision::Append => {
+                    entry.reserve(&mut |location| lookup.hash_at(location))?;
+                    let old = lookup.found.as_ref();
+                    let (location, writer) = self.append(&guard, &change, (hash, key), old)?;
+                    let sequence = writer.next_sequence - 1;
+                    let _until_set = snapshot::let_go(writer);
+                    entry.set(location);
+                    Written::Done(sequence)
+                }
+                Decision::Remove => {
+                    let old = lookup.found.as_ref();
+                    let (_, writer) = self.append(&guard, &change, (hash, key), old)?;
+                    let sequence = writer.next_sequence - 1;
+                    let _until_removed = snapshot::let_go(writer);
+                    entry.remove();
+                    Written::Done(sequence)
+                }
             }
-            let old = lookup.found.as_ref();
-            let mut writer = self.writer.lock();
-            self.make_room_for(&mut writer, &change, key, purpose)?;
-            let sequence = writer.next_sequence;
-            self.keep_for_snapshots(&guard, &writer, hash, old, sequence)?;
-            let location = writer.append(&change, key);
-            if let Some(old) = old {
-                old.count_dead();
-            }
-            self.look_ahead(&mut writer);
-            if purpose == Purpose::Put {
-                let _until_set = snapshot::let_go(writer);
-                entry.set(location);
-            } else {
-                writer.count_tombstone(change.record.len);
-                let _until_removed = snapshot::let_go(writer);
-                entry.remove();
-            }
-            sequence
         };
         drop(guard);
-        let len = change.record.len;
-        self.acknowledge(sequence, len, sync).map(|()| Written::Done(sequence))
+        match written {
+            Written::Unchanged(sequence) => self.acknowledge(sequence, 0, sync)?,
+            Written::Done(sequence) => self.acknowledge(sequence, change.record.len, sync)?,
+            _ => {}
+        }
+        Ok(written)
+    }
+
+    /// Appends a change, and counts the record that it replaces; answers where it is, with the
+    /// writer still locked.
+    #[inline]
+    fn append<'w>(
+        &'w self,
+        guard: &Guard,
+        change: &Change,
+        (hash, key): (u64, &[u8]),
+        old: Option<&OldRecord>,
+    ) -> Result<(Location, MutexGuard<'w, Writer>)> {
+        let mut writer = self.writer.lock();
+        self.make_room_for(&mut writer, change, key)?;
+        let sequence = writer.next_sequence;
+        self.keep_for_snapshots(guard, &writer, hash, old, sequence)?;
+        let location = writer.append(change, key);
+        if let Some(old) = old {
+            old.count_dead();
+        }
+        self.look_ahead(&mut writer);
+        Ok((location, writer))
     }
 
     /// Wakes the thread that allocates ahead, when there is something to do for it.
@@ -204,16 +230,12 @@ impl Engine {
 
     /// Makes sure that a change can be appended without a failure.
     #[inline]
-    fn make_room_for(
-        &self,
-        writer: &mut Writer,
-        change: &Change,
-        key: &[u8],
-        purpose: Purpose,
-    ) -> Result<()> {
+    fn make_room_for(&self, writer: &mut Writer, change: &Change, key: &[u8]) -> Result<()> {
         if writer.has_reserved(change, key) {
             return self.latch.check();
         }
+        let is_delete = change.kind == RecordKind::Tombstone;
+        let purpose = if is_delete { Purpose::Delete } else { Purpose::Put };
         self.make_room(writer, change.record.len, purpose)
     }
 
@@ -307,25 +329,13 @@ impl Writer {
             }
         };
         self.next_sequence += 1;
-        let location = active.segment().location(offset);
+        let segment = active.segment();
         if let Some(expiry) = change.expiry {
-            self.count_expiring(record.len, expiry);
+            segment.add_expiring(record.len, expiry);
         }
-        location
-    }
-
-    /// Counts a record of `len` bytes that expires in the active segment.
-    #[cold]
-    fn count_expiring(&self, len: usize, expiry: u64) {
-        if let Some(active) = &self.active {
-            active.segment().add_expiring(len, expiry);
+        if change.kind == RecordKind::Tombstone {
+            segment.add_dead(record.len, Class::Tombstone);
         }
-    }
-
-    /// Counts a tombstone of `len` bytes in the active segment.
-    fn count_tombstone(&self, len: usize) {
-        if let Some(active) = &self.active {
-            active.segment().add_dead(len, Class::Tombstone);
-        }
+        segment.location(offset)
     }
 }

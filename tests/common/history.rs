@@ -1,26 +1,14 @@
-//! Random histories of a database, and what the database must hold after each step.
-//!
-//! What a database holds is condensed to a [`Content`]: one digest of a value for each key. A
-//! history keeps the sum of each content ([`Sum`]), so that a recovered one is found among all of
-//! them at once.
+//! Random histories of a database: calls, what they must answer, and what the database must hold
+//! after each.
 
+use kv::db::{WriteBatch, WriteOptions, WriteSync, Written};
 use kv::engine::Engine;
-use kv::error::{Kind, Result};
+use kv::error::{Error, Kind, Result};
+use kv::options::SyncLevel;
 
+use super::content::{live, Content, Held};
+use super::draw::Shape;
 use super::Random;
-
-/// How many keys there are: few, so that they are overwritten and deleted often.
-const KEYS: usize = 40;
-
-/// The digest of each key's value, if it has one.
-pub type Content = Vec<Option<u64>>;
-
-/// A content in short.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum {
-    pub keys: usize,
-    mix: u64,
-}
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -32,6 +20,38 @@ pub enum Step {
     Delete {
         key: usize,
     },
+    PutWith {
+        key: usize,
+        /// Nothing: the value that it has.
+        value: Option<Vec<u8>>,
+        version: Version,
+        options: WriteOptions,
+    },
+    Add {
+        key: usize,
+        delta: i64,
+    },
+    Touch {
+        key: usize,
+        ttl_ms: u64,
+    },
+    Batch {
+        parts: Vec<Part>,
+        sync: WriteSync,
+    },
+    /// A value that is put together in the log.
+    Reserve {
+        key: usize,
+        value: Vec<u8>,
+        options: WriteOptions,
+        /// Of this key, the value is written once more meanwhile.
+        beside: Option<usize>,
+        is_committed: bool,
+    },
+    /// Time goes on. Not for [`Step::perform`].
+    Advance {
+        ms: u64,
+    },
     Sync,
     Compact,
     WriteHints,
@@ -40,37 +60,48 @@ pub enum Step {
     Checkpoint,
     /// What the background thread does next, if anything.
     CompactIfDue,
+    /// Not for [`Step::perform`].
     Reopen,
 }
 
-/// What kind of steps a history has.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    pub segment_size: u64,
-    /// The length of large values.
-    large: u64,
-    /// One of so many values is large.
-    large_every: u64,
-    keys: u64,
-    /// Whether all records have one length, so that what was written before a crash would fit in
-    /// exactly behind what is written after it.
-    even: bool,
-    /// Of 100 steps, how many are …
-    deletes: u64,
-    syncs: u64,
-    compactions: u64,
-    hints: u64,
-    background: u64,
-    checkpoints: u64,
-    compactions_if_due: u64,
-    reopenings: u64,
+/// Which version a write depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    Any,
+    /// The one that the key has.
+    Right,
+    /// Another one.
+    Wrong,
+}
+
+/// One write of a batch: a put, or a delete.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub key: usize,
+    pub value: Option<Vec<u8>>,
+    pub ttl_ms: u64,
+}
+
+/// What a call answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    Unchanged,
+    Exists,
+    OtherVersion,
+    NotFound,
+    Sum(i64),
+    NotACounter,
+    Overflow,
 }
 
 /// Steps, and what they lead to.
 pub struct History {
     pub steps: Vec<Step>,
+    /// What they must answer.
+    pub answers: Vec<Answer>,
     /// The content after so many steps.
-    pub sums: Vec<Sum>,
+    pub contents: Vec<Content>,
 }
 
 /// The name of a key.
@@ -80,133 +111,74 @@ pub fn key(number: usize) -> Vec<u8> {
     name
 }
 
-/// The content of a new database.
-pub fn nothing() -> Content {
-    vec![None; KEYS]
-}
-
-/// A digest of a value, unlike the engine's checksum.
-pub fn digest(value: &[u8]) -> u64 {
-    let start = (value.len() as u64 ^ 0x51_7c_c1_b7).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let (words, rest) = value.as_chunks::<8>();
-    let mix =
-        |sum: u64, word: u64| (sum.rotate_left(23) ^ word).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let sum = words.iter().fold(start, |sum, word| mix(sum, u64::from_le_bytes(*word)));
-    rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte) + 1))
-}
-
-/// The sum of a content.
-pub fn sum(content: &Content) -> Sum {
-    let present = content.iter().enumerate().filter_map(|(key, value)| Some((key, (*value)?)));
-    present.fold(Sum::default(), |sum, (key, value)| Sum {
-        keys: sum.keys + 1,
-        mix: sum.mix.wrapping_add(Random(value ^ (key as u64) << 56).next()),
-    })
-}
-
-/// What a database holds.
-pub fn content_of(engine: &Engine) -> Result<Content> {
-    let read = |number| engine.get(&key(number), digest);
-    (0..KEYS).map(read).collect()
-}
-
-impl Shape {
-    /// Small segments most of the time, so that many things happen in few steps; now and then real
-    /// ones.
-    pub fn draw(random: &mut Random) -> Shape {
-        let (segment_size, large) = match random.below(10) {
-            0 => (1 << 20, 200_000),
-            1..=4 => (96 << 10, 16_000),
-            _ => (128 << 10, 24_000),
-        };
-        Shape {
-            segment_size,
-            large,
-            large_every: 1 + random.below(4),
-            keys: 2 + random.below(KEYS as u64 - 1),
-            even: random.below(4) == 0,
-            deletes: random.below(30),
-            syncs: [0, 3, 8, 25][random.below(4) as usize],
-            compactions: [0, 2, 5][random.below(3) as usize],
-            hints: [0, 10][random.below(2) as usize],
-            background: [0, 5, 20][random.below(3) as usize],
-            checkpoints: [0, 0, 4][random.below(3) as usize],
-            compactions_if_due: [0, 5, 20][random.below(3) as usize],
-            reopenings: random.below(4),
-        }
-    }
-
-    /// What key and value of a record have together, if all records have one length.
-    pub fn even_len(&self) -> Option<usize> {
-        self.even.then_some(self.large as usize / 16)
-    }
-
-    fn value(&self, key_len: usize, random: &mut Random) -> Vec<u8> {
-        if let Some(len) = self.even_len() {
-            return random.bytes(len - key_len);
-        }
-        let len = match random.below(self.large_every) {
-            0 if random.below(60) == 0 => self.segment_size + random.below(self.large),
-            0 => self.large / 10 + random.below(self.large * 9 / 10),
-            _ => [0, random.below(20), random.below(600), 4000][random.below(4) as usize],
-        };
-        let mut value = random.bytes(len as usize);
-        if random.below(8) == 0 {
-            // Zeros look like space that was never written.
-            let from = random.below(len + 1) as usize;
-            value[from..].fill(0);
-        }
-        value
-    }
-
-    /// The next step.
-    pub fn step(&self, random: &mut Random) -> Step {
-        let key = random.below(self.keys) as usize;
-        let kind = random.below(100);
-        let kinds = [
-            self.deletes,
-            self.syncs,
-            self.compactions,
-            self.hints,
-            self.background,
-            self.checkpoints,
-            self.compactions_if_due,
-            self.reopenings,
-        ];
-        let mut upto = 0;
-        let chosen = kinds.iter().position(|count| {
-            upto += count;
-            kind < upto
-        });
-        match chosen {
-            Some(0) => Step::Delete { key },
-            Some(1) => Step::Sync,
-            Some(2) => Step::Compact,
-            Some(3) => Step::WriteHints,
-            Some(4) => Step::Background,
-            Some(5) => Step::Checkpoint,
-            Some(6) => Step::CompactIfDue,
-            Some(_) => Step::Reopen,
-            None => Step::Put { key, value: self.value(self::key(key).len(), random) },
-        }
-    }
+fn expiry_in(ttl_ms: u64, now: u64) -> Option<u64> {
+    (ttl_ms > 0).then_some(now + ttl_ms)
 }
 
 impl Step {
-    /// Does to a content what the step does to a database.
-    pub fn apply(&self, content: &mut Content) {
+    /// Does to a content what the step does to a database at this time, and answers the same.
+    pub fn apply(&self, content: &mut Content, now: u64) -> Answer {
         match self {
-            Step::Put { key, value } => content[*key] = Some(digest(value)),
-            Step::Delete { key } => content[*key] = None,
+            Step::Put { key, value } => content[*key] = Some(Held::new(value, None)),
+            Step::Delete { key } => {
+                if live(&content[*key], now).is_none() {
+                    return Answer::NotFound;
+                }
+                content[*key] = None;
+            }
+            Step::PutWith { key, value, version, options } => {
+                let held = &mut content[*key];
+                return put_with(held, value.as_deref(), *version, options, now);
+            }
+            Step::Add { key, delta } => return add(&mut content[*key], *delta, now),
+            Step::Touch { key, ttl_ms } => {
+                let expiry = expiry_in(*ttl_ms, now);
+                return match live(&content[*key], now) {
+                    None => Answer::NotFound,
+                    Some(held) if held.expiry == expiry => Answer::Unchanged,
+                    Some(held) => {
+                        content[*key] = Some(held.until(expiry));
+                        Answer::Done
+                    }
+                };
+            }
+            Step::Batch { parts, .. } => {
+                for Part { key, value, ttl_ms } in parts {
+                    let expiry = expiry_in(*ttl_ms, now);
+                    content[*key] = value.as_ref().map(|value| Held::new(value, expiry));
+                }
+            }
+            Step::Reserve { key, value, options, is_committed: true, .. } => {
+                return put_with(&mut content[*key], Some(value), Version::Any, options, now);
+            }
             _ => {}
         }
+        Answer::Done
     }
 
-    /// Does it to a database. Reopening is not for here.
-    pub fn perform(&self, engine: &Engine) -> Result<()> {
-        match self {
+    /// Does it to a database.
+    pub fn perform(&self, engine: &Engine) -> Result<Answer> {
+        let done = match self {
             Step::Put { key: number, value } => engine.put(&key(*number), value),
-            Step::Delete { key: number } => engine.delete(&key(*number)).map(|_| ()),
+            Step::Delete { key: number } => {
+                let was_there = engine.delete(&key(*number))?;
+                return Ok(if was_there { Answer::Done } else { Answer::NotFound });
+            }
+            Step::PutWith { key: number, value, version, options } => {
+                return perform_put_with(engine, &key(*number), value.as_deref(), *version, options)
+            }
+            Step::Add { key: number, delta } => {
+                return match engine.add(&key(*number), *delta) {
+                    Err(error) if error.kind() == Kind::NotACounter => Ok(Answer::NotACounter),
+                    Err(error) if error.kind() == Kind::Overflow => Ok(Answer::Overflow),
+                    sum => sum.map(Answer::Sum),
+                }
+            }
+            Step::Touch { key: number, ttl_ms } => {
+                return engine.touch(&key(*number), *ttl_ms).map(answer_of)
+            }
+            Step::Reserve { .. } => return self.perform_reserve(engine),
+            Step::Batch { parts, sync } => engine.write(&batch_of(parts)?, *sync),
             Step::Sync => engine.sync(),
             Step::Compact => engine.compact(),
             Step::WriteHints => {
@@ -222,8 +194,32 @@ impl Step {
                 Ok(())
             }
             Step::CompactIfDue => engine.compact_if_due().map(|_| ()),
-            Step::Reopen => Err(kv::error::Error::new(Kind::Internal, "the driver reopens")),
+            Step::Reopen | Step::Advance { .. } => {
+                Err(Error::new(Kind::Internal, "the driver does this"))
+            }
+        };
+        done.map(|()| Answer::Done)
+    }
+
+    fn perform_reserve(&self, engine: &Engine) -> Result<Answer> {
+        let Step::Reserve { key: number, value, options, beside, is_committed } = self else {
+            return Ok(Answer::NotFound);
+        };
+        let mut reservation = engine.reserve_value(&key(*number), value.len(), options)?;
+        let (first, second) = value.split_at(value.len() / 2);
+        reservation.fill(first);
+        if let Some(other) = beside {
+            if let Some(value) = engine.get(&key(*other), <[u8]>::to_vec)? {
+                let keep_ttl = WriteOptions { keep_ttl: true, ..WriteOptions::default() };
+                engine.put_with(&key(*other), &value, &keep_ttl)?;
+            }
         }
+        reservation.fill(&[first, second].concat());
+        if *is_committed {
+            return engine.commit_value(&reservation).map(answer_of);
+        }
+        engine.abort_value(&reservation);
+        Ok(Answer::Done)
     }
 
     /// Whether it compacts.
@@ -233,20 +229,146 @@ impl Step {
 
     /// Whether it changes a content.
     pub fn writes(&self) -> bool {
-        matches!(self, Step::Put { .. } | Step::Delete { .. })
+        match self {
+            Step::Put { .. }
+            | Step::Delete { .. }
+            | Step::PutWith { .. }
+            | Step::Add { .. }
+            | Step::Touch { .. }
+            | Step::Reserve { .. }
+            | Step::Batch { .. } => true,
+            Step::Advance { .. }
+            | Step::Sync
+            | Step::Compact
+            | Step::WriteHints
+            | Step::Background
+            | Step::Checkpoint
+            | Step::CompactIfDue
+            | Step::Reopen => false,
+        }
+    }
+
+    /// Whether all up to it is on the medium when it has answered so.
+    pub fn is_durable(&self, answer: Answer, level: SyncLevel) -> bool {
+        let sync = match self {
+            Step::Sync => return true,
+            Step::PutWith { options, .. } => options.sync,
+            Step::Reserve { is_committed: false, .. } => WriteSync::No,
+            Step::Reserve { options, .. } => options.sync,
+            Step::Batch { sync, .. } => *sync,
+            _ => WriteSync::AsOpened,
+        };
+        // What was found unchanged is on the medium, but not what was written since.
+        let is_good = matches!(answer, Answer::Done | Answer::Sum(_));
+        let is_synced = match sync {
+            WriteSync::AsOpened => level == SyncLevel::Always,
+            WriteSync::Yes => true,
+            WriteSync::No => false,
+        };
+        self.writes() && is_good && is_synced
     }
 }
 
+fn put_with(
+    held: &mut Option<Held>,
+    value: Option<&[u8]>,
+    version: Version,
+    options: &WriteOptions,
+    now: u64,
+) -> Answer {
+    let old = live(held, now);
+    let is_equal = value.is_none_or(|value| old.is_some_and(|old| old.has_value(value)));
+    if options.if_absent && old.is_some() {
+        return Answer::Exists;
+    }
+    if version == Version::Wrong || version == Version::Right && old.is_none() {
+        return Answer::OtherVersion;
+    }
+    let mut expiry = expiry_in(options.ttl_ms, now);
+    if let Some(old) = old.filter(|_| options.keep_ttl) {
+        expiry = old.expiry;
+    }
+    if old.is_some_and(|old| options.skip_if_equal && is_equal && old.expiry == expiry) {
+        return Answer::Unchanged;
+    }
+    *held = Some(match (value, old) {
+        (None, Some(old)) => old.until(expiry),
+        (value, _) => Held::new(value.unwrap_or_default(), expiry),
+    });
+    Answer::Done
+}
+
+fn perform_put_with(
+    engine: &Engine,
+    key: &[u8],
+    value: Option<&[u8]>,
+    version: Version,
+    options: &WriteOptions,
+) -> Result<Answer> {
+    let has = engine.version(key)?;
+    let if_version = match version {
+        Version::Any => 0,
+        // Sequences begin at 1, and so few are never reached.
+        Version::Right => has.unwrap_or(1 << 40),
+        Version::Wrong => has.map_or(1, |version| version + 1),
+    };
+    let same = match value {
+        None => engine.get(key, <[u8]>::to_vec)?.unwrap_or_default(),
+        Some(value) => value.to_vec(),
+    };
+    let options = WriteOptions { if_version, ..*options };
+    engine.put_with(key, &same, &options).map(answer_of)
+}
+
+fn add(held: &mut Option<Held>, delta: i64, now: u64) -> Answer {
+    let old = live(held, now);
+    let Some(before) = old.map_or(Some(0), |old| old.counter) else { return Answer::NotACounter };
+    let Some(sum) = before.checked_add(delta) else { return Answer::Overflow };
+    *held = Some(Held::new(&sum.to_le_bytes(), old.and_then(|old| old.expiry)));
+    Answer::Sum(sum)
+}
+
+fn answer_of(written: Written) -> Answer {
+    match written {
+        Written::Done(_) => Answer::Done,
+        Written::Unchanged(_) => Answer::Unchanged,
+        Written::Exists => Answer::Exists,
+        Written::OtherVersion => Answer::OtherVersion,
+        Written::NotFound => Answer::NotFound,
+    }
+}
+
+fn batch_of(parts: &[Part]) -> Result<WriteBatch> {
+    let mut batch = WriteBatch::new();
+    for Part { key: number, value, ttl_ms } in parts {
+        match value {
+            Some(value) => batch.put(&key(*number), value, *ttl_ms)?,
+            None => batch.delete(&key(*number))?,
+        }
+    }
+    Ok(batch)
+}
+
 impl History {
-    /// `count` random steps that begin with `content`.
-    pub fn draw(shape: &Shape, content: &Content, count: usize, random: &mut Random) -> History {
+    /// `count` random steps that begin with `content` at the time `now`.
+    pub fn draw(
+        shape: &Shape,
+        content: &Content,
+        count: usize,
+        mut now: u64,
+        random: &mut Random,
+    ) -> History {
         let steps: Vec<Step> = (0..count).map(|_| shape.step(random)).collect();
         let mut content = content.clone();
-        let mut sums = vec![sum(&content)];
+        let mut contents = vec![content.clone()];
+        let mut answers = Vec::new();
         for step in &steps {
-            step.apply(&mut content);
-            sums.push(sum(&content));
+            if let Step::Advance { ms } = step {
+                now += ms;
+            }
+            answers.push(step.apply(&mut content, now));
+            contents.push(content.clone());
         }
-        History { steps, sums }
+        History { steps, answers, contents }
     }
 }

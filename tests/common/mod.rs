@@ -1,6 +1,8 @@
 //! What several tests share: a small random generator, temporary directories, sizes of directories.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod content;
+pub mod draw;
 pub mod history;
 pub mod linear;
 pub mod oracle;

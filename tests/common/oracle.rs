@@ -5,22 +5,30 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kv::clock::{ManualTime, TimeSource};
+use kv::db::WriteSync;
 use kv::engine::{recover, Engine};
 use kv::format::name;
 use kv::options::Options;
 use parking_lot::Mutex;
 
-use super::history::{content_of, digest, key, sum, Content, Shape, Sum};
+use super::content::{all_live, content_of, count, difference, Content, KEYS};
+use super::draw::Shape;
+use super::history::{Part, Step};
 use super::sim_disk::fault::Operation;
 use super::sim_disk::SimDisk;
 use super::{seed, Random};
 
+/// When histories begin, in milliseconds since 1970.
+const START_MS: u64 = 1_700_000_000_000;
 /// How deep recoveries of crashed recoveries go.
 const MAX_DEPTH: u32 = 3;
 
 /// The judge of one history. The first failure is kept, and nothing is examined after it.
 pub struct Oracle {
     pub options: Options,
+    /// The clock of all databases.
+    time: Arc<ManualTime>,
     /// What key and value have together, if all records of the history have one length.
     even_len: Option<usize>,
     /// Says which history this is.
@@ -44,7 +52,7 @@ pub struct Progress {
 /// What a crashed database may hold.
 #[derive(Clone)]
 pub struct Expected {
-    pub sums: Arc<Vec<Sum>>,
+    pub contents: Arc<Vec<Content>>,
     /// At least the effect of so many steps.
     pub low: usize,
     /// At most the effect of so many.
@@ -56,20 +64,25 @@ pub struct Expected {
 }
 
 impl Progress {
-    /// What a crash at this moment may leave of the history with these sums.
-    pub fn expected(&self, sums: &Arc<Vec<Sum>>, context: String, is_kill: bool) -> Expected {
+    /// What a crash at this moment may leave of the history with these contents.
+    pub fn expected(
+        &self,
+        contents: &Arc<Vec<Content>>,
+        context: String,
+        is_kill: bool,
+    ) -> Expected {
         let durable = self.synced.load(Ordering::SeqCst);
         let low = if is_kill { self.acknowledged.load(Ordering::SeqCst) } else { durable };
         let high = self.issued.load(Ordering::SeqCst);
-        Expected { sums: Arc::clone(sums), low, high, durable, context }
+        Expected { contents: Arc::clone(contents), low, high, durable, context }
     }
 }
 
 impl Expected {
     fn exactly(&self, step: usize, what: &str) -> Expected {
         let context = format!("{}, then {what}", self.context);
-        let sums = Arc::clone(&self.sums);
-        Expected { sums, low: step, high: step, durable: step, context }
+        let contents = Arc::clone(&self.contents);
+        Expected { contents, low: step, high: step, durable: step, context }
     }
 }
 
@@ -78,14 +91,27 @@ type Verdict<T> = std::result::Result<T, String>;
 
 impl Oracle {
     pub fn new(options: Options, shape: &Shape, seed: u64) -> Oracle {
+        let time = Arc::new(ManualTime::default());
+        time.advance(START_MS);
         Oracle {
-            options,
+            options: Options { time: TimeSource::Manual(Arc::clone(&time)), ..options },
+            time,
             even_len: shape.even_len(),
             name: format!("KV_TEST_SEED={seed}, {shape:?}"),
             states: AtomicU64::new(0),
             failure: Mutex::default(),
             failed: AtomicBool::new(false),
         }
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now(&self) -> u64 {
+        self.time.wall_ms.load(Ordering::SeqCst)
+    }
+
+    /// Lets time go on.
+    pub fn advance(&self, ms: u64) {
+        self.time.advance(ms);
     }
 
     /// Whether something was wrong.
@@ -150,7 +176,7 @@ impl Oracle {
         let opened = self.open(disk);
         disk.unwatch();
         let (engine, content) = opened?;
-        let step = find(&content, expected)?;
+        let step = self.find(&engine, &content, expected)?;
         if depth > MAX_DEPTH {
             return Ok(());
         }
@@ -168,7 +194,7 @@ impl Oracle {
                     return Err("a second opening finds something else".to_owned());
                 }
             }
-            2 => self.go_on(disk, engine, content, random)?,
+            2 => self.go_on(disk, engine, expected.contents[step].clone(), random)?,
             3 => self.compare_with_the_log_alone(disk, &engine, &content, random)?,
             _ => {}
         }
@@ -203,8 +229,36 @@ impl Oracle {
     pub fn open(&self, disk: &SimDisk) -> Verdict<(Engine, Content)> {
         let engine = recover::open(disk.storage(), self.options.clone());
         let engine = engine.map_err(|error| format!("it does not open: {error}"))?;
-        let content = read(&engine)?;
+        let content = self.read(&engine)?;
         Ok((engine, content))
+    }
+
+    /// Everything that a database holds.
+    pub fn read(&self, engine: &Engine) -> Verdict<Content> {
+        content_of(engine, self.now()).map_err(|error| format!("it cannot be read: {error}"))
+    }
+
+    /// After which step the history held `content`, which is what `engine` holds.
+    pub fn find(&self, engine: &Engine, content: &Content, expected: &Expected) -> Verdict<usize> {
+        let now = self.now();
+        let held = |at: &usize| all_live(&expected.contents[*at], now) == *content;
+        // What has expired may be counted.
+        let says = engine.len();
+        let counts = |at: &usize| (count(content)..=count(&expected.contents[*at])).contains(&says);
+        let allowed = (expected.low..=expected.high).rev().filter(held);
+        if let Some(at) = allowed.clone().find(counts) {
+            return Ok(at);
+        }
+        if allowed.count() > 0 {
+            return Err(format!("it says it holds {says} keys, but holds {}", count(content)));
+        }
+        let other: Vec<usize> = (0..expected.contents.len()).filter(held).collect();
+        if other.is_empty() {
+            let keys = count(content);
+            Err(format!("it holds {keys} keys as never in its history: no prefix"))
+        } else {
+            Err(format!("it holds what it held after steps {other:?}"))
+        }
     }
 
     /// Has the next recovery on `disk` crash at some of its operations.
@@ -242,16 +296,16 @@ impl Oracle {
         mut content: Content,
         random: &mut Random,
     ) -> Verdict<()> {
-        let mut sums = vec![sum(&content)];
-        for round in 0..3 {
-            self.write_once(&engine, &mut content, round == 2, random)?;
-            sums.push(sum(&content));
+        let mut contents = vec![content.clone()];
+        for round in 0..4 {
+            self.write_once(&engine, &mut content, round, random)?;
+            contents.push(content.clone());
             // What was cut off does not come back behind the new records.
             let killed = disk.look(|state| state.kill(random));
             self.must_hold(&killed, &content, "after recovery, a write and a kill")?;
             let context = "after recovery, writes and a power cut".to_owned();
-            let (sums, high) = (Arc::new(sums.clone()), sums.len() - 1);
-            let expected = Expected { sums, low: 0, high, durable: 0, context };
+            let (contents, high) = (Arc::new(contents.clone()), contents.len() - 1);
+            let expected = Expected { contents, low: 0, high, durable: 0, context };
             self.examine_at(
                 &disk.look(|state| state.cut(random)),
                 &expected,
@@ -263,7 +317,7 @@ impl Oracle {
         let mut cut = disk.look(|state| state.cut(random));
         self.must_hold(&cut, &content, "after recovery, writes, sync and a power cut")?;
         engine.compact().map_err(|e| format!("compaction after recovery: {e}"))?;
-        if read(&engine)? != content {
+        if self.read(&engine)? != all_live(&content, self.now()) {
             return Err("compaction after recovery changed something".to_owned());
         }
         cut = disk.look(|state| state.cut(random));
@@ -273,80 +327,47 @@ impl Oracle {
         self.must_hold(disk, &content, "after recovery and closing")
     }
 
-    /// A put or a delete, with a record as long as those of the history if they all have one
-    /// length.
+    /// A put, a batch, or a delete, with records as long as those of the history if they all have
+    /// one length.
     fn write_once(
         &self,
         engine: &Engine,
         content: &mut Content,
-        is_delete: bool,
+        round: u32,
         random: &mut Random,
     ) -> Verdict<()> {
-        let number = random.below(content.len() as u64) as usize;
-        let key = key(number);
-        if is_delete {
-            let deleted = engine.delete(&key);
-            let deleted = deleted.map_err(|e| format!("a delete after recovery: {e}"))?;
-            let was_there = content[number].take().is_some();
-            let wrong = || format!("a delete after recovery answers {deleted}");
-            return (deleted == was_there).then_some(()).ok_or_else(wrong);
-        }
-        let len = self.even_len.map_or_else(|| random.below(3000) as usize, |len| len - key.len());
-        let value = random.bytes(len);
-        engine.put(&key, &value).map_err(|e| format!("a put after recovery: {e}"))?;
-        content[number] = Some(digest(&value));
-        Ok(())
+        let mut draw = || {
+            let key = random.below(KEYS as u64) as usize;
+            let is_even = |len: usize| len - super::history::key(key).len();
+            let len = self.even_len.map_or_else(|| random.below(3000) as usize, is_even);
+            (key, random.bytes(len))
+        };
+        let (key, value) = draw();
+        let step = match round {
+            0 | 3 => Step::Put { key, value },
+            1 => {
+                let second = draw();
+                let part = |(key, value)| Part { key, value: Some(value), ttl_ms: 0 };
+                let parts = [(key, value), second].map(part).into();
+                Step::Batch { parts, sync: WriteSync::AsOpened }
+            }
+            _ => Step::Delete { key },
+        };
+        let answer = step.perform(engine).map_err(|e| format!("a write after recovery: {e}"))?;
+        let right = step.apply(content, self.now());
+        let wrong = || format!("a write after recovery answers {answer:?}, not {right:?}");
+        (answer == right).then_some(()).ok_or_else(wrong)
     }
 
     /// The database on `disk` opens and holds `content`.
     pub fn must_hold(&self, disk: &SimDisk, content: &Content, when: &str) -> Verdict<()> {
         self.states.fetch_add(1, Ordering::Relaxed);
         let (_, found) = self.open(disk).map_err(|what| format!("{when}: {what}"))?;
-        match difference(&found, content) {
+        match difference(&found, &all_live(content, self.now())) {
             None => Ok(()),
             Some(difference) => Err(format!("{when}: {difference}")),
         }
     }
-}
-
-/// Everything that a database holds.
-pub fn read(engine: &Engine) -> Verdict<Content> {
-    let content = content_of(engine).map_err(|error| format!("it cannot be read: {error}"))?;
-    let found = sum(&content).keys;
-    if found != engine.len() {
-        return Err(format!("it says it holds {} keys, but {found} are found", engine.len()));
-    }
-    Ok(content)
-}
-
-/// After which step the history held `content`.
-pub fn find(content: &Content, expected: &Expected) -> Verdict<usize> {
-    let found = sum(content);
-    let allowed = &expected.sums[expected.low..=expected.high];
-    if let Some(at) = allowed.iter().rposition(|sum| *sum == found) {
-        return Ok(expected.low + at);
-    }
-    let other: Vec<usize> =
-        (0..expected.sums.len()).filter(|&at| expected.sums[at] == found).collect();
-    if other.is_empty() {
-        Err(format!("it holds {} keys as never in its history: no prefix", found.keys))
-    } else {
-        Err(format!("it holds what it held after steps {other:?}"))
-    }
-}
-
-/// How two contents differ, in words.
-pub fn difference(found: &Content, expected: &Content) -> Option<String> {
-    let differ = |&at: &usize| found[at] != expected[at];
-    let which: Vec<String> = (0..found.len())
-        .filter(differ)
-        .map(|at| match (found[at], expected[at]) {
-            (None, _) => format!("key {at} is missing"),
-            (_, None) => format!("key {at} is there"),
-            _ => format!("key {at} has another value"),
-        })
-        .collect();
-    (!which.is_empty()).then(|| which.join(", "))
 }
 
 /// Runs histories, each with a seed of its own: `usual` of them, or for KV_CRASH_SECONDS. `run`
