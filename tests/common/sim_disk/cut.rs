@@ -5,12 +5,13 @@
 //! are. Independent draws alone would hardly ever meet the states at the edges, so these are drawn
 //! too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::directory::{Directory, NameChange, Names};
 use super::file::copy_sector;
 use super::memory::Region;
-use super::{Inode, Names, SimDisk, State, SECTOR};
+use super::{Inode, SimDisk, State, SECTOR};
 use crate::common::Random;
 
 /// Which of the unsynced changes to one thing are on the medium.
@@ -52,50 +53,63 @@ impl Survivors {
 impl State {
     /// A disk as a power cut at this moment may leave it.
     pub fn cut(&self, random: &mut Random) -> SimDisk {
-        let mut names = Names::new();
-        let mut inodes = Vec::new();
-        for (name, inode) in self.cut_names(random) {
-            names.insert(name, inodes.len());
-            let bytes = self.inodes[inode].cut(random);
-            inodes.push(Inode {
-                live: Arc::new(Region::with(&bytes)),
-                len: bytes.len(),
-                medium: Arc::new(bytes),
-                dropped: Default::default(),
+        let (mut inodes, mut directories) = (Vec::new(), vec![Directory::default()]);
+        // A file with two names is one file.
+        let mut moved = BTreeMap::new();
+        let mut above = Names::new();
+        for (name, directory) in self.above.cut(random) {
+            let names = self.directories[directory].cut(random).into_iter().map(|(name, old)| {
+                let inode = *moved.entry(old).or_insert_with(|| {
+                    inodes.push(Inode::new(self.inodes[old].cut(random)));
+                    inodes.len() - 1
+                });
+                (name, inode)
             });
+            let names: Names = names.collect();
+            let cut = Directory { medium_names: names.clone(), names, ..Directory::default() };
+            if directory == 0 {
+                directories[0] = cut;
+                above.insert(name, 0);
+            } else {
+                above.insert(name, directories.len());
+                directories.push(cut);
+            }
         }
-        self.successor(inodes, names.clone(), names, Vec::new(), random)
+        let above = Directory { medium_names: above.clone(), names: above, ..Directory::default() };
+        self.successor(inodes, directories, above, random)
     }
 
     /// The disk as the death of the process at this moment leaves it. What is not on the medium is
     /// not there yet: a later power cut may still take it.
     pub fn kill(&self, random: &mut Random) -> SimDisk {
-        let mut named: BTreeSet<usize> = self.names.values().copied().collect();
-        named.extend(self.medium_names.values());
-        named.extend(self.pending.iter().filter_map(super::NameChange::inode));
+        let mut named: BTreeSet<usize> = BTreeSet::new();
+        let mut directories = self.directories.clone();
+        for directory in &mut directories {
+            directory.locked = false;
+            named.extend(directory.names.values());
+            named.extend(directory.medium_names.values());
+            named.extend(directory.pending.iter().filter_map(NameChange::target));
+        }
         let copy = |(number, inode): (usize, &Inode)| match named.contains(&number) {
             true => Inode { live: Arc::new(Region::with(inode.live_bytes())), ..inode.clone() },
             false => Inode::empty(),
         };
         let inodes = self.inodes.iter().enumerate().map(copy).collect();
-        let (names, medium_names) = (self.names.clone(), self.medium_names.clone());
-        self.successor(inodes, names, medium_names, self.pending.clone(), random)
+        self.successor(inodes, directories, self.above.clone(), random)
     }
 
     fn successor(
         &self,
         inodes: Vec<Inode>,
-        names: Names,
-        medium_names: Names,
-        pending: Vec<super::NameChange>,
+        directories: Vec<Directory>,
+        above: Directory,
         random: &mut Random,
     ) -> SimDisk {
         SimDisk::from_state(State {
             inodes,
-            names,
-            medium_names,
-            pending,
-            locked: false,
+            directories,
+            above,
+            exchanges: self.exchanges,
             capacity: self.capacity,
             operations: 0,
             random: Random(random.next()),
@@ -106,7 +120,31 @@ impl State {
         })
     }
 
-    fn cut_names(&self, random: &mut Random) -> Names {
+    /// Now and then, lets the kernel write back a part of what is dirty.
+    pub(super) fn write_back_sometimes(&mut self) {
+        if self.writeback == 0 || self.random.below(256) >= self.writeback {
+            return;
+        }
+        let mut random = Random(self.random.next());
+        let which = random.below(self.directories.len() as u64 + 1) as usize;
+        let directory = self.directories.get_mut(which).unwrap_or(&mut self.above);
+        if random.below(4) == 0 && !directory.pending.is_empty() {
+            let first = directory.pending.remove(0);
+            first.apply(&mut directory.medium_names);
+        }
+        let all = self.directories.iter().flat_map(|directory| directory.names.values());
+        let files: Vec<usize> = all.copied().collect();
+        if !files.is_empty() {
+            let file = files[random.below(files.len() as u64) as usize];
+            let medium = self.inodes[file].cut(&mut random);
+            self.inodes[file].medium = Arc::new(medium);
+        }
+    }
+}
+
+impl Directory {
+    /// The names that a power cut may leave.
+    fn cut(&self, random: &mut Random) -> Names {
         let mut names = self.medium_names.clone();
         let survives = Survivors::draw(random).choose(self.pending.len(), random);
         let mut lost = BTreeSet::new();
@@ -119,27 +157,19 @@ impl State {
         }
         names
     }
-
-    /// Now and then, lets the kernel write back a part of what is dirty.
-    pub(super) fn write_back_sometimes(&mut self) {
-        if self.writeback == 0 || self.random.below(256) >= self.writeback {
-            return;
-        }
-        let mut random = Random(self.random.next());
-        if random.below(4) == 0 && !self.pending.is_empty() {
-            let first = self.pending.remove(0);
-            first.apply(&mut self.medium_names);
-        }
-        let files: Vec<usize> = self.names.values().copied().collect();
-        if !files.is_empty() {
-            let file = files[random.below(files.len() as u64) as usize];
-            let medium = self.inodes[file].cut(&mut random);
-            self.inodes[file].medium = Arc::new(medium);
-        }
-    }
 }
 
 impl Inode {
+    /// A file that is on the medium as it is.
+    fn new(bytes: Vec<u8>) -> Inode {
+        Inode {
+            live: Arc::new(Region::with(&bytes)),
+            len: bytes.len(),
+            medium: Arc::new(bytes),
+            dropped: BTreeMap::new(),
+        }
+    }
+
     /// The file's bytes as a power cut may leave them.
     fn cut(&self, random: &mut Random) -> Vec<u8> {
         let survivors = Survivors::draw(random);

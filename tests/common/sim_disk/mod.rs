@@ -1,27 +1,29 @@
 //! A disk in memory that knows what a power cut may leave of it.
 //!
-//! It keeps each file and the directory twice: *live*, as every process sees it, and on the
+//! It keeps each file and each directory twice: *live*, as every process sees it, and on the
 //! *medium*, as the last sync left it. [`State::cut`] draws one of the states that the contracts at
 //! the top of `src/storage/mod.rs` allow after a power cut; [`State::kill`] is what the death of
 //! the process leaves. A watcher is called before every operation that changes something, and can
 //! take either.
 
 pub mod cut;
+mod directory;
 pub mod fault;
 mod file;
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::ThreadId;
 
-use kv::error::{Error, Kind, Result};
-use kv::storage::{File, FreeBytes, Lock, Storage};
+use kv::error::{Error, Result};
+use kv::storage::Storage;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::Random;
+pub use directory::SimParent;
+use directory::{Directory, NameChange};
 use fault::{Fault, Operation};
-use file::SimFile;
 use memory::Region;
 
 /// Bytes that reach the medium together or not at all, in most cases.
@@ -29,9 +31,6 @@ pub const SECTOR: usize = 512;
 
 /// Room for all that a test may write.
 const UNBOUNDED: u64 = 1 << 40;
-
-/// A directory: which name means which file.
-type Names = BTreeMap<String, usize>;
 
 /// One file, live and on the medium.
 #[derive(Clone)]
@@ -44,14 +43,6 @@ struct Inode {
     dropped: BTreeMap<usize, Vec<u8>>,
 }
 
-/// A change to the directory that is not on the medium yet.
-#[derive(Clone, Debug)]
-enum NameChange {
-    Set { name: String, inode: usize },
-    Remove { name: String },
-    Rename { from: String, to: String, inode: usize },
-}
-
 /// Called before an operation that changes something.
 pub type Watcher = Box<dyn FnMut(&State, Operation) + Send>;
 
@@ -62,11 +53,12 @@ pub type Interlude = Box<dyn FnMut() + Send>;
 /// Everything a disk knows.
 pub struct State {
     inodes: Vec<Inode>,
-    names: Names,
-    medium_names: Names,
-    /// What leads from `medium_names` to `names`.
-    pending: Vec<NameChange>,
-    locked: bool,
+    /// The first is that of the database.
+    directories: Vec<Directory>,
+    /// The directory above, with their names.
+    above: Directory,
+    /// Whether two directories can exchange their names.
+    pub exchanges: bool,
     /// Bytes that all files may have together.
     capacity: u64,
     operations: u64,
@@ -84,10 +76,11 @@ struct Shared {
     interlude: Mutex<Option<Interlude>>,
 }
 
-/// The disk. Clones are the same disk.
+/// The disk, and one of its directories. Clones are the same disk.
 #[derive(Clone)]
 pub struct SimDisk {
     shared: Arc<Shared>,
+    directory: usize,
 }
 
 impl SimDisk {
@@ -95,10 +88,9 @@ impl SimDisk {
     pub fn new(seed: u64) -> SimDisk {
         SimDisk::from_state(State {
             inodes: Vec::new(),
-            names: Names::new(),
-            medium_names: Names::new(),
-            pending: Vec::new(),
-            locked: false,
+            directories: vec![Directory::default()],
+            above: Directory::with("sim", 0),
+            exchanges: true,
             capacity: UNBOUNDED,
             operations: 0,
             random: Random(seed),
@@ -112,7 +104,12 @@ impl SimDisk {
     fn from_state(state: State) -> SimDisk {
         let state = Mutex::new(state);
         let shared = Shared { state, watcher: Mutex::default(), interlude: Mutex::default() };
-        SimDisk { shared: Arc::new(shared) }
+        SimDisk { shared: Arc::new(shared), directory: 0 }
+    }
+
+    /// The directory above that of the database.
+    pub fn parent(&self) -> SimParent {
+        SimParent { disk: self.clone() }
     }
 
     /// The disk as the engine takes it.
@@ -172,11 +169,22 @@ impl SimDisk {
         self.shared.state.lock().operations
     }
 
-    /// The names in the directory, with the files' lengths, for messages.
+    /// Says whether two directories can exchange their names.
+    pub fn set_exchanges(&self, exchanges: bool) {
+        self.shared.state.lock().exchanges = exchanges;
+    }
+
+    /// The names in all directories, with the files' lengths, for messages.
     pub fn listing(&self) -> String {
         let state = self.shared.state.lock();
-        let shown = state.names.iter().map(|(n, &i)| format!("{n}:{}", state.inodes[i].len));
-        shown.collect::<Vec<_>>().join(" ")
+        let mut shown = String::new();
+        for (name, &directory) in &state.above.names {
+            shown += &format!("{name}/ ");
+            for (name, &inode) in &state.directories[directory].names {
+                shown += &format!("{name}:{} ", state.inodes[inode].len);
+            }
+        }
+        shown
     }
 
     /// Lets `look` see the state between two operations.
@@ -228,7 +236,9 @@ impl State {
 
     /// Bytes that files may still grow by.
     fn free(&self) -> u64 {
-        let used: usize = self.names.values().map(|&inode| self.inodes[inode].len).sum();
+        let all = self.directories.iter().flat_map(|directory| directory.names.values());
+        let named: BTreeSet<usize> = all.copied().collect();
+        let used: usize = named.into_iter().map(|inode| self.inodes[inode].len).sum();
         self.capacity.saturating_sub(used as u64)
     }
 
@@ -242,20 +252,11 @@ impl State {
         Err(Error::io("grow a file of a disk that is full", &cause))
     }
 
-    fn find(&self, name: &str) -> Result<usize> {
-        let inode = self.names.get(name).copied();
-        inode.ok_or_else(|| Error::new(Kind::DoesNotExist, format!("there is no {name}")))
-    }
-
-    fn change(&mut self, change: NameChange) {
-        change.apply(&mut self.names);
-        self.pending.push(change);
-    }
-
-    fn add_file(&mut self, name: &str) -> usize {
+    fn add_file(&mut self, directory: usize, name: &str) -> usize {
         let inode = self.inodes.len();
         self.inodes.push(Inode::empty());
-        self.change(NameChange::Set { name: name.to_owned(), inode });
+        self.directories[directory]
+            .change(NameChange::Set { name: name.to_owned(), target: inode });
         inode
     }
 }
@@ -264,124 +265,5 @@ impl Inode {
     fn empty() -> Inode {
         let live = Arc::new(Region::new());
         Inode { live, len: 0, medium: Arc::default(), dropped: BTreeMap::new() }
-    }
-}
-
-impl NameChange {
-    /// The file that gets a name.
-    fn inode(&self) -> Option<usize> {
-        match self {
-            NameChange::Set { inode, .. } | NameChange::Rename { inode, .. } => Some(*inode),
-            NameChange::Remove { .. } => None,
-        }
-    }
-
-    fn apply(&self, names: &mut Names) {
-        match self {
-            NameChange::Set { name, inode } => {
-                names.insert(name.clone(), *inode);
-            }
-            NameChange::Remove { name } => {
-                names.remove(name);
-            }
-            NameChange::Rename { from, to, inode } => {
-                names.remove(from);
-                names.insert(to.clone(), *inode);
-            }
-        }
-    }
-
-    /// The names that it is about.
-    fn names(&self) -> Vec<&String> {
-        match self {
-            NameChange::Set { name, .. } | NameChange::Remove { name } => vec![name],
-            NameChange::Rename { from, to, .. } => vec![from, to],
-        }
-    }
-}
-
-impl Storage for SimDisk {
-    fn path(&self) -> &str {
-        "sim"
-    }
-
-    fn list(&self) -> Result<Vec<String>> {
-        Ok(self.operate(Operation::List, "sim")?.names.keys().cloned().collect())
-    }
-
-    fn create(&self, name: &str) -> Result<Arc<dyn File>> {
-        let mut state = self.operate(Operation::Create, name)?;
-        if state.names.contains_key(name) {
-            return Err(Error::new(Kind::Io, format!("cannot create {name}: it exists")));
-        }
-        let inode = state.add_file(name);
-        Ok(Arc::new(SimFile { disk: self.clone(), inode, name: name.to_owned() }))
-    }
-
-    fn open(&self, name: &str, _writable: bool) -> Result<Arc<dyn File>> {
-        self.have_interlude();
-        let inode = self.operate(Operation::Open, name)?.find(name)?;
-        Ok(Arc::new(SimFile { disk: self.clone(), inode, name: name.to_owned() }))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let mut state = self.operate(Operation::Rename, from)?;
-        let inode = state.find(from)?;
-        state.change(NameChange::Rename { from: from.to_owned(), to: to.to_owned(), inode });
-        Ok(())
-    }
-
-    fn remove(&self, name: &str) -> Result<()> {
-        let mut state = self.operate(Operation::Remove, name)?;
-        state.find(name)?;
-        state.change(NameChange::Remove { name: name.to_owned() });
-        Ok(())
-    }
-
-    fn sync_directory(&self) -> Result<()> {
-        let mut state = self.operate(Operation::SyncDirectory, "sim")?;
-        state.medium_names = state.names.clone();
-        state.pending.clear();
-        Ok(())
-    }
-
-    fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
-        let mut state = self.operate(Operation::Lock, name)?;
-        if state.locked {
-            return Err(Error::new(Kind::AlreadyOpen, "the simulated disk is in use"));
-        }
-        state.locked = true;
-        if !state.names.contains_key(name) {
-            state.add_file(name);
-        }
-        Ok(Box::new(SimLock { disk: self.clone() }))
-    }
-
-    fn free_bytes(&self) -> Result<FreeBytes> {
-        let state = self.shared.state.lock();
-        Ok(FreeBytes { free: state.free(), total: state.capacity })
-    }
-
-    fn random(&self) -> Result<[u8; 16]> {
-        let bytes = self.shared.state.lock().random.bytes(16);
-        let mut out = [0; 16];
-        out.copy_from_slice(&bytes);
-        Ok(out)
-    }
-
-    fn now_ms(&self) -> u64 {
-        1_700_000_000_000
-    }
-}
-
-struct SimLock {
-    disk: SimDisk,
-}
-
-impl Lock for SimLock {}
-
-impl Drop for SimLock {
-    fn drop(&mut self) {
-        self.disk.shared.state.lock().locked = false;
     }
 }
