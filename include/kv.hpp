@@ -51,8 +51,14 @@
 #include "kv/bytes.hpp"
 #include "kv/handle.hpp"
 
+#include "kv/observe.hpp"
 #include "kv/options.hpp"
 #include "kv/reader.hpp"
+#include "kv/write.hpp"
+
+#include "kv/batch.hpp"
+#include "kv/many.hpp"
+#include "kv/writer.hpp"
 
 #include "kv/db.hpp"
 

@@ -10,27 +10,16 @@
 
 namespace kv {
 inline namespace KV_HPP_FORM {
-namespace detail {
-
-struct calls_of_db {
-    using type = kv_db;
-    // What kv_close() fails with cannot be told at the end of a scope; db::close() tells it.
-    static void free(kv_db *db) noexcept { static_cast<void>(kv_close(db)); }
-    static constexpr auto get = kv_get;
-    static constexpr auto get_into = kv_get_into;
-    static constexpr auto exists = kv_exists;
-    static constexpr auto view_get = kv_view_get;
-};
-
-} // namespace detail
-
 using progress = kv_progress_t;
 
 // An open database; it is closed at the end. Any number of threads may use it at once.
-class db : public detail::reader<detail::calls_of_db> {
+class db : public detail::writer {
 public:
     // No database yet: every call returns null_argument.
     constexpr db() noexcept = default;
+
+    // Takes over what kv_open() opened.
+    explicit db(kv_db *raw) noexcept : writer(raw) {}
 
     // Opens the database in a directory, or makes one there.
     static result<db> try_open(c_text path) noexcept { return try_open_with(path, nullptr); }
@@ -42,17 +31,57 @@ public:
     // Closes it, and says how that went. Afterwards, every call returns closed.
     result<void> try_close() noexcept { return detail::to_status(kv_close(c_handle())); }
 
-    // Stores a value in the place of the one that was there.
-    result<void> try_put(bytes key, bytes value) noexcept
+    // Does all that is in a batch, or nothing. Of the options, sync alone may be set.
+    result<void> try_write(const batch &batch, const write_options &options = {}) noexcept
     {
-        return detail::to_status(
-            kv_put(c_handle(), key.data(), key.size(), value.data(), value.size()));
+        const kv_write_options_t with = options.c_options();
+        return detail::to_status(kv_write(c_handle(), batch.c_handle(), &with));
     }
 
-    // Deletes a key; not_found if it was not there.
-    result<void> try_erase(bytes key) noexcept
+    // Reads many keys: faster than one by one. Their answers go into a container that has room for
+    // them, and what is returned keeps the values. A list of kv::bytes is used as it is, so that
+    // nothing is allocated but the values; of other keys a list is made.
+    template <class Keys, class Answers>
+    result<value> try_get_many(const Keys &keys, Answers &&into) const
     {
-        return detail::to_status(kv_delete(c_handle(), key.data(), key.size()));
+        const detail::key_list<Keys> list(keys);
+        void *arena = nullptr;
+        const kv_status status = kv_get_many(
+            c_handle(), list.size(), list.data(), detail::room_for(list.size(), into), &arena);
+        return detail::with_value(status, value(arena, 0));
+    }
+
+    // The same, with the answers in a list of their own.
+    template <class Keys>
+    result<answers<value>> try_get_many(const Keys &keys) const
+    {
+        std::vector<answer> list(std::size(keys));
+        result<value> read = try_get_many(keys, list);
+        if (!read) {
+            return read.status();
+        }
+        return answers<value>(std::move(list), *std::move(read));
+    }
+
+    // The same, without copying the values.
+    template <class Keys, class Answers>
+    result<view> try_view_get_many(const Keys &keys, Answers &&into) const
+    {
+        const detail::key_list<Keys> list(keys);
+        kv_view *raw = nullptr;
+        const kv_status status = kv_view_get_many(
+            c_handle(), list.size(), list.data(), detail::room_for(list.size(), into), &raw);
+        return detail::with_value(status, view(raw, nullptr, 0));
+    }
+    template <class Keys>
+    result<answers<view>> try_view_get_many(const Keys &keys) const
+    {
+        std::vector<answer> list(std::size(keys));
+        result<view> read = try_view_get_many(keys, list);
+        if (!read) {
+            return read.status();
+        }
+        return answers<view>(std::move(list), *std::move(read));
     }
 
     // Waits until every write that was acknowledged is on the medium.
@@ -103,10 +132,36 @@ public:
     db(c_text path, const kv::options &options) : db(try_open(path, options).value()) {}
 
     void close() { try_close().value(); }
-    void put(bytes key, bytes value) { try_put(key, value).value(); }
 
-    // False: it was not there.
-    bool erase(bytes key) { return try_erase(key).answer(); }
+    void write(const batch &batch, const write_options &options = {})
+    {
+        try_write(batch, options).value();
+    }
+
+    template <class Keys, class Answers>
+    value get_many(const Keys &keys, Answers &&into) const
+    {
+        return try_get_many(keys, into).value();
+    }
+    template <class Keys>
+    answers<value> get_many(const Keys &keys) const
+    {
+        return try_get_many(keys).value();
+    }
+    answers<value> get_many(std::initializer_list<bytes> keys) const
+    {
+        return try_get_many(keys).value();
+    }
+    template <class Keys, class Answers>
+    view view_get_many(const Keys &keys, Answers &&into) const
+    {
+        return try_view_get_many(keys, into).value();
+    }
+    template <class Keys>
+    answers<view> view_get_many(const Keys &keys) const
+    {
+        return try_view_get_many(keys).value();
+    }
 
     void sync() { try_sync().value(); }
     void compact() { try_compact().value(); }
@@ -126,8 +181,6 @@ public:
 #endif
 
 private:
-    explicit db(kv_db *raw) noexcept : reader(raw) {}
-
     static result<db> try_open_with(c_text path, const kv_options *options) noexcept
     {
         kv_db *raw = nullptr;

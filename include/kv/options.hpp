@@ -6,7 +6,10 @@
 #endif
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <type_traits>
 
 namespace kv {
@@ -97,6 +100,9 @@ public:
         return detail::with_value(status, options(raw));
     }
 
+    // Takes over what kv_options_new() made.
+    explicit options(kv_options *raw) noexcept : owner_(raw) {}
+
     // Sets a typed option. It says invalid_option if the value is out of range.
     template <class T>
     result<void> try_set(const option_of<T> &option, typename option_of<T>::type value) noexcept
@@ -109,6 +115,43 @@ public:
     {
         return detail::to_status(kv_options_set(owner_.get(), name.c_str(), value.c_str()));
     }
+
+    // Reads an option back, as text that try_set() takes.
+    result<std::string> try_get(c_text name) const
+    {
+        char text[64];
+        std::size_t size = 0;
+        const kv_status status =
+            kv_options_get(owner_.get(), name.c_str(), text, sizeof text, &size);
+        if (status != KV_OK) {
+            return detail::to_status(status);
+        }
+        return std::string(text, size);
+    }
+
+    // Has a function told what databases do that are opened with these options. It takes a
+    // log_level and a const char *, is called by threads of libkv's, once at a time by each
+    // database, and must stay where it is until they are closed. What it throws is lost.
+    template <class Function>
+    result<void> try_set_log(Function &function, log_level level) noexcept
+    {
+        return detail::to_status(kv_options_set_log(owner_.get(), detail::tell_message<Function>,
+                                                    detail::context_of(function),
+                                                    static_cast<std::int32_t>(level)));
+    }
+    template <class Function>
+    result<void> try_set_log(const Function &&function, log_level level) = delete;
+
+    // The same for events: the function takes a const kv::event &.
+    template <class Function>
+    result<void> try_set_events(Function &function) noexcept
+    {
+        return detail::to_status(
+            kv_options_set_events(owner_.get(), detail::tell_event<Function>,
+                                  detail::context_of(function)));
+    }
+    template <class Function>
+    result<void> try_set_events(const Function &&function) = delete;
 
 #if KV_HPP_THROWS
     options() : options(try_make().value()) {}
@@ -124,15 +167,53 @@ public:
         try_set(name, value).value();
         return *this;
     }
+
+    std::string get(c_text name) const { return try_get(name).value(); }
+
+    template <class Function>
+    options &set_log(Function &function, log_level level)
+    {
+        try_set_log(function, level).value();
+        return *this;
+    }
+    template <class Function>
+    options &set_log(const Function &&function, log_level level) = delete;
+
+    template <class Function>
+    options &set_events(Function &function)
+    {
+        try_set_events(function).value();
+        return *this;
+    }
+    template <class Function>
+    options &set_events(const Function &&function) = delete;
 #endif
 
     kv_options *c_handle() const noexcept { return owner_.get(); }
 
 private:
-    explicit options(kv_options *raw) noexcept : owner_(raw) {}
-
     detail::handle<kv_options, kv_options_free> owner_;
 };
+
+// What there is to know of an option: name, unit, default, range.
+using option_info = kv_option_info_t;
+
+// Describes the options, one by one: those that there are have the indexes from 0 on. Past the last
+// one it is not_found.
+inline result<option_info> try_describe_option(std::size_t index) noexcept
+{
+    option_info info{};
+    info.size = sizeof info;
+    const kv_status status = kv_option_describe(index, &info);
+    return detail::with_value(status, info);
+}
+
+#if KV_HPP_THROWS
+inline std::optional<option_info> describe_option(std::size_t index)
+{
+    return try_describe_option(index).optional();
+}
+#endif
 
 } // namespace KV_HPP_FORM
 } // namespace kv

@@ -1,6 +1,7 @@
 // What objects of kv.hpp are after they were moved from, closed, and destroyed in any order.
 #include "test.hpp"
 
+#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>

@@ -1,7 +1,11 @@
 // kv.hpp without exceptions and type information: every call in its form that returns a result.
 #include "test.hpp"
 
+#include <atomic>
+#include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #if defined(__cpp_exceptions) || defined(__cpp_rtti)
 #error "this test is to be compiled with -fno-exceptions -fno-rtti"
@@ -54,10 +58,71 @@ void test_calls()
     CHECK_IS(ok, kv::try_destroy(test_path("quiet")));
 }
 
+void test_writes()
+{
+    using namespace std::chrono_literals;
+    auto db = kv::db::try_open(test_path("writes"));
+    CHECK_IS(ok, db->try_put("key", "value", 1h));
+    CHECK(db->try_ttl("key")->remaining() <= 1h);
+    CHECK_IS(ok, db->try_touch("key", kv::expiry::never()));
+    CHECK_IS(not_found, db->try_touch("none", 1h));
+    const auto version = db->try_insert("lock", "mine");
+    CHECK_IS(ok, version);
+    CHECK_IS(exists, db->try_insert("lock", "yours"));
+    CHECK(*db->try_get_version("lock") == *version);
+    CHECK_IS(ok, db->try_compare_exchange("lock", *version, "yours"));
+    CHECK_IS(version_mismatch, db->try_compare_exchange("lock", *version, "mine"));
+    CHECK_IS(ok, db->try_update("lock", [](std::optional<std::string_view> old) {
+        return old ? "theirs" : "nobody's";
+    }));
+    CHECK(*db->try_get("lock") == "theirs");
+    CHECK_IS(ok, db->try_put_with("lock", "mine", {}));
+    CHECK_IS(ok, db->try_erase_with("lock", {}));
+    CHECK(*db->try_add("counter", 7) == 7);
+    CHECK_IS(not_a_counter, db->try_add("key", 1));
+
+    auto batch = kv::batch::try_make();
+    CHECK_IS(ok, batch->try_put("a", "1"));
+    CHECK_IS(ok, batch->try_put("b", "2", 1h));
+    CHECK_IS(ok, batch->try_erase("key"));
+    CHECK(*batch->try_count() == 3);
+    CHECK_IS(ok, db->try_write(*batch));
+    CHECK_IS(ok, batch->try_clear());
+    CHECK(*db->try_get("a") == "1");
+
+}
+
+void test_many()
+{
+    auto db = kv::db::try_open(test_path("writes"));
+    const kv::bytes keys[] = {"none", "b"};
+    const auto found = db->try_get_many(keys);
+    CHECK(!(*found)[0] && *(*found)[1] == "2");
+    CHECK(*(*db->try_view_get_many(keys))[1] == "2");
+}
+
+void test_what_is_told()
+{
+    std::atomic<int> calls{0};
+    const auto log = [&](kv::log_level, const char *) { calls++; };
+    const auto on_event = [&](const kv::event &) { calls++; };
+    auto options = kv::options::try_make();
+    CHECK_IS(ok, options->try_set_log(log, kv::log_level::debug));
+    CHECK_IS(ok, options->try_set_events(on_event));
+    CHECK(*options->try_get("sync") == "interval");
+    CHECK_IS(ok, kv::try_describe_option(0));
+    auto db = kv::db::try_open(test_path("told"), *options);
+    CHECK_IS(ok, db->try_close());
+    CHECK(calls >= 4);
+}
+
 } // namespace
 
 int main()
 {
     test_calls();
+    test_writes();
+    test_many();
+    test_what_is_told();
     return test_end("quiet_test");
 }

@@ -20,6 +20,7 @@ constexpr bool is_handle =
 
 static_assert(is_handle<kv::db> && is_handle<kv::options>);
 static_assert(is_handle<kv::view> && is_handle<kv::value>);
+static_assert(is_handle<kv::batch> && is_handle<kv::answers<kv::view>>);
 static_assert(sizeof(kv::db) == sizeof(kv_db *), "a database is its handle, and nothing else");
 static_assert(!std::is_convertible_v<std::string_view, kv::c_text>, "it may have no NUL");
 static_assert(std::is_convertible_v<std::filesystem::path, kv::c_text>);
@@ -27,6 +28,10 @@ static_assert(std::is_convertible_v<std::vector<std::byte>, kv::bytes>);
 static_assert(!std::is_convertible_v<std::vector<int>, kv::bytes>, "no bytes");
 static_assert(!std::is_convertible_v<const std::string &, kv::buffer>, "not to be written");
 static_assert(std::is_base_of_v<std::runtime_error, kv::error>);
+
+#if __cplusplus >= 202002L
+static_assert(kv::write_options{.ttl = std::chrono::seconds(5), .if_absent = true}.if_absent);
+#endif
 
 kv_status seen_without_exceptions(const char *path);
 
