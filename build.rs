@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The files that make up the header, in its order.
-const SOURCES: [&str; 17] = [
+const SOURCES: &[&str] = &[
     "library",
     "status",
     "buffer",
@@ -22,6 +22,7 @@ const SOURCES: [&str; 17] = [
     "reserve",
     "compaction",
     "stats",
+    "latency",
 ];
 
 fn main() {

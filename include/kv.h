@@ -271,6 +271,86 @@
 #define KV_NO_TTL 18446744073709551615ull
 
 /**
+ * Latency of kv_get(), kv_get_into().
+ */
+#define KV_LATENCY_GET 0
+
+/**
+ * Latency of kv_put(), kv_put_with(), kv_put_commit().
+ */
+#define KV_LATENCY_PUT 1
+
+/**
+ * Latency of kv_delete(), kv_delete_with().
+ */
+#define KV_LATENCY_DELETE 2
+
+/**
+ * Latency of kv_exists().
+ */
+#define KV_LATENCY_EXISTS 3
+
+/**
+ * Latency of kv_view_get().
+ */
+#define KV_LATENCY_VIEW 4
+
+/**
+ * Latency of kv_write().
+ */
+#define KV_LATENCY_WRITE 5
+
+/**
+ * Latency of kv_add().
+ */
+#define KV_LATENCY_ADD 6
+
+/**
+ * Latency of kv_touch().
+ */
+#define KV_LATENCY_TOUCH 7
+
+/**
+ * Latency of kv_get_many(), kv_view_get_many().
+ */
+#define KV_LATENCY_GET_MANY 8
+
+/**
+ * Latency of kv_iter_next().
+ */
+#define KV_LATENCY_ITERATE 9
+
+/**
+ * Latency of kv_sync().
+ */
+#define KV_LATENCY_SYNC 10
+
+/**
+ * Latency in the background, or shared: putting the log on the medium, for all who wait for it.
+ */
+#define KV_LATENCY_LOG_SYNC 11
+
+/**
+ * Latency in the background: putting a full segment on the medium.
+ */
+#define KV_LATENCY_SEAL 12
+
+/**
+ * Latency in the background, or of kv_compact(): compacting a group of segments.
+ */
+#define KV_LATENCY_COMPACTION 13
+
+/**
+ * Latency in the background: writing the hint of a segment.
+ */
+#define KV_LATENCY_HINT 14
+
+/**
+ * Latency in the background, and at closing: writing a checkpoint of the index.
+ */
+#define KV_LATENCY_CHECKPOINT 15
+
+/**
  * Writes that are to happen together. The pointer is a number that libkv checks on every call,
  * not an address. A batch belongs to no database.
  */
@@ -620,6 +700,58 @@ typedef struct kv_stats_t {
 } kv_stats_t;
 
 /**
+ * How long an operation takes. Set size to sizeof(kv_latency_t) before the call. A later libkv may
+ * add members at the end; it leaves alone what is beyond the size that it is passed. The quantiles
+ * are right to 1.6 %; times longer than 18 minutes count as that.
+ */
+typedef struct kv_latency_t {
+    /**
+     * In: bytes of this struct. Out: bytes of it that libkv has filled.
+     */
+    size_t size;
+    /**
+     * How many were timed since kv_open(). 0: none, and all that follows but name is 0.
+     */
+    uint64_t count;
+    /**
+     * Of so many, one was timed, on average: 1 for what takes long, more for what is short.
+     */
+    uint64_t one_in;
+    /**
+     * How many nanoseconds those that were timed took together.
+     */
+    uint64_t sum_ns;
+    /**
+     * The shortest.
+     */
+    uint64_t min_ns;
+    /**
+     * Half of them did not take longer.
+     */
+    uint64_t p50_ns;
+    /**
+     * 90 % of them did not take longer.
+     */
+    uint64_t p90_ns;
+    /**
+     * 99 % of them did not take longer.
+     */
+    uint64_t p99_ns;
+    /**
+     * 99.9 % of them did not take longer.
+     */
+    uint64_t p999_ns;
+    /**
+     * The longest of those that were timed.
+     */
+    uint64_t max_ns;
+    /**
+     * The name of the operation, static: "get", "put", "log_sync".
+     */
+    const char *name;
+} kv_latency_t;
+
+/**
  * Done.
  */
 #define KV_OK 0
@@ -920,6 +1052,7 @@ void kv_options_free(struct kv_options *options) KV_NOEXCEPT;
  *   compaction_bytes_per_second  0 (no limit), or 1 and more      0
  *   max_disk_bytes               0 (no limit), or 4MiB and more   0
  *   max_index_bytes              0 (no limit), or 1MiB and more   0
+ *   latency_histograms           true, false                      false
  *
  * Sizes may have a unit: 64MiB, 64 MB and 64m are the same. max_disk_bytes is four segments at
  * least, which kv_open() checks.
@@ -2301,6 +2434,52 @@ KV_MUST_USE kv_status kv_compaction_resume(struct kv_db *db) KV_NOEXCEPT;
  * Durability: the figures are of what is written, on the medium or not.
  */
 KV_MUST_USE kv_status kv_stats(struct kv_db *db, struct kv_stats_t *stats) KV_NOEXCEPT;
+
+/**
+ * Sets whether databases keep histograms of how long operations take, for kv_latency() and
+ * kv_metrics(). They take up to 1.2 MiB. Of short operations one in 32 is timed, at random, which
+ * costs puts and gets less than 3 %; so the longest of all may not be among those that were timed.
+ *
+ * @param options  The options. Not NULL.
+ * @param yes      1: they do. 0 (the default): they do not.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_latency_histograms(struct kv_options *options,
+                                            int32_t yes)
+KV_NOEXCEPT;
+
+/**
+ * Tells how long an operation takes, from the call of the function to its end, failures and
+ * answers such as KV_NOT_FOUND included.
+ *
+ * @param db         The database.
+ * @param operation  One of the KV_LATENCY_ constants, which count from 0 without a gap.
+ * @param latency    In and out: its size is set by the caller, all else here. Not NULL.
+ * @return
+ *   - KV_OK: the first latency->size bytes are filled. If the option latency_histograms was not
+ *     set when db was opened, the count is 0.
+ *   - KV_NOT_FOUND: there is no such operation, in this version of libkv.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle, or the size is less than that of its own member.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the struct stays the caller's; the name is static.
+ * Threads: any number at once, each with a struct of its own.
+ * Durability: nothing is read from the medium, or written.
+ */
+KV_MUST_USE
+kv_status kv_latency(struct kv_db *db,
+                     int32_t operation,
+                     struct kv_latency_t *latency)
+KV_NOEXCEPT;
 
 #ifdef __cplusplus
 }  // extern "C"

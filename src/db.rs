@@ -8,6 +8,8 @@ pub use crate::engine::batch::WriteBatch;
 pub use crate::engine::compact::Progress;
 pub use crate::engine::conditional::{WriteOptions, WriteSync, Written, MAX_TTL_MS};
 use crate::engine::herald::Delivery;
+pub use crate::engine::latency::Latency;
+use crate::engine::latency::Operation;
 use crate::engine::maintenance::Maintenance;
 pub use crate::engine::many::Views;
 pub use crate::engine::read::View;
@@ -69,19 +71,19 @@ impl Db {
 
     /// Sets the value of `key`.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.engine.put(key, value)
+        self.engine.sampled(Operation::Put, || self.engine.put(key, value))
     }
 
     /// Hands the value of `key` to `read`, in place, and answers what it returns. `read` must not
     /// call the database.
     pub fn get<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
-        self.engine.get(key, read)
+        self.engine.sampled(Operation::Get, || self.engine.get(key, read))
     }
 
     /// The value of `key`, readable for as long as the view lives: also after it was overwritten,
     /// and after `close`.
     pub fn view(&self, key: &[u8]) -> Result<Option<View>> {
-        self.engine.view(key)
+        self.engine.sampled(Operation::View, || self.engine.view(key))
     }
 
     /// Hands the values of many keys to `take`, each with its key's place among them, and faster
@@ -138,22 +140,22 @@ impl Db {
 
     /// The length of the value of `key`.
     pub fn value_len(&self, key: &[u8]) -> Result<Option<usize>> {
-        self.engine.value_len(key)
+        self.engine.sampled(Operation::Exists, || self.engine.value_len(key))
     }
 
     /// Removes `key`. Answers whether it was there; if not, nothing is written.
     pub fn delete(&self, key: &[u8]) -> Result<bool> {
-        self.engine.delete(key)
+        self.engine.sampled(Operation::Delete, || self.engine.delete(key))
     }
 
     /// Sets the value of `key`, if what `options` ask for holds.
     pub fn put_with(&self, key: &[u8], value: &[u8], options: &WriteOptions) -> Result<Written> {
-        self.engine.put_with(key, value, options)
+        self.engine.sampled(Operation::Put, || self.engine.put_with(key, value, options))
     }
 
     /// Removes `key`, if it has the version that `options` ask for.
     pub fn delete_with(&self, key: &[u8], options: &WriteOptions) -> Result<Written> {
-        self.engine.delete_with(key, options)
+        self.engine.sampled(Operation::Delete, || self.engine.delete_with(key, options))
     }
 
     /// The version of `key`: it is another after each write to it.
@@ -164,13 +166,14 @@ impl Db {
     /// Adds `delta` to the counter `key`, eight bytes, the lowest first, or 0 if it is not there;
     /// answers what it is now.
     pub fn add(&self, key: &[u8], delta: i64) -> Result<i64> {
-        self.engine.add(key, delta)
+        self.engine.sampled(Operation::Add, || self.engine.add(key, delta))
     }
 
     /// Lets the value of `key` expire after `ttl_ms` milliseconds from now, or never if that is 0.
     /// Answers whether it is there.
     pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<bool> {
-        Ok(self.engine.touch(key, ttl_ms)? != Written::NotFound)
+        let touched = self.engine.sampled(Operation::Touch, || self.engine.touch(key, ttl_ms));
+        Ok(touched? != Written::NotFound)
     }
 
     /// How many milliseconds the value of `key` will still be there: the inner `None` is for ever.
@@ -181,7 +184,7 @@ impl Db {
     /// Does all of a batch, or nothing, also after a crash. The last of several writes to one key
     /// counts.
     pub fn write(&self, batch: &WriteBatch, sync: WriteSync) -> Result<()> {
-        self.engine.write(batch, sync)
+        self.engine.timed(Operation::Write, || self.engine.write(batch, sync))
     }
 
     /// Makes room in the log for a value of `key`, which the caller fills and commits. Until then
@@ -198,7 +201,7 @@ impl Db {
     /// Makes the value of a reservation of this database part of it, if what its options ask for
     /// holds.
     pub fn commit(&self, reservation: Reservation) -> Result<Written> {
-        self.engine.commit_value(&reservation)
+        self.engine.sampled(Operation::Put, || self.engine.commit_value(&reservation))
     }
 
     /// Forgets a reservation of this database.
@@ -208,7 +211,7 @@ impl Db {
 
     /// Returns when everything acknowledged before the call is on the medium.
     pub fn sync(&self) -> Result<()> {
-        self.engine.sync()
+        self.engine.timed(Operation::Sync, || self.engine.sync())
     }
 
     /// Rewrites segments until no garbage is left.
@@ -262,6 +265,11 @@ impl Db {
     /// Figures of this moment.
     pub fn stats(&self) -> Stats {
         self.engine.stats()
+    }
+
+    /// How long the operation with this number takes; none if there is none.
+    pub fn latency(&self, operation: usize) -> Option<Latency> {
+        self.engine.latency(operation)
     }
 
     /// Refuses all writes from now on, for this reason.

@@ -9,6 +9,7 @@ pub mod epoch;
 pub mod error;
 pub mod ffi;
 pub mod format;
+pub mod histogram;
 pub mod index;
 pub mod manifest;
 pub mod notice;

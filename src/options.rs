@@ -80,6 +80,8 @@ pub struct Options {
     /// Where time comes from, for tests.
     #[doc(hidden)]
     pub time: TimeSource,
+    /// Keep histograms of how long operations take.
+    pub latency_histograms: bool,
     /// Who is told what happens.
     pub listeners: Listeners,
 }
@@ -114,6 +116,7 @@ impl Default for Options {
             max_disk_bytes: 0,
             max_index_bytes: 0,
             time: TimeSource::System,
+            latency_histograms: false,
             listeners: Listeners::default(),
         }
     }
@@ -208,7 +211,7 @@ const fn number(least: u64, most: u64) -> Form {
 }
 
 /// Every option.
-pub static SETTINGS: [Setting; 13] = [
+pub static SETTINGS: [Setting; 14] = [
     Setting {
         name: c"segment_size",
         unit: c"bytes",
@@ -343,6 +346,16 @@ pub static SETTINGS: [Setting; 13] = [
         get: |options| options.max_index_bytes,
         set: |options, to| options.max_index_bytes = to,
     },
+    Setting {
+        name: c"latency_histograms",
+        unit: c"",
+        default: c"false",
+        range: c"true, false",
+        description: c"keep histograms of how long operations take",
+        form: Form::Flag,
+        get: |options| options.latency_histograms as u64,
+        set: |options, to| options.latency_histograms = to != 0,
+    },
 ];
 
 #[cfg(test)]
@@ -368,6 +381,7 @@ mod tests {
             ("compaction_bytes_per_second", "8MiB"),
             ("max_disk_bytes", "1GiB"),
             ("max_index_bytes", "32MiB"),
+            ("latency_histograms", "true"),
         ] {
             options.set_text(name, value).unwrap();
         }
@@ -375,7 +389,7 @@ mod tests {
         assert_eq!(options.sync, SyncLevel::Always);
         assert_eq!(options.sync_interval_ms, 50);
         assert!(!options.create_if_missing && options.error_if_exists);
-        assert!(!options.verify_checksums);
+        assert!(!options.verify_checksums && options.latency_histograms);
         assert_eq!(options.read_mode, ReadMode::Pread);
         assert_eq!(options.on_damage, OnDamage::ReadOnly);
         assert_eq!(options.compaction, CompactionMode::Manual);

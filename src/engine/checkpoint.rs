@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::latency::Operation;
 use super::stats::add;
 use super::Engine;
 use crate::epoch;
@@ -70,7 +71,7 @@ impl Engine {
             return;
         }
         let began = Instant::now();
-        match self.write_checkpoint() {
+        match self.timed(Operation::Checkpoint, || self.write_checkpoint()) {
             Ok((reached, bytes)) => {
                 *reach = reached;
                 let words = format_args!(

@@ -1,6 +1,7 @@
 //! Hints: beside a sealed segment, what the next open needs to know of it. They are written in the
 //! background, and whatever goes wrong with one costs the next open time and nothing else.
 
+use super::latency::Operation;
 use super::stats::add;
 use super::Engine;
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ impl Engine {
         let _writer = self.hint_writer.lock();
         let Some(id) = self.hints_due.lock().pop_front() else { return false };
         if let Some(live) = self.sealed_segment(id).filter(|_| self.is_worth_a_hint(id)) {
-            self.write_hint(&live);
+            self.timed(Operation::Hint, || self.write_hint(&live));
         }
         true
     }

@@ -18,6 +18,7 @@ pub mod group;
 pub mod herald;
 pub mod hints;
 pub mod latch;
+pub mod latency;
 pub mod maintenance;
 pub mod many;
 pub mod pace;
@@ -58,6 +59,7 @@ use compact::Compaction;
 use group::Group;
 use herald::Herald;
 use latch::Latch;
+use latency::Histograms;
 use maintenance::Bell;
 use pace::Pacer;
 use read::Kept;
@@ -91,6 +93,8 @@ pub struct Engine {
     latch: Latch,
     /// Tells the program what happens.
     herald: Arc<Herald>,
+    /// How long things take, if that is wanted.
+    latency: Histograms,
     /// Sealed segments that have no hint yet.
     hints_due: Mutex<VecDeque<u64>>,
     /// Held by the one who writes hints.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::group::Turn;
 use super::herald::ns;
+use super::latency::Operation;
 use super::Engine;
 use crate::error::Result;
 use crate::format::manifest::{Edit, SealedSegment, Tail};
@@ -44,7 +45,8 @@ impl Engine {
                 let synced = self.latch.check().and_then(|()| {
                     leader.gather();
                     let mut syncer = self.syncer.lock();
-                    let synced = self.sync_log(&mut syncer, |end| leader.covers(end));
+                    let sync = || self.sync_log(&mut syncer, |end| leader.covers(end));
+                    let synced = self.timed(Operation::LogSync, sync);
                     synced.map_err(|error| self.latch.watch(error))
                 });
                 leader.finish(synced)
@@ -114,7 +116,8 @@ impl Engine {
     fn sync_full_segments(&self, syncer: &mut Syncer, count: usize) -> Result<()> {
         for _ in 0..count {
             let Some(mut full) = self.writer.lock().full.pop_front() else { break };
-            if let Err(error) = self.settle(std::slice::from_mut(&mut full)) {
+            let settle = || self.settle(std::slice::from_mut(&mut full));
+            if let Err(error) = self.timed(Operation::Seal, settle) {
                 self.writer.lock().full.push_front(full);
                 return Err(error);
             }

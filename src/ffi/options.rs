@@ -85,6 +85,7 @@ pub unsafe extern "C" fn kv_options_free(options: *mut kv_options) {
 ///   compaction_bytes_per_second  0 (no limit), or 1 and more      0
 ///   max_disk_bytes               0 (no limit), or 4MiB and more   0
 ///   max_index_bytes              0 (no limit), or 1MiB and more   0
+///   latency_histograms           true, false                      false
 ///
 /// Sizes may have a unit: 64MiB, 64 MB and 64m are the same. max_disk_bytes is four segments at
 /// least, which kv_open() checks.

@@ -8,6 +8,7 @@ use super::policy::{self, Candidate, Choice, Limits, View};
 use super::rate::Throttle;
 use super::run::{Mode, Run};
 use super::{needed_from, record_bytes_of, Compaction};
+use crate::engine::latency::Operation;
 use crate::engine::pace::{Source, FULL};
 use crate::engine::stats::{add, record_bytes};
 use crate::engine::Engine;
@@ -93,7 +94,8 @@ impl Engine {
         let mut run = Run::new(self, mode);
         let bytes = victims.iter().map(|v| record_bytes_of(v)).sum();
         run.plan(victims.len() as u64, bytes);
-        self.compact_group(compaction, &victims, &mut run)?;
+        let compact = || self.compact_group(compaction, &victims, &mut run);
+        self.timed(Operation::Compaction, compact)?;
         // Without a gain it is enough for now, or it would go on for ever: what the choice rests on
         // may have changed meanwhile.
         Ok(run.written() < bytes)

@@ -24,6 +24,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::latency::Operation;
 use super::space::Purpose;
 use super::stats::{add, record_bytes};
 use super::Engine;
@@ -99,7 +100,7 @@ impl Engine {
             run.plan(victims.len() as u64, victims.iter().map(|v| record_bytes_of(v)).sum());
             self.note_opened(&mut self.writer.lock()).map_err(|error| self.latch.watch(error))?;
             for group in self.groups(&victims) {
-                self.compact_group(compaction, group, run)?;
+                self.timed(Operation::Compaction, || self.compact_group(compaction, group, run))?;
             }
         }
         add(&self.counters.compactions, 1);

@@ -23,6 +23,7 @@ use super::compact::control::Control;
 use super::group::Group;
 use super::herald::Herald;
 use super::latch::Latch;
+use super::latency::Histograms;
 use super::maintenance::Bell;
 use super::pace::Pacer;
 use super::snapshot::Watch;
@@ -328,6 +329,7 @@ impl Recovery {
 
     fn into_engine(self, lock: Box<dyn Lock>) -> Result<Engine> {
         let latch = Latch::new(Arc::clone(&self.herald));
+        let latency = Histograms::new(self.options.latency_histograms);
         let pacer = Pacer::new(self.options.segment_size, Arc::clone(&self.herald));
         let mut active = None;
         if let Some(damage) = &self.damage {
@@ -380,6 +382,7 @@ impl Recovery {
             manifest: Mutex::new(self.manifest),
             latch,
             herald: self.herald,
+            latency,
             hints_due: Mutex::new(self.unhinted),
             hint_writer: Mutex::default(),
             held: Held::default(),
