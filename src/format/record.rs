@@ -126,9 +126,22 @@ pub(super) const fn is_wide(delta: u64) -> bool {
 }
 
 /// Bytes of the fields that these flags announce.
+#[inline]
 pub(super) const fn fields_len(flags: u8) -> usize {
-    (flags & FIELD_FLAGS).count_ones() as usize * FIELD_LEN
+    // Counting bits takes a dozen instructions on older processors.
+    FIELDS_LEN[(flags & 15) as usize] as usize
 }
+
+/// The same, for all flags that there are.
+const FIELDS_LEN: [u8; 16] = {
+    let mut lens = [0; 16];
+    let mut flags = 0;
+    while flags < 16 {
+        lens[flags] = (flags as u8 & FIELD_FLAGS).count_ones() as u8 * FIELD_LEN as u8;
+        flags += 1;
+    }
+    lens
+};
 
 impl Header {
     /// Decodes the header at the start of `bytes`. `None` if it cannot be one.
