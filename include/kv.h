@@ -697,6 +697,42 @@ typedef struct kv_stats_t {
      * Messages and events that were dropped, since the program's functions took too long.
      */
     uint64_t events_dropped;
+    /**
+     * Records that puts, deletes and batches have written since kv_open().
+     */
+    uint64_t writes;
+    /**
+     * Those of them that delete.
+     */
+    uint64_t deletes;
+    /**
+     * Records that a power cut could lose now, since they may not be on the medium yet.
+     */
+    uint64_t unsynced_writes;
+    /**
+     * Files of the log that are complete and on the medium for good.
+     */
+    uint64_t sealed_segments;
+    /**
+     * Files of the log that are mapped or open for reading.
+     */
+    uint64_t open_files;
+    /**
+     * Snapshots that are open, those of iterators included.
+     */
+    uint64_t snapshots;
+    /**
+     * Bytes of memory for what only they see.
+     */
+    uint64_t snapshot_bytes;
+    /**
+     * When kv_open() was called, in milliseconds since 1970.
+     */
+    uint64_t opened_unix_ms;
+    /**
+     * 1: the database refuses writes, since a failure or because it was opened so; 0: it does not.
+     */
+    uint64_t read_only;
 } kv_stats_t;
 
 /**
@@ -1347,8 +1383,10 @@ KV_NOEXCEPT;
  *   - KV_OK: the text is in buf, with its NUL.
  *   - KV_BUFFER_TOO_SMALL: *len is set; the text takes one byte more. buf is as it was.
  *   - KV_UNKNOWN_OPTION: no option has this name; the message lists them.
- *   - KV_INVALID_ARGUMENT: the name is not UTF-8, or cap is more than any memory has.
+ *   - KV_INVALID_ARGUMENT: the name is not UTF-8, cap is more than any memory has, or options is
+ *     no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Ownership: the name and the buffer stay the caller's.
@@ -2444,8 +2482,9 @@ KV_MUST_USE kv_status kv_stats(struct kv_db *db, struct kv_stats_t *stats) KV_NO
  * @param yes      1: they do. 0 (the default): they do not.
  * @return
  *   - KV_OK: the option is set.
- *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+ *   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
  *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
  *   - KV_INTERNAL: a bug in libkv; report the message.
  *
  * Threads: any, one at a time.

@@ -39,11 +39,16 @@ fn live_and_dead_bytes_are_counted_to_the_byte_and_the_same_after_an_open() {
     assert_eq!(stats.dead_bytes, 150 * RECORD + 50 * TOMBSTONE);
     assert_eq!(stats.bytes_put, 600 * RECORD + 50 * TOMBSTONE);
     assert_eq!((stats.segments, stats.bytes_compacted), (1, 0));
+    assert_eq!((stats.writes, stats.deletes), (650, 50));
+    assert_eq!((stats.unsynced_writes, stats.sealed_segments, stats.snapshots), (650, 0, 0));
+    assert!(stats.opened_unix_ms > 1_600_000_000_000 && !stats.is_read_only);
+    db.sync().unwrap();
+    assert_eq!(db.stats().unsynced_writes, 0);
     db.close().unwrap();
     let db = Db::open(&path, &options()).unwrap();
     let again = db.stats();
     assert_eq!((again.live_bytes, again.dead_bytes), (stats.live_bytes, stats.dead_bytes));
-    assert_eq!(again.bytes_put, 0);
+    assert_eq!((again.bytes_put, again.writes, again.unsynced_writes), (0, 0, 0));
     put(&db, 0..3);
     assert_eq!(db.stats().bytes_put, 3 * RECORD);
 }
@@ -57,7 +62,7 @@ fn bytes_put_and_bytes_on_disk_are_counted_over_several_segments() {
     let stats = db.stats();
     assert_eq!(stats.bytes_put, 50_000 * RECORD);
     assert_eq!((stats.live_bytes, stats.dead_bytes), (50_000 * RECORD, 0));
-    assert!(stats.segments >= 5);
+    assert!(stats.segments >= 5 && stats.writes == 50_000);
     assert!(stats.index_bytes >= 8 * 50_000);
     db.sync().unwrap();
     let (said, found) = (db.stats().disk_bytes, bytes_in(&path));

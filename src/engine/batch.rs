@@ -290,6 +290,7 @@ impl Engine {
         let active = writer.active.as_mut().ok_or_else(no_active)?;
         let start = active.len();
         let (mut offset, mut sequence) = (start, first_sequence);
+        let mut tombstones = 0;
         for at in in_order(changes) {
             let change = &mut changes[at];
             let Some(record) = &change.record else { continue };
@@ -300,6 +301,7 @@ impl Engine {
                 Some(expiry) => segment.add_expiring(record.len, expiry),
                 None if change.kind == RecordKind::Tombstone => {
                     segment.add_dead(record.len, Class::Tombstone);
+                    tombstones += 1;
                 }
                 None => {}
             }
@@ -312,6 +314,7 @@ impl Engine {
         debug_assert_eq!(offset - start, len as u64);
         active.publish(offset, sequence - first_sequence);
         writer.next_sequence = sequence;
+        writer.tombstones += tombstones;
         // Before any entry of the index is set.
         self.batches.begin(first_sequence);
         self.look_ahead(&mut writer);

@@ -122,7 +122,7 @@ impl Herald {
         figures: Figures,
         words: fmt::Arguments<'_>,
     ) {
-        let notice = Notice { level, event, unix_ms: now(), figures, text: Text::new(words) };
+        let notice = Notice { level, event, unix_ms: unix_ms(), figures, text: Text::new(words) };
         let mut ring = self.ring.lock();
         let kept = if level <= Level::Warn { 0 } else { KEPT };
         if ring.notices.len() >= CAPACITY - kept {
@@ -174,7 +174,7 @@ fn notice_of_dropped(count: u64) -> Notice {
     Notice {
         level: Level::Warn,
         event: Some(Event::Dropped),
-        unix_ms: now(),
+        unix_ms: unix_ms(),
         figures: Figures { count, ..Figures::default() },
         text: Text::new(format_args!(
             "{count} messages were dropped, since they were not taken fast enough"
@@ -182,8 +182,8 @@ fn notice_of_dropped(count: u64) -> Notice {
     }
 }
 
-/// Milliseconds since 1970.
-fn now() -> u64 {
+/// Milliseconds since 1970, by the system's clock.
+pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::herald::unix_ms;
 use super::Engine;
 use crate::format::record::SEAL_LEN;
 use crate::format::segment::HEADER_PAGE;
@@ -29,10 +30,26 @@ pub struct Counters {
     pub bytes_hints: AtomicU64,
     /// Bytes of checkpoints that were written.
     pub bytes_checkpoints: AtomicU64,
+    /// The sequence of the first record since the database was opened.
+    pub first_sequence: AtomicU64,
+    /// When it was opened, in milliseconds since 1970.
+    pub opened_unix_ms: AtomicU64,
     /// How often the log went on in a new segment.
     pub rolls: AtomicU64,
     /// How often the writer had to make that segment itself.
     pub rolls_without_spare: AtomicU64,
+}
+
+impl Counters {
+    /// Those of a database that is being opened: its active segment holds `resumed` bytes of
+    /// records, and the next one has this sequence.
+    pub fn new(resumed: u64, next_sequence: u64) -> Counters {
+        let counters = Counters::default();
+        add(&counters.bytes_resumed, resumed);
+        add(&counters.first_sequence, next_sequence);
+        add(&counters.opened_unix_ms, unix_ms());
+        counters
+    }
 }
 
 /// Adds to a counter.
@@ -98,6 +115,24 @@ pub struct Stats {
     pub syncs_followed: u64,
     /// Notices that no listener was told.
     pub events_dropped: u64,
+    /// Records that puts and deletes appended since the database was opened.
+    pub writes: u64,
+    /// Those of them that delete.
+    pub deletes: u64,
+    /// Records that are not known to be on the medium.
+    pub unsynced_writes: u64,
+    /// Segments that are sealed.
+    pub sealed_segments: u64,
+    /// Segments whose files are open.
+    pub open_files: u64,
+    /// Snapshots that are open, those of iterators included.
+    pub snapshots: u64,
+    /// Bytes of memory for what only they see.
+    pub snapshot_bytes: u64,
+    /// When the database was opened, in milliseconds since 1970.
+    pub opened_unix_ms: u64,
+    /// Whether writes are refused.
+    pub is_read_only: bool,
 }
 
 /// Record bytes in the first `len` bytes of a segment that has no seal.
@@ -108,12 +143,15 @@ pub fn record_bytes(len: u64) -> u64 {
 impl Engine {
     /// Figures of this moment.
     pub fn stats(&self) -> Stats {
-        let (active, in_active) = {
+        let (active, in_active, next_sequence, deletes) = {
             let writer = self.writer.lock();
             let active = writer.active.as_ref();
-            (active.map(|a| a.segment().header.id), active.map_or(0, |a| record_bytes(a.len())))
+            let in_active = active.map_or(0, |a| record_bytes(a.len()));
+            let active = active.map(|a| a.segment().header.id);
+            (active, in_active, writer.next_sequence, writer.tombstones)
         };
         let counters = &self.counters;
+        let (snapshots, snapshot_bytes) = self.snapshots();
         let (pauses, paused_ns) = self.pacer.counts();
         let (syncs_led, syncs_followed) = self.group.counts();
         let mut stats = Stats {
@@ -140,6 +178,14 @@ impl Engine {
             syncs_led,
             syncs_followed,
             events_dropped: self.herald.dropped(),
+            writes: next_sequence.saturating_sub(read(&counters.first_sequence)),
+            deletes,
+            unsynced_writes: next_sequence.saturating_sub(self.durable()),
+            open_files: self.open_segments() as u64,
+            snapshots: snapshots as u64,
+            snapshot_bytes: snapshot_bytes as u64,
+            opened_unix_ms: read(&counters.opened_unix_ms),
+            is_read_only: self.latch.cause().is_some(),
             ..Stats::default()
         };
         let manifest = self.manifest.lock();
@@ -147,14 +193,13 @@ impl Engine {
         for segment in self.table.all() {
             stats.disk_bytes += segment.disk_bytes();
             // What compaction writes counts once it is in the place of what it was copied from.
-            if !manifest.state().segments.contains_key(&segment.header.id) {
-                continue;
-            }
+            let Some(live) = manifest.state().segments.get(&segment.header.id) else { continue };
             let is_active = Some(segment.header.id) == active;
             let seal = if is_active { 0 } else { SEAL_LEN as u64 };
             let records = record_bytes(segment.len()).saturating_sub(seal);
             let dead = segment.dead().min(records);
             stats.segments += 1;
+            stats.sealed_segments += u64::from(live.sealed.is_some());
             stats.dead_bytes += dead;
             stats.live_bytes += records - dead;
         }

@@ -37,6 +37,8 @@ pub struct Writer {
     pub(super) reserved: Option<Reserved>,
     /// How many there were.
     pub(super) reservations: u64,
+    /// Tombstones that were appended since the database was opened.
+    pub tombstones: u64,
     /// What snapshots need.
     pub watch: Watch,
 }
@@ -335,6 +337,7 @@ impl Writer {
         }
         if change.kind == RecordKind::Tombstone {
             segment.add_dead(record.len, Class::Tombstone);
+            self.tombstones += 1;
         }
         segment.location(offset)
     }

@@ -39,8 +39,10 @@ pub struct kv_option_info_t {
 ///   - KV_OK: the text is in buf, with its NUL.
 ///   - KV_BUFFER_TOO_SMALL: *len is set; the text takes one byte more. buf is as it was.
 ///   - KV_UNKNOWN_OPTION: no option has this name; the message lists them.
-///   - KV_INVALID_ARGUMENT: the name is not UTF-8, or cap is more than any memory has.
+///   - KV_INVALID_ARGUMENT: the name is not UTF-8, cap is more than any memory has, or options is
+///     no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Ownership: the name and the buffer stay the caller's.

@@ -78,8 +78,9 @@ pub struct kv_latency_t {
 /// @param yes      1: they do. 0 (the default): they do not.
 /// @return
 ///   - KV_OK: the option is set.
-///   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1.
+///   - KV_INVALID_ARGUMENT: yes is neither 0 nor 1, or options is no handle.
 ///   - KV_NULL_ARGUMENT: mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
 ///   - KV_INTERNAL: a bug in libkv; report the message.
 ///
 /// Threads: any, one at a time.

@@ -64,6 +64,24 @@ pub struct kv_stats_t {
     pub syncs_shared: u64,
     /// Messages and events that were dropped, since the program's functions took too long.
     pub events_dropped: u64,
+    /// Records that puts, deletes and batches have written since kv_open().
+    pub writes: u64,
+    /// Those of them that delete.
+    pub deletes: u64,
+    /// Records that a power cut could lose now, since they may not be on the medium yet.
+    pub unsynced_writes: u64,
+    /// Files of the log that are complete and on the medium for good.
+    pub sealed_segments: u64,
+    /// Files of the log that are mapped or open for reading.
+    pub open_files: u64,
+    /// Snapshots that are open, those of iterators included.
+    pub snapshots: u64,
+    /// Bytes of memory for what only they see.
+    pub snapshot_bytes: u64,
+    /// When kv_open() was called, in milliseconds since 1970.
+    pub opened_unix_ms: u64,
+    /// 1: the database refuses writes, since a failure or because it was opened so; 0: it does not.
+    pub read_only: u64,
 }
 
 /// Tells figures of this moment. While others write, they are of slightly different moments.
@@ -123,5 +141,14 @@ fn told(stats: &Stats, size: usize) -> kv_stats_t {
         syncs_led: stats.syncs_led,
         syncs_shared: stats.syncs_followed,
         events_dropped: stats.events_dropped,
+        writes: stats.writes,
+        deletes: stats.deletes,
+        unsynced_writes: stats.unsynced_writes,
+        sealed_segments: stats.sealed_segments,
+        open_files: stats.open_files,
+        snapshots: stats.snapshots,
+        snapshot_bytes: stats.snapshot_bytes,
+        opened_unix_ms: stats.opened_unix_ms,
+        read_only: u64::from(stats.is_read_only),
     }
 }

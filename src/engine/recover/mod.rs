@@ -27,7 +27,7 @@ use super::latency::Histograms;
 use super::maintenance::Bell;
 use super::pace::Pacer;
 use super::snapshot::Watch;
-use super::stats::{add, record_bytes, Counters};
+use super::stats::{record_bytes, Counters};
 use super::versions::Versions;
 use super::write::Writer;
 use super::Engine;
@@ -346,9 +346,8 @@ impl Recovery {
         if self.options.max_index_bytes > 0 {
             self.index.set_limit(self.options.max_index_bytes as usize);
         }
-        let counters = Counters::default();
         let resumed = active.as_ref().map_or(0, |active| record_bytes(active.len()));
-        add(&counters.bytes_resumed, resumed);
+        let counters = Counters::new(resumed, self.next_sequence);
         let opened = state.closed.is_none() && self.damage.is_none();
         let next_id = AtomicU64::new(state.next_id);
         let writer = Writer {
@@ -358,6 +357,7 @@ impl Recovery {
             opened,
             reserved: None,
             reservations: 0,
+            tombstones: 0,
             watch: Watch::default(),
         };
         let clock = Clock::new(self.options.time.clone(), 0);
