@@ -21,6 +21,7 @@ const SOURCES: &[&str] = &[
     "batch",
     "reserve",
     "compaction",
+    "backup",
     "stats",
     "latency",
 ];

@@ -28,10 +28,10 @@
  *    back as KV_INTERNAL, and the database refuses writes from then on (KV_READ_ONLY) until it is
  *    opened again.
  * 7. There are no structs by value, no bit fields and no enums in the interface, and functions
- *    of the program's are called only where it asks for it (kv_compact_with(),
- *    kv_options_set_log(), kv_options_set_events()), never by a read or a write: the
- *    foreign-function layer of every language can call everything. Structs that the caller makes
- *    begin with their size.
+ *    of the program's are called only where it asks for it (kv_compact_with(), kv_backup_with(),
+ *    kv_restore_with(), kv_options_set_log(), kv_options_set_events()), never by a read or a
+ *    write: the foreign-function layer of every language can call everything. Structs that the
+ *    caller makes begin with their size.
  *
  * @file
  */
@@ -551,7 +551,8 @@ typedef struct kv_write_options_t {
 } kv_write_options_t;
 
 /**
- * How far kv_compact_with() is. A later libkv may add members at the end.
+ * How far kv_compact_with(), kv_backup_with() or kv_restore_with() is. A later libkv may add
+ * members at the end.
  */
 typedef struct kv_progress_t {
     /**
@@ -559,30 +560,32 @@ typedef struct kv_progress_t {
      */
     size_t size;
     /**
-     * Bytes of the segments that are to be compacted. It can grow meanwhile.
+     * Bytes of the segments that are to be compacted, backed up or restored. It can grow
+     * meanwhile.
      */
     uint64_t total_bytes;
     /**
-     * Bytes of them that were read, or need not be.
+     * Bytes of them that were read or linked, or need not be.
      */
     uint64_t done_bytes;
     /**
-     * Segments that are to be compacted. It can grow meanwhile.
+     * Segments that are to be compacted, backed up or restored. It can grow meanwhile.
      */
     uint64_t segments_total;
     /**
-     * Segments of them that are gone.
+     * Segments of them that are done: compacted and gone, or at their new place.
      */
     uint64_t segments_done;
 } kv_progress_t;
 
 /**
- * Called now and then by kv_compact_with(), on the thread that called it: after every few
- * hundred KiB. It may use the database, with two exceptions that return KV_BUSY: to compact it,
- * and to close it. It must return: no longjmp(), no exception of C++.
+ * Called now and then by kv_compact_with(), kv_backup_with() and kv_restore_with(), on the thread
+ * that called them: after every few hundred KiB, or after a segment that was linked. It may use
+ * the database, with two exceptions that return KV_BUSY: to close it, and to compact it in the
+ * midst of compacting it. It must return: no longjmp(), no exception of C++.
  *
- * *progress is readable until it returns; context is what kv_compact_with() was passed.
- * It returns 0 to go on, anything else to end the compaction.
+ * *progress is readable until it returns; context is what the caller passed. It returns 0 to go
+ * on, anything else to end the call, which returns KV_CANCELLED.
  */
 typedef int32_t (*kv_progress_fn)(const struct kv_progress_t *progress, void *context);
 
@@ -2453,6 +2456,167 @@ KV_MUST_USE kv_status kv_compaction_pause(struct kv_db *db) KV_NOEXCEPT;
  * Durability: nothing is lost.
  */
 KV_MUST_USE kv_status kv_compaction_resume(struct kv_db *db) KV_NOEXCEPT;
+
+/**
+ * Makes a directory a backup of the database: another database, which can be opened, holds what
+ * this one held at one moment, and is on the medium when this returns. Others read, write and
+ * compact meanwhile.
+ *
+ * Complete segments are not copied but linked, where dir is on the same file system: the backup
+ * takes little room and time then, and shares with the database what neither of them ever
+ * changes. Across file systems they are copied. The rest of the log, about a segment, always is.
+ *
+ * If dir holds an older backup of the same database, the new one takes its place in one step, and
+ * of what both have nothing is copied. At each moment, also after a power cut, one of the two is
+ * there. (Where a file system cannot exchange two names, as NFS, the older one is called dir.old
+ * for a moment.) While it is made, the new one is called dir.partial; what a crash left under
+ * that name the next call removes.
+ *
+ * A backup that was opened and written to is a database of its own and never replaced.
+ *
+ * @param db   The database.
+ * @param dir  The directory, in the bytes of the file system, NUL-terminated: missing, empty, or
+ *   an older backup. The directory above it must be there. Not NULL.
+ * @return
+ *   - KV_OK: the backup is on the medium.
+ *   - KV_CANCELLED: kv_close() ended it; dir is as it was.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle, dir is NULL or empty or does not
+ *     end in a name, or is the database's own directory, in it or around it.
+ *   - KV_UNSUPPORTED: dir is a URL.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_DOES_NOT_EXIST: the directory in which dir is to be is not there.
+ *   - KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: dir is something else, such as a symbolic link, or
+ *     holds other files; it is not touched.
+ *   - KV_ALREADY_EXISTS: dir holds another database, or a backup that was written to since; or
+ *     dir.partial is in the way, which no backup has left. Nothing is touched.
+ *   - KV_ALREADY_OPEN, KV_LOCKED: the older backup is open in this process or in another one, or
+ *     a backup is being made there just now.
+ *   - KV_NEWER_FORMAT: dir was written by a newer libkv; it is not touched.
+ *   - KV_READ_ONLY: the database refuses writes, so that what is on its medium is not known; the
+ *     message says since when.
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED: dir is as it was;
+ *     try again when the system has room, or permits it.
+ *   - KV_IO: the message says what failed. dir is the old backup or the new one.
+ *   - KV_CORRUPT: damage was met, in the database or in the older backup; the message says where.
+ *     dir is as it was.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: dir stays the caller's.
+ * Threads: any number at once, each with a dir of its own. kv_close() ends it.
+ * Durability: everything that was acknowledged before the call is in the backup on KV_OK, and the
+ *   backup survives a power cut, whatever the sync option is.
+ */
+KV_MUST_USE kv_status kv_backup(struct kv_db *db, const char *dir) KV_NOEXCEPT;
+
+/**
+ * Does what kv_backup() does, and tells a function now and then how far it is.
+ *
+ * @param db        The database.
+ * @param dir       The directory, as for kv_backup(). Not NULL.
+ * @param progress  The function, or NULL for none.
+ * @param context   Passed to the function.
+ * @return
+ *   - KV_OK: the backup is on the medium.
+ *   - KV_CANCELLED: the function or kv_close() ended it; dir is as it was, and nothing is left of
+ *     the new backup.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: db is no handle, dir is NULL or empty or does not
+ *     end in a name, or is the database's own directory, in it or around it.
+ *   - KV_UNSUPPORTED: dir is a URL.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_DOES_NOT_EXIST: the directory in which dir is to be is not there.
+ *   - KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: dir is something else, such as a symbolic link, or
+ *     holds other files; it is not touched.
+ *   - KV_ALREADY_EXISTS: dir holds another database, or a backup that was written to since; or
+ *     dir.partial is in the way, which no backup has left. Nothing is touched.
+ *   - KV_ALREADY_OPEN, KV_LOCKED: the older backup is open in this process or in another one, or
+ *     a backup is being made there just now.
+ *   - KV_NEWER_FORMAT: dir was written by a newer libkv; it is not touched.
+ *   - KV_READ_ONLY: the database refuses writes, so that what is on its medium is not known; the
+ *     message says since when.
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED: dir is as it was;
+ *     try again when the system has room, or permits it.
+ *   - KV_IO: the message says what failed. dir is the old backup or the new one.
+ *   - KV_CORRUPT: damage was met, in the database or in the older backup; the message says where.
+ *     dir is as it was.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: dir and the context stay the caller's.
+ * Threads: any number at once, each with a dir of its own. kv_close() ends it.
+ * Durability: as kv_backup(). What the function writes is not in the backup, as a rule.
+ */
+KV_MUST_USE
+kv_status kv_backup_with(struct kv_db *db,
+                         const char *dir,
+                         kv_progress_fn progress,
+                         void *context)
+KV_NOEXCEPT;
+
+/**
+ * Makes a directory a database that holds what a backup holds, after all of the backup was read
+ * and every checksum verified. The backup stays as it is; complete segments are linked where both
+ * are on one file system, and copied elsewhere. It works as well for a database that was closed,
+ * or left by a crash.
+ *
+ * @param from  The backup, which nobody has open. Not NULL.
+ * @param to    The directory, which is missing or empty. Not NULL.
+ * @return  Unless it is KV_OK, to is as it was.
+ *   - KV_OK: to can be opened, and is on the medium.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: from or to is NULL or empty, or to does not end in a
+ *     name, or is from, in it or around it.
+ *   - KV_UNSUPPORTED: from or to is a URL.
+ *   - KV_DOES_NOT_EXIST: from is not there, or the directory in which to is to be.
+ *   - KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: from is something else, or to is no directory.
+ *   - KV_ALREADY_EXISTS: to is not empty; or to.partial is in the way, which no earlier call has
+ *     left.
+ *   - KV_ALREADY_OPEN, KV_LOCKED: from is open in this process or in another one.
+ *   - KV_FORKED: the parent of this process had opened databases before fork().
+ *   - KV_NEWER_FORMAT: restore it with a newer libkv.
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED, KV_IO: the system
+ *     refused; the message says what.
+ *   - KV_CORRUPT: the backup is damaged; the message names the file and the offset.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: from and to stay the caller's.
+ * Threads: any.
+ * Durability: the database survives a power cut on KV_OK.
+ */
+KV_MUST_USE kv_status kv_restore(const char *from, const char *to) KV_NOEXCEPT;
+
+/**
+ * Does what kv_restore() does, and tells a function now and then how far it is.
+ *
+ * @param from      The backup, which nobody has open. Not NULL.
+ * @param to        The directory, which is missing or empty. Not NULL.
+ * @param progress  The function, or NULL for none.
+ * @param context   Passed to the function.
+ * @return  Unless it is KV_OK, to is as it was.
+ *   - KV_OK: to can be opened, and is on the medium.
+ *   - KV_CANCELLED: the function ended it, and nothing is left of what it had brought.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: from or to is NULL or empty, or to does not end in a
+ *     name, or is from, in it or around it.
+ *   - KV_UNSUPPORTED: from or to is a URL.
+ *   - KV_DOES_NOT_EXIST: from is not there, or the directory in which to is to be.
+ *   - KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: from is something else, or to is no directory.
+ *   - KV_ALREADY_EXISTS: to is not empty; or to.partial is in the way, which no earlier call has
+ *     left.
+ *   - KV_ALREADY_OPEN, KV_LOCKED: from is open in this process or in another one.
+ *   - KV_FORKED: the parent of this process had opened databases before fork().
+ *   - KV_NEWER_FORMAT: restore it with a newer libkv.
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED, KV_IO: the system
+ *     refused; the message says what.
+ *   - KV_CORRUPT: the backup is damaged; the message names the file and the offset.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: from, to and the context stay the caller's.
+ * Threads: any.
+ * Durability: the database survives a power cut on KV_OK.
+ */
+KV_MUST_USE
+kv_status kv_restore_with(const char *from,
+                          const char *to,
+                          kv_progress_fn progress,
+                          void *context)
+KV_NOEXCEPT;
 
 /**
  * Tells figures of this moment. While others write, they are of slightly different moments.

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use common::history::{History, Shape, Step, Sum};
-use common::oracle::{find, read, run_histories, Expected, Oracle};
+use common::oracle::{difference, find, read, run_histories, Expected, Oracle};
 use common::sim_disk::fault::{Fault, EIO, ENOSPC};
 use common::sim_disk::SimDisk;
 use common::Random;
@@ -186,7 +186,17 @@ impl Run {
             let may_be_missing = self.backup.is_none() && new.is_some();
             return if may_be_missing { Ok(None) } else { Err("no backup is there".to_owned()) };
         };
-        let (_engine, content) = self.oracle.open(&there).map_err(|e| format!("backup: {e}"))?;
+        let (engine, content) = self.oracle.open(&there).map_err(|e| format!("backup: {e}"))?;
+        // It takes writes, and a crash of its own.
+        engine.put(&common::history::key(0), b"here").map_err(|e| format!("backup: {e}"))?;
+        let killed = there.look(|state| state.kill(&mut self.random));
+        let killed = killed.seen_from(&there);
+        let (_, again) = self.oracle.open(&killed).map_err(|e| format!("backup, killed: {e}"))?;
+        let mut written = content.clone();
+        written[0] = Some(common::history::digest(b"here"));
+        if let Some(difference) = difference(&again, &written) {
+            return Err(format!("backup, killed: {difference}"));
+        }
         let mut wrong = String::new();
         for (low, high) in [self.backup, new].into_iter().flatten() {
             let sums = Arc::clone(&self.sums);

@@ -7,28 +7,31 @@ use crate::db::Progress;
 use std::ffi::c_void;
 use std::ops::ControlFlow;
 
-/// How far kv_compact_with() is. A later libkv may add members at the end.
+/// How far kv_compact_with(), kv_backup_with() or kv_restore_with() is. A later libkv may add
+/// members at the end.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_progress_t {
     /// Bytes of this struct that libkv has filled.
     pub size: usize,
-    /// Bytes of the segments that are to be compacted. It can grow meanwhile.
+    /// Bytes of the segments that are to be compacted, backed up or restored. It can grow
+    /// meanwhile.
     pub total_bytes: u64,
-    /// Bytes of them that were read, or need not be.
+    /// Bytes of them that were read or linked, or need not be.
     pub done_bytes: u64,
-    /// Segments that are to be compacted. It can grow meanwhile.
+    /// Segments that are to be compacted, backed up or restored. It can grow meanwhile.
     pub segments_total: u64,
-    /// Segments of them that are gone.
+    /// Segments of them that are done: compacted and gone, or at their new place.
     pub segments_done: u64,
 }
 
-/// Called now and then by kv_compact_with(), on the thread that called it: after every few
-/// hundred KiB. It may use the database, with two exceptions that return KV_BUSY: to compact it,
-/// and to close it. It must return: no longjmp(), no exception of C++.
+/// Called now and then by kv_compact_with(), kv_backup_with() and kv_restore_with(), on the thread
+/// that called them: after every few hundred KiB, or after a segment that was linked. It may use
+/// the database, with two exceptions that return KV_BUSY: to close it, and to compact it in the
+/// midst of compacting it. It must return: no longjmp(), no exception of C++.
 ///
-/// *progress is readable until it returns; context is what kv_compact_with() was passed.
-/// It returns 0 to go on, anything else to end the compaction.
+/// *progress is readable until it returns; context is what the caller passed. It returns 0 to go
+/// on, anything else to end the call, which returns KV_CANCELLED.
 pub type kv_progress_fn =
     Option<unsafe extern "C" fn(progress: *const kv_progress_t, context: *mut c_void) -> i32>;
 
@@ -93,17 +96,29 @@ pub unsafe extern "C" fn kv_compact_with(
     context: *mut c_void,
 ) -> kv_status {
     guard::on_db(db, |db| {
-        db.compact_with(|now| {
-            let Some(progress) = progress else { return ControlFlow::Continue(()) };
-            let told = told(now);
-            // SAFETY: the caller passes a function that takes these two and returns.
-            match unsafe { progress(&raw const told, context) } {
-                0 => ControlFlow::Continue(()),
-                _ => ControlFlow::Break(()),
-            }
-        })?;
+        // SAFETY: the caller passes a function that takes what it is called with, and returns.
+        db.compact_with(unsafe { telling(progress, context) })?;
         Ok(KV_OK)
     })
+}
+
+/// What tells `progress` how far a call is, and whether that is to go on.
+///
+/// # Safety
+/// The function takes a progress and `context`, and returns, for as long as it is called.
+pub(super) unsafe fn telling(
+    progress: kv_progress_fn,
+    context: *mut c_void,
+) -> impl FnMut(&Progress) -> ControlFlow<()> {
+    move |now| {
+        let Some(progress) = progress else { return ControlFlow::Continue(()) };
+        let told = told(now);
+        // SAFETY: the caller's promise.
+        match unsafe { progress(&raw const told, context) } {
+            0 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
 }
 
 fn told(now: &Progress) -> kv_progress_t {

@@ -126,9 +126,18 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char, what: &str) -> Result<&'a 
 /// As for [`c_string`].
 pub(super) unsafe fn path<'a>(pointer: *const c_char) -> Result<&'a Path> {
     // SAFETY: the caller's promise.
-    let bytes = unsafe { c_string(pointer, "path") }?.to_bytes();
+    unsafe { named_path(pointer, "path") }
+}
+
+/// The same for a path that C knows as `what`.
+///
+/// # Safety
+/// As for [`c_string`].
+pub(super) unsafe fn named_path<'a>(pointer: *const c_char, what: &str) -> Result<&'a Path> {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { c_string(pointer, what) }?.to_bytes();
     if bytes.is_empty() {
-        return Err(invalid("path is empty".to_owned()));
+        return Err(invalid(format!("{what} is empty")));
     }
     Ok(Path::new(OsStr::from_bytes(bytes)))
 }

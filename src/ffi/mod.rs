@@ -27,10 +27,10 @@
 //!    back as KV_INTERNAL, and the database refuses writes from then on (KV_READ_ONLY) until it is
 //!    opened again.
 //! 7. There are no structs by value, no bit fields and no enums in the interface, and functions
-//!    of the program's are called only where it asks for it (kv_compact_with(),
-//!    kv_options_set_log(), kv_options_set_events()), never by a read or a write: the
-//!    foreign-function layer of every language can call everything. Structs that the caller makes
-//!    begin with their size.
+//!    of the program's are called only where it asks for it (kv_compact_with(), kv_backup_with(),
+//!    kv_restore_with(), kv_options_set_log(), kv_options_set_events()), never by a read or a
+//!    write: the foreign-function layer of every language can call everything. Structs that the
+//!    caller makes begin with their size.
 
 // build.rs puts the lines above at the top of kv.h; the rest of this file is for the crate only.
 
@@ -44,6 +44,7 @@
 )]
 #![allow(non_camel_case_types, reason = "the names are those of the C header")]
 
+mod backup;
 mod batch;
 mod buffer;
 mod compaction;
@@ -71,6 +72,7 @@ mod ttl;
 mod view;
 mod write_options;
 
+pub use backup::*;
 pub use batch::*;
 pub use buffer::*;
 pub use compaction::*;

@@ -41,6 +41,9 @@ static void every_function_in_child(kv_db *db)
     CHECK_FAILS(KV_FORKED, "fork", kv_compact_cancel(db));
     CHECK_FAILS(KV_FORKED, "fork", kv_compaction_pause(db));
     CHECK_FAILS(KV_FORKED, "fork", kv_compaction_resume(db));
+    CHECK_FAILS(KV_FORKED, "fork", kv_backup(db, test_path("backup")));
+    CHECK_FAILS(KV_FORKED, "fork", kv_backup_with(db, test_path("backup"), NULL, NULL));
+    CHECK_FAILS(KV_FORKED, "fork", kv_restore(test_path("fork"), test_path("restored")));
     kv_stats_t stats = {.size = sizeof stats};
     CHECK_FAILS(KV_FORKED, "fork", kv_stats(db, &stats));
     CHECK_FAILS(KV_FORKED, "fork", kv_close(db));

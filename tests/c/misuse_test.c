@@ -129,6 +129,8 @@ static void every_function(kv_db *db, kv_status wanted, const char *part)
     CHECK_FAILS(wanted, part, kv_compact_cancel(db));
     CHECK_FAILS(wanted, part, kv_compaction_pause(db));
     CHECK_FAILS(wanted, part, kv_compaction_resume(db));
+    CHECK_FAILS(wanted, part, kv_backup(db, test_path("backup")));
+    CHECK_FAILS(wanted, part, kv_backup_with(db, test_path("backup"), NULL, NULL));
     kv_stats_t stats = {.size = sizeof stats};
     CHECK_FAILS(wanted, part, kv_stats(db, &stats));
 }

@@ -97,12 +97,16 @@ impl Directory {
     }
 }
 
-/// The name of a directory that is used by its name.
 fn exists(name: &str) -> Error {
     Error::new(Kind::Io, format!("cannot create {name}: it exists"))
 }
 
 impl SimDisk {
+    /// The same disk, seen from the directory from which `other` is seen.
+    pub fn seen_from(self, other: &SimDisk) -> SimDisk {
+        SimDisk { directory: other.directory, ..self }
+    }
+
     fn file(&self, inode: usize, name: &str) -> Arc<dyn File> {
         Arc::new(SimFile { disk: self.clone(), inode, name: name.to_owned() })
     }
