@@ -34,7 +34,7 @@ CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind
 help:
 	@echo "make demo           install what is missing, build, and run the demo (DEMO_ARGS=...)"
 	@echo "make check          all checks and tests: Rust, C, C++, valgrind, installed programs"
-	@echo "make build          the libraries and the C examples, in build/release"
+	@echo "make build          the libraries and the examples, in build/release"
 	@echo "make test           the tests alone, without valgrind"
 	@echo "make lint           formatting and clippy"
 	@echo "make header         refresh include/kv.h from src/ffi"

@@ -58,6 +58,7 @@
 
 #include "kv/batch.hpp"
 #include "kv/many.hpp"
+#include "kv/reservation.hpp"
 #include "kv/writer.hpp"
 
 #include "kv/db.hpp"

@@ -65,9 +65,9 @@ private:
 
 namespace option {
 
-using bytes = std::uint64_t;
+using byte_count = std::uint64_t;
 
-inline constexpr option_of<bytes> segment_size{kv_options_set_segment_size};
+inline constexpr option_of<byte_count> segment_size{kv_options_set_segment_size};
 inline constexpr option_of<sync_level> sync{kv_options_set_sync};
 inline constexpr option_of<std::chrono::milliseconds> sync_interval{
     kv_options_set_sync_interval_ms};
@@ -79,10 +79,10 @@ inline constexpr option_of<kv::on_damage> on_damage{kv_options_set_on_damage};
 inline constexpr option_of<kv::compaction> compaction{kv_options_set_compaction};
 inline constexpr option_of<std::uint64_t> compaction_garbage_percent{
     kv_options_set_compaction_garbage_percent};
-inline constexpr option_of<bytes> compaction_bytes_per_second{
+inline constexpr option_of<byte_count> compaction_bytes_per_second{
     kv_options_set_compaction_bytes_per_second};
-inline constexpr option_of<bytes> max_disk_bytes{kv_options_set_max_disk_bytes};
-inline constexpr option_of<bytes> max_index_bytes{kv_options_set_max_index_bytes};
+inline constexpr option_of<byte_count> max_disk_bytes{kv_options_set_max_disk_bytes};
+inline constexpr option_of<byte_count> max_index_bytes{kv_options_set_max_index_bytes};
 
 } // namespace option
 

@@ -53,6 +53,18 @@ public:
         return with_value(status, version);
     }
 
+    // Makes room for a value in the log, to be filled and committed.
+    result<reservation> try_reserve(bytes key, std::size_t size,
+                                    const write_options &options = {}) noexcept
+    {
+        kv_reservation *raw = nullptr;
+        void *data = nullptr;
+        const kv_write_options_t with = options.c_options();
+        const kv_status status =
+            kv_put_reserve(c_handle(), key.data(), key.size(), size, &with, &raw, &data);
+        return with_value(status, reservation(raw, data, size));
+    }
+
     // Stores a value if the key is not there.
     result<std::uint64_t> try_insert(bytes key, bytes value) noexcept
     {
@@ -151,6 +163,10 @@ public:
     std::optional<std::uint64_t> put_with(bytes key, bytes value, const write_options &options)
     {
         return try_put_with(key, value, options).optional();
+    }
+    reservation reserve(bytes key, std::size_t size, const write_options &options = {})
+    {
+        return try_reserve(key, size, options).value();
     }
     std::optional<std::uint64_t> insert(bytes key, bytes value)
     {

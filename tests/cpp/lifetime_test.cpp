@@ -128,6 +128,40 @@ void test_results()
     CHECK_IS(null_argument, opened->try_get("key"));
 }
 
+// What came from a database says closed after it, and may be destroyed before it or after it.
+void test_what_outlives_its_database()
+{
+    kv::batch batch;
+    batch.put("key", "value");
+    std::optional<kv::reservation> room;
+    {
+        kv::db db(test_path("outlived"));
+        db.write(batch);
+        room = db.reserve("reserved", 5);
+        std::memset(room->data(), 'r', room->size());
+    }
+    CHECK_IS(closed, room->try_commit());
+    CHECK(batch.count() == 1);
+
+    kv::db db(test_path("outlived"));
+    db.write(batch);
+    CHECK(!db.exists("reserved"));
+    room = db.reserve("reserved", 5);
+}
+
+void test_moved_batches()
+{
+    kv::db db(test_path("moved-others"));
+    kv::batch batch;
+    kv::batch taken = std::move(batch);
+    CHECK_IS(null_argument, batch.try_put("key", "value"));
+    CHECK_IS(null_argument, batch.try_count());
+    CHECK_IS(null_argument, db.try_write(batch));
+    taken.put("key", "value");
+    move_to_itself(taken);
+    db.write(taken);
+}
+
 void test_moved_options()
 {
     kv::options first;
@@ -149,6 +183,8 @@ int main()
     test_scope();
     test_views_outlive_their_database();
     test_results();
+    test_what_outlives_its_database();
+    test_moved_batches();
     test_moved_options();
     return test_end("lifetime_test");
 }

@@ -90,6 +90,10 @@ void test_writes()
     CHECK_IS(ok, batch->try_clear());
     CHECK(*db->try_get("a") == "1");
 
+    auto room = db->try_reserve("reserved", 1);
+    *room->data() = 'r';
+    CHECK_IS(ok, room->try_commit());
+    CHECK(*db->try_get("reserved") == "r");
 }
 
 void test_many()

@@ -1,7 +1,8 @@
-// Writes that depend on what is there, expire, count, or come together.
+// Writes that depend on what is there, expire, count, come together, or are filled in place.
 #include "test.hpp"
 
 #include <chrono>
+#include <cstring>
 #include <limits>
 #include <optional>
 #include <string>
@@ -183,6 +184,42 @@ void test_batches()
     CHECK_THROWS(invalid_argument, db.write(batch, options));
 }
 
+void test_reservations()
+{
+    kv::db db(test_path("reservations"));
+    kv::reservation room = db.reserve("key", 100000);
+    CHECK(room.size() == 100000);
+    std::memset(room.data(), 'r', room.size());
+    CHECK(!db.exists("key"));
+    const auto version = room.commit();
+    CHECK(version && db.get_version("key") == version);
+    CHECK(db.get("key") == std::string(100000, 'r'));
+    CHECK(room.size() == 0 && room.data() == nullptr);
+
+    // What is destroyed or given up was never there.
+    {
+        const kv::reservation dropped = db.reserve("dropped", 10);
+        std::memset(dropped.data(), 'd', dropped.size());
+    }
+    kv::reservation given_up = db.reserve("given up", 10);
+    given_up.abort();
+    CHECK(!db.exists("dropped") && !db.exists("given up"));
+
+    kv::write_options options;
+    options.if_absent = true;
+    kv::reservation late = db.reserve("late", 1, options);
+    *late.data() = 'r';
+    db.put("late", "first");
+    CHECK(!late.commit());
+    CHECK(db.get("late") == "first");
+
+    kv::reservation moved_from = db.reserve("moved", 1);
+    kv::reservation moved = std::move(moved_from);
+    *moved.data() = 'm';
+    CHECK_IS(null_argument, moved_from.try_commit());
+    CHECK(moved.commit() && db.get("moved") == "m");
+}
+
 } // namespace
 
 int main()
@@ -193,5 +230,6 @@ int main()
     test_counters();
     test_times_to_live();
     test_batches();
+    test_reservations();
     return test_end("writes_test");
 }

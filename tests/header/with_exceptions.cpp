@@ -20,7 +20,8 @@ constexpr bool is_handle =
 
 static_assert(is_handle<kv::db> && is_handle<kv::options>);
 static_assert(is_handle<kv::view> && is_handle<kv::value>);
-static_assert(is_handle<kv::batch> && is_handle<kv::answers<kv::view>>);
+static_assert(is_handle<kv::batch> && is_handle<kv::reservation>);
+static_assert(is_handle<kv::answers<kv::view>>);
 static_assert(sizeof(kv::db) == sizeof(kv_db *), "a database is its handle, and nothing else");
 static_assert(!std::is_convertible_v<std::string_view, kv::c_text>, "it may have no NUL");
 static_assert(std::is_convertible_v<std::filesystem::path, kv::c_text>);
