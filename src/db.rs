@@ -8,6 +8,7 @@ pub use crate::engine::batch::WriteBatch;
 pub use crate::engine::compact::Progress;
 pub use crate::engine::conditional::{WriteOptions, WriteSync, Written, MAX_TTL_MS};
 use crate::engine::herald::Delivery;
+pub use crate::engine::iterate::Iter;
 pub use crate::engine::latency::Latency;
 use crate::engine::latency::Operation;
 use crate::engine::maintenance::Maintenance;
@@ -136,6 +137,31 @@ impl Db {
     /// As [`Db::value_len`], at the time of a snapshot.
     pub fn value_len_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<usize>> {
         self.engine.value_len_at(snapshot, key)
+    }
+
+    /// Begins to walk over all records whose keys begin with `prefix`, each once and in no order,
+    /// as a snapshot sees them; without one, as they are now. Give the iterator back with
+    /// [`Db::close_iter`], to this database; until then what it sees is kept.
+    pub fn open_iter(&self, snapshot: Option<&Snapshot>, prefix: &[u8]) -> Result<Iter> {
+        self.engine.open_iter(snapshot, prefix)
+    }
+
+    /// Goes to the next record, and answers whether there is one; [`Iter::current`] is the record.
+    /// After a failure the iterator goes on behind what is damaged, as far as that can be told, and
+    /// tries again what could not be read for another reason.
+    #[inline]
+    pub fn advance(&self, iter: &mut Iter) -> Result<bool> {
+        self.engine.advance(iter)
+    }
+
+    /// Closes an iterator.
+    pub fn close_iter(&self, iter: Iter) {
+        self.engine.close_iter(iter);
+    }
+
+    /// How many keys there are. Those that have expired count until they are removed.
+    pub fn count(&self) -> u64 {
+        self.engine.len() as u64
     }
 
     /// The length of the value of `key`.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use common::linear::{check, Effort, Event, What};
 use common::{seed, Random, TempDir};
 use kv::clock::{ManualTime, TimeSource};
-use kv::db::{Db, Snapshot, WriteBatch, WriteOptions, WriteSync};
+use kv::db::{Db, Iter, Snapshot, WriteBatch, WriteOptions, WriteSync};
 use kv::options::{CompactionMode, Options, ReadMode, SyncLevel};
 
 fn options(read_mode: ReadMode) -> Options {
@@ -35,13 +35,27 @@ struct Taken {
     now: u64,
 }
 
-/// A database with a model of it, and snapshots.
+/// An iterator under way, and what it has yet to come upon.
+struct Walking {
+    iter: Iter,
+    left: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// What of a model is there at this time, as far as it begins with `prefix`.
+fn live(model: &Model, now: u64, prefix: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let is_there = |key: &Vec<u8>, expiry: u64| expiry > now && key.starts_with(prefix);
+    let all = model.iter().filter(|(key, (_, expiry))| is_there(key, *expiry));
+    all.map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+}
+
+/// A database with a model of it, snapshots, and iterators.
 struct Run {
     db: Db,
     time: Arc<ManualTime>,
     random: Random,
     model: Model,
     taken: Vec<Taken>,
+    walking: Vec<Walking>,
     keys: u64,
 }
 
@@ -52,8 +66,8 @@ impl Run {
         let clock = TimeSource::Manual(Arc::clone(&time));
         let options = Options { time: clock, ..options(read_mode) };
         let db = Db::open(&directory.join("db"), &options).expect("a new database opens");
-        let (model, taken) = (Model::new(), Vec::new());
-        Run { db, time, random: Random(seed), model, taken, keys: 400 }
+        let (model, taken, walking) = (Model::new(), Vec::new(), Vec::new());
+        Run { db, time, random: Random(seed), model, taken, walking, keys: 400 }
     }
 
     fn now(&self) -> u64 {
@@ -134,6 +148,50 @@ impl Run {
         }
     }
 
+    /// Begins to iterate, over what there is now or what a snapshot sees.
+    fn open_iter(&mut self) {
+        let first = [self.random.below(8) as u8];
+        let prefix = if self.random.below(3) == 0 { &first[..] } else { &[] };
+        let at = self.random.below(2 * self.taken.len() as u64 + 1) as usize;
+        let (snapshot, left) = match self.taken.get(at) {
+            Some(taken) => (Some(&taken.snapshot), live(&taken.model, taken.now, prefix)),
+            None => (None, live(&self.model, self.now(), prefix)),
+        };
+        let iter = self.db.open_iter(snapshot, prefix).expect("an iterator");
+        self.walking.push(Walking { iter, left });
+    }
+
+    /// Goes on with an iterator, for up to `steps` records.
+    fn walk(&mut self, at: usize, steps: u64, context: &str) {
+        let Walking { iter, left } = &mut self.walking[at];
+        for _ in 0..steps {
+            if !self.db.advance(iter).expect(context) {
+                assert!(iter.current().is_none());
+                let left: Vec<_> = left.keys().collect();
+                assert!(left.is_empty(), "{context}: the iterator passed over {left:?}");
+                assert!(!self.db.advance(iter).expect(context), "the end is the end");
+                self.db.close_iter(self.walking.swap_remove(at).iter);
+                return;
+            }
+            let (key, value) = iter.current().expect("it is at a record");
+            let expected = left.remove(key);
+            assert!(expected.is_some(), "{context}: {key:?} came twice, or is not there");
+            assert!(expected.as_deref() == Some(value), "{context}: {key:?} has another value");
+        }
+        if steps == 0 {
+            self.db.close_iter(self.walking.swap_remove(at).iter);
+        }
+    }
+
+    fn walk_one(&mut self, context: &str) {
+        if self.walking.is_empty() || self.walking.len() < 6 && self.random.below(8) == 0 {
+            return self.open_iter();
+        }
+        let at = self.random.below(self.walking.len() as u64) as usize;
+        let steps = [0, 1, 10, 40, 100, 300][self.random.below(6) as usize];
+        self.walk(at, steps, context);
+    }
+
     fn step(&mut self, step: u64) {
         match self.random.below(1_000) {
             0..=599 => self.put(),
@@ -143,8 +201,9 @@ impl Run {
             860..=869 => self.close_one(),
             870..=874 => self.db.compact().expect("compact"),
             875..=880 => self.db.sync().expect("sync"),
-            881..=900 => self.time.advance(1),
-            901..=910 => {
+            881..=890 => self.time.advance(1),
+            891..=907 => self.walk_one(&format!("step {step}")),
+            908..=912 => {
                 if let Some(taken) = self.taken.first() {
                     self.compare(taken, &format!("step {step}"));
                 }
@@ -172,6 +231,9 @@ fn agrees_with_a_map(read_mode: ReadMode, steps: u64) {
     }
     while !run.taken.is_empty() {
         run.close_one();
+    }
+    while !run.walking.is_empty() {
+        run.walk(0, u64::MAX, "at the end");
     }
     assert_eq!(run.db.engine().snapshots(), (0, 0), "nothing is kept when no snapshot is open");
 }
@@ -280,26 +342,54 @@ impl Recorder<'_> {
         }
     }
 
-    /// The snapshot is of the time at which it is taken, whenever it is read.
+    /// The snapshot is of the time at which it is taken, whenever it is read, and however.
     fn snapshot(&mut self) {
-        let mut taken = None;
+        let (mut taken, mut iter) = (None, None);
+        let way = self.random.below(4);
         self.record(|db, _| {
-            taken = Some(db.open_snapshot().expect("a snapshot"));
+            if way > 0 {
+                taken = Some(db.open_snapshot().expect("a snapshot"));
+            } else {
+                iter = Some(db.open_iter(None, &[]).expect("an iterator"));
+            }
             What::Snapshot(Vec::new())
         });
-        let snapshot = taken.expect("it was taken");
         if self.random.below(2) == 0 {
             std::thread::yield_now();
         }
-        let read = |key: u64| {
-            let found = self.db.get_at(&snapshot, &key.to_le_bytes(), value_of).expect("get");
-            (key, found)
+        if way == 1 {
+            iter = Some(self.db.open_iter(taken.as_ref(), &[]).expect("an iterator"));
+        }
+        let pairs: Vec<_> = match (&mut iter, &taken) {
+            (Some(iter), _) => self.walk(iter),
+            (None, Some(snapshot)) => (0..HOT_KEYS)
+                .map(|key| {
+                    let found = self.db.get_at(snapshot, &key.to_le_bytes(), value_of);
+                    (key, found.expect("get"))
+                })
+                .collect(),
+            _ => Vec::new(),
         };
-        let pairs: Vec<_> = (0..HOT_KEYS).map(read).collect();
-        self.db.close_snapshot(snapshot);
+        taken.into_iter().for_each(|snapshot| self.db.close_snapshot(snapshot));
+        iter.into_iter().for_each(|iter| self.db.close_iter(iter));
         if let Some(Event { what, .. }) = self.events.last_mut() {
             *what = What::Snapshot(pairs);
         }
+    }
+
+    /// All that an iterator comes upon.
+    fn walk(&mut self, iter: &mut Iter) -> Vec<(u64, Option<u64>)> {
+        let mut pairs: Vec<_> = (0..HOT_KEYS).map(|key| (key, None)).collect();
+        while self.db.advance(iter).expect("advance") {
+            let (key, value) = iter.current().expect("it is at a record");
+            let key = u64::from_le_bytes(key.try_into().expect("keys have eight bytes"));
+            let before = pairs[key as usize].1.replace(value_of(value));
+            assert!(before.is_none(), "key {key} came twice");
+            if self.random.below(3) == 0 {
+                std::thread::yield_now();
+            }
+        }
+        pairs
     }
 }
 

@@ -17,6 +17,7 @@ pub mod destroy;
 pub mod group;
 pub mod herald;
 pub mod hints;
+pub mod iterate;
 pub mod latch;
 pub mod latency;
 pub mod maintenance;

@@ -60,7 +60,6 @@ impl Engine {
     }
 
     /// Takes the same snapshot once more. It is closed for itself.
-    #[allow(dead_code, reason = "iterators, which use it, come next")]
     pub(super) fn reopen_snapshot(&self, snapshot: &Snapshot) -> Result<Snapshot> {
         self.versions.open(snapshot.sequence)?;
         Ok(Snapshot { ..*snapshot })

@@ -8,9 +8,10 @@ pub mod full;
 pub mod open;
 pub mod scan;
 pub mod table;
+pub mod walk;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -68,6 +69,10 @@ struct Usage {
     expiring: Mutex<Expiring>,
     /// Bytes of the file, if it is allocated ahead.
     allocated: AtomicU64,
+    /// Whether the index may point to other copies of its records.
+    is_moving: AtomicBool,
+    /// What it is read through, if its file has no name any more.
+    kept_open: OnceLock<Arc<Body>>,
 }
 
 impl Segment {
@@ -189,6 +194,26 @@ impl Segment {
         self.usage.allocated.store(bytes, Ordering::Relaxed);
     }
 
+    /// Whether the index may point to other copies of its records, in the place of which it came or
+    /// which came in its place.
+    pub fn is_moving(&self) -> bool {
+        self.usage.is_moving.load(Ordering::Acquire)
+    }
+
+    /// Says so.
+    pub fn set_moving(&self, is_moving: bool) {
+        self.usage.is_moving.store(is_moving, Ordering::Release);
+    }
+
+    /// Keeps the file open, which is about to lose its name, for those who have the segment.
+    pub fn keep_open(&self, guard: &Guard) -> Result<()> {
+        if let Source::Sealed(file) = &self.source {
+            let body = file.keep_body(guard)?;
+            self.usage.kept_open.get_or_init(|| body);
+        }
+        Ok(())
+    }
+
     /// What the segment is read through, while the thread is pinned.
     #[inline]
     fn body<'a>(&'a self, guard: &'a Guard) -> Result<&'a Body> {
@@ -227,7 +252,12 @@ impl Segment {
     pub fn hold(self: &Arc<Self>, guard: &Guard) -> Result<Hold> {
         let body = match &self.source {
             Source::Active(_) => None,
-            Source::Sealed(file) => Some(file.keep_body(guard)?),
+            Source::Sealed(file) => {
+                let kept_open = || self.usage.kept_open.get().map(Arc::clone);
+                // It may lose its name while it is being opened.
+                let opened = || file.keep_body(guard).or_else(|error| kept_open().ok_or(error));
+                Some(kept_open().map_or_else(opened, Ok)?)
+            }
         };
         Ok(Hold { segment: Arc::clone(self), body })
     }

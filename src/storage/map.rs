@@ -129,6 +129,19 @@ impl Map {
         }
     }
 
+    /// Asks the system to read `len` bytes from `offset` on into its cache, if they are not there. A
+    /// hint: failures are ignored.
+    pub fn will_need(&self, offset: usize, len: usize) {
+        let from = offset & !(PAGE - 1);
+        let to = offset.saturating_add(len).min(self.region.memory.len());
+        if from < to && self.region.memory.is_file() {
+            // SAFETY: the range lies inside the memory, and advice changes no byte.
+            unsafe {
+                libc::madvise(self.region.base.add(from).cast(), to - from, libc::MADV_WILLNEED);
+            }
+        }
+    }
+
     /// Touches the pages of `from..to`, so that writing there takes no page faults. They come in
     /// large portions, where the file system has them: fewer misses of the processor's address
     /// cache; but a sync then writes the whole portion of each byte that was written. The file has

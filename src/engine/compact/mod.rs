@@ -188,14 +188,22 @@ impl Engine {
             return Err(self.latch.watch(error));
         }
         self.swing_all(&output.moves).map_err(|error| self.latch.watch(error))?;
+        output.full.iter().for_each(|full| full.segment.set_moving(false));
+        let nameless = victims.iter().filter(|victim| self.may_lose_its_name(victim));
         self.table.remove(victims);
-        for victim in victims {
-            self.remove_segment_files(victim.header.id);
-        }
+        nameless.for_each(|victim| self.remove_segment_files(victim.header.id));
         add(&self.counters.segments_removed, victims.len() as u64);
         run.segments_done(victims.len() as u64);
         self.tell_group(victims, run.written() - written, began.elapsed());
         Ok(())
+    }
+
+    /// Keeps a victim open if an iterator may have it still to read. If that cannot be done, the
+    /// file stays until the database is opened again.
+    fn may_lose_its_name(&self, victim: &Segment) -> bool {
+        // An iterator that has taken it down had its snapshot before; and none can any more.
+        let is_read = self.versions.snapshots() > 0;
+        !is_read || epoch::pin().and_then(|guard| victim.keep_open(&guard)).is_ok()
     }
 
     /// Whether none of the tombstones of `victim` is needed, as far as can be told without reading.
@@ -218,7 +226,11 @@ impl Engine {
             edits.push(Edit::Seal(super::sync::sealed(full)));
         }
         edits.extend(victims.iter().map(|victim| Edit::Remove { id: victim.header.id }));
+        // Before anybody takes down the output instead of the victims.
+        let outputs = output.full.iter().map(|full| &full.segment);
+        victims.iter().chain(outputs).for_each(|segment| segment.set_moving(true));
         let committed = self.manifest.lock().append(&edits).inspect_err(|error| {
+            victims.iter().for_each(|victim| victim.set_moving(false));
             // Whether the edit is on the medium is unknown, and so is which files must stay.
             if error.kind() != Kind::NoSpace {
                 self.latch.close(error);

@@ -1,0 +1,203 @@
+//! A walk through a segment for those who read it all: in place, where there is a map.
+//!
+//! [`super::scan`] reads files, so that compaction and recovery meet a media error as an error, and
+//! copies what it reads. Here records are looked at where they lie, as when they are read singly,
+//! and what comes next is fetched ahead of the walk. Without a map it is the same with a window.
+
+use super::{Body, Hold};
+use crate::error::{Error, Kind, Result};
+use crate::format::record::{Header, Record, RecordKind, HEADER_LEN};
+use crate::format::segment::HEADER_PAGE;
+
+/// Bytes that are read at once, where there is no map.
+const WINDOW: u64 = 1 << 20;
+/// Bytes that the system is asked to fetch ahead of the walk, and in one call: it does not fetch
+/// more at once than it likes to.
+const AHEAD: u64 = 2 << 20;
+const ASKED_AT_ONCE: u64 = 128 << 10;
+
+/// What a step meets.
+pub enum Step<'a> {
+    /// A record, and where it begins.
+    Record(Record<'a>, u64),
+    /// There are no more.
+    End,
+    /// What comes next is not in the window, which may not move now.
+    Outside,
+    /// Something is no record, for this reason.
+    Damage(&'static str),
+}
+
+/// A walk through a segment.
+pub struct Walk {
+    hold: Hold,
+    /// Where the next record begins, and where there are none any more.
+    offset: u64,
+    end: u64,
+    /// Whether a seal must come before the end.
+    is_sealed: bool,
+    verifies: bool,
+    window: Vec<u8>,
+    window_at: u64,
+    /// What lies before this was asked for.
+    asked_to: u64,
+}
+
+impl Walk {
+    /// A walk through the first `end` bytes. `verifies` says whether checksums are looked at.
+    pub fn new(hold: Hold, end: u64, is_sealed: bool, verifies: bool) -> Walk {
+        let offset = HEADER_PAGE as u64;
+        let (window, window_at) = (Vec::new(), 0);
+        Walk { hold, offset, end, is_sealed, verifies, window, window_at, asked_to: offset }
+    }
+
+    /// The segment.
+    pub fn hold(&self) -> &Hold {
+        &self.hold
+    }
+
+    /// Where the next step looks.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Goes no further.
+    pub fn stop(&mut self) {
+        (self.offset, self.is_sealed) = (self.end, false);
+    }
+
+    /// The next record. What was met before stays where it is unless `moves`. After damage the walk
+    /// is where it was.
+    #[inline]
+    pub fn step(&mut self, moves: bool) -> Result<Step<'_>> {
+        if self.offset + AHEAD > self.asked_to {
+            self.ask_ahead();
+        }
+        let header = match self.look(moves)? {
+            Met::Record(header) => header,
+            Met::End if self.is_sealed => {
+                return Ok(Step::Damage("the records end before the seal"));
+            }
+            Met::End | Met::Seal => return Ok(Step::End),
+            Met::Outside => return Ok(Step::Outside),
+            Met::Damage(what) => return Ok(Step::Damage(what)),
+        };
+        let offset = self.offset;
+        self.offset += header.record_len() as u64;
+        let bytes = self.bytes(offset, header.checked_len());
+        let record = bytes.and_then(|bytes| Record::of(header, bytes));
+        Ok(record.map_or(UNKNOWN, |record| Step::Record(record, offset)))
+    }
+
+    #[inline]
+    fn look(&mut self, moves: bool) -> Result<Met> {
+        let (offset, rest) = (self.offset, self.end.saturating_sub(self.offset));
+        if rest < HEADER_LEN as u64 {
+            return Ok(Met::End);
+        }
+        if !self.reach(HEADER_LEN, moves)? {
+            return Ok(Met::Outside);
+        }
+        let head = self.bytes(offset, HEADER_LEN).unwrap_or_default();
+        let Some(header) = Header::decode(head) else {
+            let is_blank = head.iter().all(|&byte| byte == 0);
+            return Ok(if is_blank { Met::End } else { Met::Damage(NO_RECORD) });
+        };
+        if header.record_len() as u64 > rest {
+            return Ok(Met::Damage("the record reaches past the end of the segment"));
+        }
+        if !self.reach(header.checked_len(), moves)? {
+            return Ok(Met::Outside);
+        }
+        let bytes = self.bytes(offset, header.checked_len());
+        let Some(record) = bytes.and_then(|bytes| Record::of(header, bytes)) else {
+            return Ok(Met::Damage(NO_RECORD));
+        };
+        if self.verifies && !record.verifies(self.hold.segment().header.salt, offset) {
+            return Ok(Met::Damage("the checksum of the record does not match"));
+        }
+        Ok(if header.kind == RecordKind::Seal { Met::Seal } else { Met::Record(header) })
+    }
+
+    /// Goes on behind the damage that the last step met, if a whole record begins there; else it
+    /// goes no further. Answers whether it goes on.
+    pub fn pass_damage(&mut self) -> Result<bool> {
+        let mut scratch = Vec::new();
+        let body = self.hold.body()?;
+        let next = match body.record(self.offset, &mut scratch)? {
+            Some(damaged) => self.offset.saturating_add(damaged.header.record_len() as u64),
+            None => self.end,
+        };
+        let salt = self.hold.segment().header.salt;
+        let goes_on = next < self.end
+            && body.record(next, &mut scratch)?.is_some_and(|record| record.verifies(salt, next));
+        match goes_on {
+            true => self.offset = next,
+            false => self.stop(),
+        }
+        Ok(goes_on)
+    }
+
+    /// Makes sure that the next `len` bytes, which the segment has, are in the window. Answers
+    /// `false` if it would have to move for that and must not.
+    #[inline]
+    fn reach(&mut self, len: usize, moves: bool) -> Result<bool> {
+        let Ok(Body::File(file, _)) = self.hold.body() else { return Ok(true) };
+        let window_end = self.window_at + self.window.len() as u64;
+        if self.window_at <= self.offset && self.offset + len as u64 <= window_end {
+            return Ok(true);
+        }
+        if !moves {
+            return Ok(false);
+        }
+        let wanted = (self.end - self.offset).min(WINDOW.max(len as u64)) as usize;
+        self.window.clear();
+        self.window.try_reserve_exact(wanted).map_err(|_| {
+            Error::new(Kind::OutOfMemory, "there is no memory for reading a segment")
+        })?;
+        self.window.resize(wanted, 0);
+        let read = file.read_at(&mut self.window, self.offset);
+        self.window_at = if read.is_ok() { self.offset } else { u64::MAX };
+        read.map(|()| true)
+    }
+
+    /// Asks the system to fetch what comes next, where it would not do so by itself.
+    #[cold]
+    fn ask_ahead(&mut self) {
+        let to = (self.offset + 2 * AHEAD).min(self.end);
+        if let Ok(Body::Mapped(map)) = self.hold.body() {
+            while self.asked_to < to {
+                let len = ASKED_AT_ONCE.min(to - self.asked_to);
+                map.will_need(self.asked_to as usize, len as usize);
+                self.asked_to += len;
+            }
+        }
+        if to == self.end {
+            self.asked_to = u64::MAX;
+        }
+    }
+
+    /// The bytes of a record that was met, as long as the window has not moved since.
+    #[inline]
+    pub fn bytes(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        match self.hold.body() {
+            Ok(Body::Mapped(map)) => map.bytes(offset as usize, len),
+            _ => {
+                let at = offset.checked_sub(self.window_at)? as usize;
+                self.window.get(at..at.checked_add(len)?)
+            }
+        }
+    }
+}
+
+/// What comes next.
+enum Met {
+    Record(Header),
+    Seal,
+    End,
+    Outside,
+    Damage(&'static str),
+}
+
+const NO_RECORD: &str = "no record can be made out";
+const UNKNOWN: Step<'static> = Step::Damage(NO_RECORD);
