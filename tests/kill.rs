@@ -4,8 +4,8 @@
 //! The history is a function of a seed and a step, so the parent knows what the child did. The
 //! child notes each step in a shared file before it is issued and after it was acknowledged; the
 //! note survives the kill as the page cache does. What is found afterwards must be the map after
-//! the last acknowledged step, or after the one in flight as well, also if that is a batch. Then the
-//! next child goes on from there.
+//! the last acknowledged step, or after the one in flight as well, also if that is a batch. Then
+//! the next child goes on from there.
 //!
 //! `KV_TEST_SEED` gives another history, `KV_KILL_OPERATIONS` another length. Where a kill strikes
 //! depends on the machine: a failure names the directory as the kill left it, which is kept.
