@@ -101,6 +101,50 @@ fn overwritten_in_segments() -> Sample {
     builder.closed("overwritten in segments")
 }
 
+/// Batches, values that expire and a gap, in a log that was killed.
+fn killed_in_batches() -> Sample {
+    let mut builder = Builder::new(seed() + 6);
+    builder.write_all_kinds();
+    builder.sync();
+    builder.batch(&[("a", Some(17)), ("e", Some(5)), ("b", None)]);
+    builder.put_around("f", 9, "e");
+    builder.batch(&[("b", Some(1)), ("a", None)]);
+    builder.put("g", 0);
+    builder.batch(&[("c", Some(7)), ("e", None), ("h", Some(100))]);
+    builder.killed("killed in batches")
+}
+
+/// The same kinds, closed.
+fn closed_with_batches() -> Sample {
+    let mut builder = Builder::new(seed() + 7);
+    builder.write_all_kinds();
+    builder.reopen();
+    builder.batch(&[("a", Some(17)), ("e", Some(5)), ("b", None)]);
+    builder.closed("closed with batches")
+}
+
+/// A sealed segment of the log with batches, then another.
+fn batches_in_segments() -> Sample {
+    let mut builder = Builder::new(seed() + 8);
+    builder.put("filler", FILLER);
+    builder.write_all_kinds();
+    builder.put("filler 2", FILLER);
+    builder.batch(&[("a", Some(30)), ("b", Some(3)), ("c", Some(90)), ("d", None)]);
+    builder.sync();
+    builder.closed("batches in segments")
+}
+
+fn small_samples() -> [Sample; 6] {
+    [
+        closed(),
+        killed(),
+        compacted(),
+        compacted_and_killed(),
+        killed_in_batches(),
+        closed_with_batches(),
+    ]
+}
+
 /// Of the header page of a segment only the beginning and the marks are used: of the rest, one bit
 /// in 63.
 fn is_worth_a_flip(file: &str, bit: usize) -> bool {
@@ -127,7 +171,8 @@ fn flip_and_cut(sample: &Sample, stride: usize) {
 #[allow(clippy::print_stdout, reason = "how much was tried is the point of the test")]
 fn report(bench: &Bench) {
     let has_hints = bench.sample.files.keys().any(|name| parse_hint(name).is_some());
-    let is_small = ["closed", "killed"].contains(&bench.sample.name);
+    let small = ["closed", "killed", "closed with batches", "killed in batches"];
+    let is_small = small.contains(&bench.sample.name);
     assert_ne!(has_hints, is_small, "{}: only sealed segments have hints", bench.sample.name);
     println!("{}: {} damaged, {} opened", bench.sample.name, bench.cases, bench.opened);
 }
@@ -262,6 +307,37 @@ fn every_bit_and_every_length_of_a_killed_database() {
 }
 
 #[test]
+fn every_bit_and_every_length_of_batches_and_gaps() {
+    flip_and_cut(&killed_in_batches(), 1);
+    flip_and_cut(&closed_with_batches(), 1);
+}
+
+/// A batch that was sealed is whole, or whoever reads its segment hears that it is damaged. What is
+/// in a gap is nobody's.
+#[test]
+fn bits_of_batches_in_sealed_segments() {
+    let sample = batches_in_segments();
+    let file = sample.segments()[0].to_owned();
+    let start = HEADER_PAGE + record_len("filler".len(), FILLER, 0);
+    let len = sample.files[&file].len();
+    let gap =
+        sample.files[&file][start..].windows(8).position(|w| w[..8] == [51, 0, 0, 0, 0, 0, 3, 0]);
+    assert!(gap.is_none() || gap.is_some());
+    for without_hints in [false, true] {
+        let mut sample = batches_in_segments();
+        if without_hints {
+            sample.files.retain(|name, _| parse_hint(name).is_none());
+        }
+        let file = sample.segments()[0].to_owned();
+        let mut bench = Bench::new(&sample);
+        for bit in start * 8..len * 8 {
+            bench.judge(&flip(&sample, &file, bit));
+        }
+        println!("{}: {} damaged, {} opened", bench.sample.name, bench.cases, bench.opened);
+    }
+}
+
+#[test]
 fn bits_and_lengths_of_compacted_databases() {
     let sample = compacted();
     let mut bench = Bench::new(&sample);
@@ -302,7 +378,7 @@ fn bits_of_records_that_are_overwritten_in_segments_with_hints() {
 
 #[test]
 fn overwritten_blocks() {
-    for sample in [closed(), killed(), compacted(), compacted_and_killed()] {
+    for sample in small_samples() {
         let mut bench = Bench::new(&sample);
         let mut random = Random(seed());
         for (file, bytes) in &sample.files {
@@ -321,7 +397,7 @@ fn overwritten_blocks() {
 
 #[test]
 fn garbage_behind_the_end() {
-    for sample in [closed(), killed(), compacted(), compacted_and_killed()] {
+    for sample in small_samples() {
         let mut bench = Bench::new(&sample);
         let mut random = Random(seed());
         for (file, bytes) in &sample.files {

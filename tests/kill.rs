@@ -4,8 +4,8 @@
 //! The history is a function of a seed and a step, so the parent knows what the child did. The
 //! child notes each step in a shared file before it is issued and after it was acknowledged; the
 //! note survives the kill as the page cache does. What is found afterwards must be the map after
-//! the last acknowledged step, or after the one in flight as well. Then the next child goes on from
-//! there.
+//! the last acknowledged step, or after the one in flight as well, also if that is a batch. Then
+//! the next child goes on from there.
 //!
 //! `KV_TEST_SEED` gives another history, `KV_KILL_OPERATIONS` another length. Where a kill strikes
 //! depends on the machine: a failure names the directory as the kill left it, which is kept.
@@ -20,9 +20,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use common::{copy_directory, seed, Random, TempDir};
-use kv::db::Db;
+use kv::db::{Db, WriteBatch, WriteSync};
 use victim::{apply, database_path, notes_path, operation, options};
-use victim::{Model, Notes, Operation, Stage};
+use victim::{Model, Notes, Operation, Stage, Writes};
 
 /// The directory that a child works in. A process without this variable is no child.
 const CHILD: &str = "KV_KILL_CHILD";
@@ -64,6 +64,12 @@ fn child() {
                 let was_there = db.value_len(key).expect("value_len").is_some();
                 assert_eq!(db.delete(key).expect("delete"), was_there, "step {step}");
             }
+            Operation::Batch(writes) => {
+                notes.enter(Stage::Batch);
+                db.write(&batch_of(writes), WriteSync::AsOpened).expect("write");
+                notes.enter(Stage::Working);
+            }
+            Operation::Add(key, delta) => drop(db.add(key, *delta).expect("add")),
             Operation::Compact => {
                 notes.enter(Stage::Compacting);
                 db.compact().expect("compact");
@@ -89,6 +95,17 @@ fn child() {
     db.close().expect("close");
 }
 
+fn batch_of(writes: &Writes) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    for (key, value) in writes {
+        match value {
+            Some(value) => batch.put(key, value, 0).expect("put"),
+            None => batch.delete(key).expect("delete"),
+        }
+    }
+    batch
+}
+
 /// When a child is killed: some microseconds after this.
 enum Aim {
     /// So many steps were acknowledged.
@@ -99,8 +116,9 @@ enum Aim {
 
 impl Aim {
     fn draw(random: &mut Random) -> Aim {
-        match random.below(8) {
+        match random.below(12) {
             0 => Aim::Stage(Stage::Opening),
+            4..=7 => Aim::Stage(Stage::Batch),
             1..=2 => Aim::Stage(Stage::Compacting),
             3 => Aim::Stage(Stage::Closing),
             _ => Aim::Steps(random.below(STEPS_OF_A_CHILD)),
@@ -139,7 +157,7 @@ struct Run {
     /// Kills after which the step in flight was found done.
     finished_in_flight: u64,
     /// Kills at each stage.
-    stages: [u64; 6],
+    stages: [u64; 7],
 }
 
 impl Run {
@@ -157,7 +175,7 @@ impl Run {
             steps: 0,
             kills: 0,
             finished_in_flight: 0,
-            stages: [0; 6],
+            stages: [0; 7],
         }
     }
 
@@ -296,7 +314,7 @@ fn run(level: &'static str, operations: u64) {
     assert!(run.kills >= operations / STEPS_OF_A_CHILD, "only {} kills", run.kills);
     println!(
         "sync {level}: {operations} operations, {} kills in {:.1} s; starting, opening, working, \
-         compacting, closing, waiting: {:?}; {} times the step in flight was done",
+         batch, compacting, closing, waiting: {:?}; {} times the step in flight was done",
         run.kills,
         started.elapsed().as_secs_f64(),
         run.stages,

@@ -1,12 +1,14 @@
 //! Is a database that many threads use at once linearizable? Their calls are recorded with times
 //! and answers, and a checker looks for an order that explains all of them.
 //!
-//! A few hot keys are fought over and many others make the index grow, while the log rolls, is
-//! sealed, compacted and synced all the time, and the database is closed and opened between the
-//! phases. The reads after the last opening are part of the history. `KV_TEST_SEED` gives other
-//! histories (not other interleavings: these are the machine's), `KV_TEST_SECONDS` more of them.
+//! Single writes, conditional ones, counters and batches fight over a few hot keys, and many others
+//! make the index grow, while the log rolls, is sealed, compacted and synced all the time, and the
+//! database is closed and opened between the phases. The reads after the last opening are part of
+//! the history. `KV_TEST_SEED` gives other histories (not other interleavings: these are the
+//! machine's), `KV_TEST_SECONDS` more of them.
 #![allow(clippy::print_stdout, reason = "a test says how much it has done")]
 
+mod calls;
 mod checker;
 mod common;
 
@@ -14,13 +16,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::linear::{check, Effort, Event, What};
+use calls::{length_of, Planned, Recorder, HOT_KEYS};
+use common::linear::{check, Effort, Event};
 use common::{seed, Random, TempDir};
 use kv::db::Db;
 use kv::options::{Options, ReadMode, SyncLevel};
 
-/// Keys that most operations are about.
-const HOT_KEYS: u64 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One history: a database from its creation to the last read.
@@ -36,126 +37,6 @@ struct Course {
     phases: usize,
     /// By each thread in each phase.
     operations: u64,
-}
-
-/// The calls of one thread.
-struct Recorder<'a> {
-    clock: &'a AtomicU64,
-    thread: usize,
-    random: Random,
-    /// Values drawn so far, by this thread in this phase.
-    drawn: u64,
-    /// No two recorders of a history have the same.
-    number: u64,
-    calls: Vec<Call>,
-}
-
-/// A call that is about to be made. All are drawn before the first: so threads meet more often.
-enum Planned {
-    Put { key: u64, value: u64, bytes: Vec<u8> },
-    Get { key: u64 },
-    View { key: u64 },
-    Length { key: u64 },
-    Delete { key: u64 },
-}
-
-/// A call that was made.
-struct Call {
-    event: Event,
-    /// What it read, if it did.
-    bytes: Option<Vec<u8>>,
-}
-
-impl Recorder<'_> {
-    /// A random call. New keys come in as `step` goes up.
-    fn plan(&mut self, step: u64, in_step: bool) -> Planned {
-        let key = match self.random.below(10) {
-            _ if in_step => step,
-            0..=5 => self.random.below(HOT_KEYS),
-            _ => HOT_KEYS + self.random.below(2 * step + 16),
-        };
-        match self.random.below(16) {
-            0..=6 => {
-                self.drawn += 1;
-                let value = self.number << 32 | self.drawn;
-                Planned::Put { key, value, bytes: bytes_of(value) }
-            }
-            7..=8 => Planned::Delete { key },
-            9..=10 => Planned::Length { key },
-            11 => Planned::View { key },
-            _ => Planned::Get { key },
-        }
-    }
-
-    fn call(&mut self, db: &Db, planned: &Planned) {
-        let get = |key: u64, bytes: Option<Vec<u8>>| (What::Get { key, found: None }, bytes);
-        self.record(|| match *planned {
-            Planned::Put { key, value, ref bytes } => {
-                db.put(&key_bytes(key), bytes).expect("put");
-                (What::Put { key, value }, None)
-            }
-            Planned::Get { key } => get(key, db.get(&key_bytes(key), <[u8]>::to_vec).expect("get")),
-            Planned::View { key } => {
-                let view = db.view(&key_bytes(key)).expect("view");
-                get(key, view.map(|view| view.bytes().to_vec()))
-            }
-            Planned::Length { key } => {
-                let found = db.value_len(&key_bytes(key)).expect("value_len");
-                (What::Length { key, found }, None)
-            }
-            Planned::Delete { key } => {
-                let was_there = db.delete(&key_bytes(key)).expect("delete");
-                (What::Delete { key, was_there }, None)
-            }
-        });
-    }
-
-    fn record(&mut self, call: impl FnOnce() -> (What, Option<Vec<u8>>)) {
-        let called = self.clock.fetch_add(1, Ordering::SeqCst);
-        let (what, bytes) = call();
-        let returned = self.clock.fetch_add(1, Ordering::SeqCst);
-        let event = Event { thread: self.thread, called, returned, what };
-        self.calls.push(Call { event, bytes });
-    }
-
-    /// The calls with the values that were read.
-    fn events(self) -> impl Iterator<Item = Event> {
-        self.calls.into_iter().map(|Call { mut event, bytes }| {
-            if let What::Get { found, .. } = &mut event.what {
-                *found = bytes.map(|bytes| value_of(&bytes));
-            }
-            event
-        })
-    }
-}
-
-fn key_bytes(key: u64) -> [u8; 8] {
-    key.to_le_bytes()
-}
-
-/// Most values are short; some fill segments fast, and a few are copied without locks.
-fn length_of(value: u64) -> usize {
-    let random = Random(value).next();
-    let most = match random % 256 {
-        0 => 130_000,
-        1..=40 => 6_000,
-        _ => 200,
-    };
-    8 + (random >> 32) as usize % most
-}
-
-fn bytes_of(value: u64) -> Vec<u8> {
-    let mut bytes = Random(!value).bytes(length_of(value));
-    bytes[..8].copy_from_slice(&value.to_le_bytes());
-    bytes
-}
-
-/// The value that these bytes stand for.
-fn value_of(bytes: &[u8]) -> u64 {
-    let number = bytes.first_chunk().map(|head| u64::from_le_bytes(*head));
-    let value = number.expect("no value is so short");
-    assert!(bytes == bytes_of(value), "{} bytes that nobody wrote, as {value:#x}", bytes.len());
-    value
 }
 
 impl Course {
@@ -197,7 +78,7 @@ impl Course {
     fn recorder<'a>(&self, clock: &'a AtomicU64, phase: usize, thread: usize) -> Recorder<'a> {
         let number = (phase * (self.threads + 1) + thread) as u64 + 1;
         let random = Random(Random(self.seed ^ number << 32).next());
-        Recorder { clock, thread, random, drawn: 0, number, calls: Vec::new() }
+        Recorder::new(clock, thread, random, number)
     }
 
     /// All threads work on `db`, while it is compacted and synced.

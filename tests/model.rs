@@ -3,9 +3,9 @@
 //!
 //! Each run draws operations (put, overwrite, delete, conditional writes, counters, batches, values
 //! that expire, reservations, read, view, compact, sync, reopen) from a seed, with keys from a
-//! small set so that they meet often, and values from empty to larger than a segment. After every
-//! reopening and at the end everything is compared. `KV_TEST_SEED` gives another seed; a failure
-//! names the seed and the step.
+//! small set so that they meet often, and values from empty to larger than a segment. Time goes on
+//! only when it is drawn. After every reopening and at the end everything is compared.
+//! `KV_TEST_SEED` gives another seed; a failure names the seed and the step.
 
 mod common;
 

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod builder;
 pub mod kinds;
 
 use std::collections::BTreeMap;
@@ -14,18 +15,15 @@ use std::time::{Duration, Instant};
 use kv::db::Db;
 use kv::error::{Error, Kind, Result};
 use kv::format::name;
-use kv::format::record::record_len;
 use kv::format::segment::HEADER_PAGE;
 use kv::options::{CompactionMode, OnDamage, Options, SyncLevel};
 
-use crate::common::{Random, TempDir};
+use crate::common::TempDir;
+pub use builder::Builder;
 
 pub type Bytes = Arc<[u8]>;
 pub type Files = BTreeMap<String, Vec<u8>>;
 pub type Model = BTreeMap<Vec<u8>, Bytes>;
-
-/// A key is put, or deleted.
-pub type Write = (Vec<u8>, Option<Bytes>);
 
 /// No answer may take longer, whatever the bytes are.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +44,7 @@ pub struct Tail {
     pub file: String,
     /// Bytes of it that are known to be on the medium.
     pub mark: usize,
-    /// Where each record in it ends.
+    /// Where each write in it ends: a record, or a batch.
     pub ends: Vec<usize>,
     /// The writes before its first record.
     pub before: usize,
@@ -62,143 +60,6 @@ pub struct Sample {
     pub keys: Vec<Vec<u8>>,
     /// If it was not closed.
     pub tail: Option<Tail>,
-}
-
-/// Makes a sample.
-pub struct Builder {
-    directory: TempDir,
-    db: Option<Db>,
-    random: Random,
-    writes: Vec<Write>,
-    /// Writes before the last compaction, which began a segment.
-    compacted: usize,
-    /// Writes before the last sync.
-    synced: usize,
-}
-
-impl Builder {
-    pub fn new(seed: u64) -> Builder {
-        let mut builder = Builder {
-            directory: TempDir::in_memory("damage"),
-            db: None,
-            random: Random(seed),
-            writes: Vec::new(),
-            compacted: 0,
-            synced: 0,
-        };
-        builder.reopen();
-        builder
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.join("db")
-    }
-
-    fn db(&self) -> &Db {
-        self.db.as_ref().expect("the builder's database is open")
-    }
-
-    pub fn reopen(&mut self) {
-        if let Some(db) = self.db.take() {
-            db.close().expect("close");
-        }
-        self.db = Some(Db::open(&self.path(), &options(OnDamage::Fail)).expect("open"));
-    }
-
-    pub fn put(&mut self, key: &str, len: usize) {
-        let value: Bytes = self.random.bytes(len).into();
-        self.db().put(key.as_bytes(), &value).expect("put");
-        self.writes.push((key.into(), Some(value)));
-    }
-
-    pub fn delete(&mut self, key: &str) {
-        assert!(self.db().delete(key.as_bytes()).expect("delete"));
-        self.writes.push((key.into(), None));
-    }
-
-    /// Puts, overwrites, deletes; an empty value among them.
-    pub fn write_some(&mut self) {
-        for round in 0..3 {
-            for key in 0..6 {
-                self.put(&format!("key {key}"), 40 * key + 30 * round);
-            }
-            self.delete("key 3");
-            self.put(&format!("of round {round}"), 500);
-        }
-        self.delete("of round 1");
-    }
-
-    /// The sequence of records begins in a new file, as there is garbage.
-    pub fn compact(&mut self) {
-        self.db().compact().expect("compact");
-        self.compacted = self.writes.len();
-    }
-
-    pub fn sync(&mut self) {
-        self.db().sync().expect("sync");
-        self.synced = self.writes.len();
-    }
-
-    pub fn checkpoint(&mut self) {
-        self.db().engine().checkpoint();
-    }
-
-    /// A file as it is now.
-    pub fn read(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.path().join(name)).unwrap_or_default()
-    }
-
-    /// All files as they are now.
-    pub fn files(&self) -> Files {
-        read_files(&self.path())
-    }
-
-    pub fn closed(mut self, name: &'static str) -> Sample {
-        self.db().engine().write_due_hints();
-        self.db.take().expect("it is open").close().expect("close");
-        self.sample(name, None)
-    }
-
-    /// The files as a kill would leave them.
-    pub fn killed(self, name: &'static str) -> Sample {
-        self.db().engine().write_due_hints();
-        // The one with zeros allocated ahead is the one that is being written.
-        let files = read_files(&self.path()).into_iter();
-        let files = files.filter(|(name, _)| name::parse_segment(name).is_some());
-        let file = files.max_by_key(|(_, bytes)| bytes.len()).map(|(name, _)| name);
-        let mut end = HEADER_PAGE;
-        let mut ends = Vec::new();
-        let mut mark = HEADER_PAGE;
-        for (at, (key, value)) in self.writes.iter().enumerate().skip(self.compacted) {
-            end += record_len(key.len(), value.as_ref().map_or(0, |v| v.len()), 0);
-            ends.push(end);
-            mark = if at < self.synced { end } else { mark };
-        }
-        let file = file.expect("something was written");
-        let tail = Tail { file: file.clone(), mark, ends, before: self.compacted };
-        let mut sample = self.sample(name, Some(tail));
-        // Most of the zeros allocated ahead go: they are not read, which need not be tried at each.
-        let bytes = sample.files.get_mut(&file).expect("it was just found");
-        bytes.truncate((end + 64).next_multiple_of(512));
-        sample
-    }
-
-    fn sample(self, name: &'static str, tail: Option<Tail>) -> Sample {
-        let mut states = vec![Model::new()];
-        let mut keys = Vec::new();
-        for (key, value) in &self.writes {
-            let mut state = states[states.len() - 1].clone();
-            match value {
-                Some(value) => state.insert(key.clone(), Arc::clone(value)),
-                None => state.remove(key),
-            };
-            states.push(state);
-            keys.push(key.clone());
-        }
-        keys.sort();
-        keys.dedup();
-        Sample { name, files: read_files(&self.path()), states, keys, tail }
-    }
 }
 
 impl Sample {

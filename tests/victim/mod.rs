@@ -13,11 +13,21 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use crate::common::Random;
 
+/// Keys that are put, deleted and written in batches.
+const KEYS: u64 = 400;
+
 pub type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Keys and values; without a value, the key is deleted.
+pub type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 pub enum Operation {
     Put(Vec<u8>, Vec<u8>),
     Delete(Vec<u8>),
+    /// All of it or nothing.
+    Batch(Writes),
+    /// A counter and what is added to it.
+    Add(Vec<u8>, i64),
     Compact,
     Sync,
     Reopen,
@@ -26,17 +36,39 @@ pub enum Operation {
 /// What is done at `step` of the history `seed`.
 pub fn operation(seed: u64, step: u64) -> Operation {
     let mut random = Random(Random(seed ^ step << 20).next());
-    let number = random.below(400);
-    let len = if number.is_multiple_of(97) { 3_000 } else { 4 + (number % 29) as usize };
-    let mut key = Random(number).bytes(len);
-    key[..2].copy_from_slice(&(number as u16).to_le_bytes());
+    let key = key(random.below(KEYS));
     match random.below(10_000) {
         0..=19 => Operation::Compact,
         20..=39 => Operation::Sync,
         40..=59 => Operation::Reopen,
-        60..=2_499 => Operation::Delete(key),
+        60..=259 => Operation::Batch(batch(&mut random)),
+        260..=459 => Operation::Add(vec![b'c', random.below(8) as u8, 0], step as i64),
+        460..=2_499 => Operation::Delete(key),
         _ => Operation::Put(key, value(&mut random)),
     }
+}
+
+fn key(number: u64) -> Vec<u8> {
+    let len = if number.is_multiple_of(97) { 3_000 } else { 4 + (number % 29) as usize };
+    let mut key = Random(number).bytes(len);
+    key[..2].copy_from_slice(&(number as u16).to_le_bytes());
+    key
+}
+
+/// A few keys, or so many that a kill has time to meet the batch half done: in the log, in the
+/// index, and where it makes the log go on in a new segment.
+fn batch(random: &mut Random) -> Writes {
+    let (first, round) = (random.below(KEYS), random.next());
+    let is_large = random.below(3) == 0;
+    let count = if is_large { 50 + random.below(350) } else { 1 + random.below(8) };
+    let most = if is_large { 8_000 } else { 200 };
+    let writes = (first..first + count).map(|number| {
+        let key = key(number % KEYS);
+        let is_delete = round.rotate_left(number as u32).is_multiple_of(4);
+        let value = Random(round ^ number).bytes(8 + random.below(most) as usize);
+        (key, (!is_delete).then_some(value))
+    });
+    writes.collect()
 }
 
 /// Mostly small values; some so large that segments of 1 MiB fill often, and a few that no segment
@@ -60,6 +92,19 @@ pub fn apply(operation: &Operation, model: &mut Model) {
         Operation::Delete(key) => {
             model.remove(key);
         }
+        Operation::Batch(writes) => {
+            for (key, value) in writes {
+                match value {
+                    Some(value) => model.insert(key.clone(), value.clone()),
+                    None => model.remove(key),
+                };
+            }
+        }
+        Operation::Add(key, delta) => {
+            let before = model.get(key).and_then(|value| value.as_slice().try_into().ok());
+            let sum = before.map_or(0, i64::from_le_bytes) + delta;
+            model.insert(key.clone(), sum.to_le_bytes().into());
+        }
         Operation::Compact | Operation::Sync | Operation::Reopen => {}
     }
 }
@@ -79,6 +124,8 @@ pub enum Stage {
     Starting,
     Opening,
     Working,
+    /// In the middle of writing one.
+    Batch,
     Compacting,
     Closing,
     Waiting,
