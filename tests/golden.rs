@@ -3,9 +3,9 @@
 //!
 //! `tests/golden/v1` has format version 1: `closed`, which was closed, `killed`, as a kill leaves
 //! it, and `checkpointed`, closed with a hint and a checkpoint, which came later. `tests/golden/v2`
-//! has the same with what version 2 brought, and `everything`, where also sequences are so far apart
-//! that compaction needs the wide field, and a sealed segment of the log has all kinds of records. A
-//! new format version gets a directory of its own:
+//! has the same with what version 2 brought, and `everything`, where also sequences are so far
+//! apart that compaction needs the wide field, and a sealed segment of the log has all kinds of
+//! records. A new format version gets a directory of its own:
 //!
 //! ```text
 //! KV_WRITE_GOLDEN=1 cargo test --test golden
