@@ -12,8 +12,10 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use common::history::{History, Shape, Step, Sum};
-use common::oracle::{difference, find, read, run_histories, Expected, Oracle};
+use common::content::{content_of, difference, nothing, Content, Held};
+use common::draw::Shape;
+use common::history::{key, History, Step};
+use common::oracle::{run_histories, Expected, Oracle};
 use common::sim_disk::fault::{Fault, EIO, ENOSPC};
 use common::sim_disk::SimDisk;
 use common::Random;
@@ -35,7 +37,7 @@ struct Run {
     disk: SimDisk,
     engine: Arc<Engine>,
     steps: Arc<Vec<Step>>,
-    sums: Arc<Vec<Sum>>,
+    contents: Arc<Vec<Content>>,
     /// Steps that are done.
     done: Arc<Mutex<usize>>,
     /// What is on the medium, at least.
@@ -60,20 +62,19 @@ impl Run {
             read_mode: if random.below(3) == 0 { ReadMode::Pread } else { ReadMode::Mmap },
             ..Options::default()
         };
-        let oracle = Arc::new(Oracle::new(options.clone(), &shape, seed));
+        let oracle = Arc::new(Oracle::new(options, &shape, seed));
         let disk = SimDisk::new(random.next());
         disk.set_exchanges(random.below(4) != 0);
         disk.set_writeback([0, 10, 100][random.below(3) as usize]);
-        let engine = recover::open(disk.storage(), options).expect("a new database opens");
-        let mut history = History::draw(&shape, &common::history::nothing(), 120, &mut random);
-        history.steps.retain(|step| !matches!(step, Step::Reopen));
-        let sums = sums_of(&history.steps);
+        let engine = recover::open(disk.storage(), oracle.options.clone());
+        let engine = engine.expect("a new database opens");
+        let history = History::draw(&shape, &nothing(), 120, oracle.now(), &mut random);
         Run {
             oracle,
             disk,
             engine: Arc::new(engine),
             steps: Arc::new(history.steps),
-            sums: Arc::new(sums),
+            contents: Arc::new(history.contents),
             done: Arc::default(),
             synced: 0,
             backup: None,
@@ -88,24 +89,25 @@ impl Run {
     /// Does some steps.
     fn go_on(&self, count: u64) {
         for _ in 0..count {
-            perform_next(&self.engine, &self.steps, &self.done);
+            perform_next(&self.oracle, &self.engine, &self.steps, &self.done);
         }
     }
 
     /// Has other steps done in the midst of a backup, as other threads would.
     fn work_beside(&mut self) {
         let (engine, steps) = (Arc::clone(&self.engine), Arc::clone(&self.steps));
+        let oracle = Arc::clone(&self.oracle);
         let (done, mut random) = (Arc::clone(&self.done), Random(self.random.next()));
         self.disk.set_interlude(Some(Box::new(move || {
             for _ in 0..random.below(3) {
-                perform_next(&engine, &steps, &done);
+                perform_next(&oracle, &engine, &steps, &done);
             }
         })));
     }
 
-    fn expected(&self, low: usize, context: &str) -> Expected {
-        let (sums, high) = (Arc::clone(&self.sums), self.done());
-        Expected { sums, low, high, durable: low, context: context.to_owned() }
+    fn expected(&self, low: usize, high: usize, context: &str) -> Expected {
+        let contents = Arc::clone(&self.contents);
+        Expected { contents, low, high, durable: low, context: context.to_owned() }
     }
 
     /// Makes a backup, cut at its operations.
@@ -164,9 +166,10 @@ impl Run {
         new: Holds,
     ) -> std::result::Result<Option<usize>, String> {
         let copy = crashed.look(|state| state.kill(&mut self.random));
-        let expected = self.expected(self.synced, what);
+        let expected = self.expected(self.synced, self.done(), what);
         let (engine, content) = self.oracle.open(&copy)?;
-        find(&content, &expected).map_err(|wrong| format!("source: {wrong}"))?;
+        let found = self.oracle.find(&engine, &content, &expected);
+        found.map_err(|wrong| format!("source: {wrong}"))?;
         // In the way of what a crash left, another backup can be made.
         backup(&engine, &copy).map_err(|error| format!("the next backup: {error}"))?;
         let names = copy.listing();
@@ -187,26 +190,36 @@ impl Run {
             return if may_be_missing { Ok(None) } else { Err("no backup is there".to_owned()) };
         };
         let (engine, content) = self.oracle.open(&there).map_err(|e| format!("backup: {e}"))?;
-        // It takes writes, and a crash of its own.
-        engine.put(&common::history::key(0), b"here").map_err(|e| format!("backup: {e}"))?;
-        let killed = there.look(|state| state.kill(&mut self.random));
-        let killed = killed.seen_from(&there);
-        let (_, again) = self.oracle.open(&killed).map_err(|e| format!("backup, killed: {e}"))?;
-        let mut written = content.clone();
-        written[0] = Some(common::history::digest(b"here"));
-        if let Some(difference) = difference(&again, &written) {
-            return Err(format!("backup, killed: {difference}"));
-        }
         let mut wrong = String::new();
         for (low, high) in [self.backup, new].into_iter().flatten() {
-            let sums = Arc::clone(&self.sums);
-            let expected = Expected { sums, low, high, durable: low, context: what.to_owned() };
-            match find(&content, &expected) {
-                Ok(step) => return Ok(Some(step)),
+            let expected = self.expected(low, high, what);
+            match self.oracle.find(&engine, &content, &expected) {
+                Ok(step) => {
+                    self.write_and_kill(&there, &engine, &content)?;
+                    return Ok(Some(step));
+                }
                 Err(what) => wrong += &format!(" {low} to {high}: {what};"),
             }
         }
         Err(format!("backup:{wrong}"))
+    }
+
+    /// A backup takes writes, and a crash of its own.
+    fn write_and_kill(
+        &mut self,
+        backup: &SimDisk,
+        engine: &Engine,
+        content: &Content,
+    ) -> std::result::Result<(), String> {
+        engine.put(&key(0), b"here").map_err(|e| format!("backup: {e}"))?;
+        let killed = backup.look(|state| state.kill(&mut self.random)).seen_from(backup);
+        let (_, again) = self.oracle.open(&killed).map_err(|e| format!("backup, killed: {e}"))?;
+        let mut written = content.clone();
+        written[0] = Some(Held::new(b"here", None));
+        match difference(&again, &written) {
+            Some(difference) => Err(format!("backup, killed: {difference}")),
+            None => Ok(()),
+        }
     }
 
     fn run(&mut self) -> std::result::Result<(), String> {
@@ -223,22 +236,18 @@ impl Run {
     }
 }
 
-fn sums_of(steps: &[Step]) -> Vec<Sum> {
-    let mut content = common::history::nothing();
-    let mut sums = vec![common::history::sum(&content)];
-    for step in steps {
-        step.apply(&mut content);
-        sums.push(common::history::sum(&content));
-    }
-    sums
-}
-
-fn perform_next(engine: &Engine, steps: &[Step], done: &Mutex<usize>) {
+fn perform_next(oracle: &Oracle, engine: &Engine, steps: &[Step], done: &Mutex<usize>) {
     let at = *done.lock().expect("no panic");
-    if let Some(step) = steps.get(at) {
-        // Whatever is cut meanwhile may hold it or not.
-        *done.lock().expect("no panic") = at + 1;
-        step.perform(engine).unwrap_or_else(|error| panic!("step {at}, {step:?}: {error}"));
+    let Some(step) = steps.get(at) else { return };
+    // Whatever is cut meanwhile may hold it or not.
+    *done.lock().expect("no panic") = at + 1;
+    match step {
+        Step::Advance { ms } => oracle.advance(*ms),
+        Step::Reopen => {}
+        _ => {
+            let performed = step.perform(engine);
+            performed.unwrap_or_else(|error| panic!("step {at}, {step:?}: {error}"));
+        }
     }
 }
 
@@ -264,7 +273,7 @@ fn filled(seed: u64) -> (SimDisk, Engine, Options) {
     let engine = recover::open(disk.storage(), options.clone()).expect("a new database opens");
     for number in 0..60 {
         let value = random.bytes(6000);
-        engine.put(&common::history::key(number % 30), &value).expect("put");
+        engine.put(&key(number % 30), &value).expect("put");
     }
     while engine.seal_in_background() {}
     engine.write_due_hints();
@@ -276,6 +285,10 @@ fn open(disk: &SimDisk, options: &Options) -> Engine {
     recover::open(disk.storage(), options.clone()).expect("it opens")
 }
 
+fn read(engine: &Engine) -> Content {
+    content_of(engine, 0).expect("it can be read")
+}
+
 #[test]
 fn a_backup_that_fails_leaves_nothing_behind() {
     for (errno, lasting) in [(ENOSPC, true), (EIO, false)] {
@@ -284,7 +297,7 @@ fn a_backup_that_fails_leaves_nothing_behind() {
         let old = read(&open(&disk.parent().disk_in("backup").expect("a backup"), &options));
         let mut failures = 0;
         for after in 0.. {
-            engine.put(&common::history::key(1), &[after as u8; 5000]).expect("put");
+            engine.put(&key(1), &[after as u8; 5000]).expect("put");
             while engine.seal_in_background() {}
             disk.set_fault(Some(Fault { of: None, after, lasting, errno }));
             let struck = disk.struck();
@@ -321,7 +334,7 @@ fn a_crash_in_a_restoration_leaves_all_or_nothing() {
     for seed in 0..5 {
         let (disk, engine, options) = filled(seed);
         backup(&engine, &disk).expect("backup");
-        let content = read(&engine).expect("read");
+        let content = read(&engine);
         drop(engine);
         let left: Arc<Mutex<Vec<SimDisk>>> = Arc::default();
         let (cuts, mut random) = (Arc::clone(&left), Random(seed));
@@ -342,13 +355,13 @@ fn a_crash_in_a_restoration_leaves_all_or_nothing() {
         for (at, cut) in cuts.iter().enumerate() {
             let from = cut.parent().disk_in("backup").expect("the backup stays");
             match cut.parent().disk_in("restored") {
-                Some(there) => assert_eq!(read(&open(&there, &options)).as_ref(), Ok(&content)),
+                Some(there) => assert_eq!(read(&open(&there, &options)), content),
                 None => {
                     assert!(at < last, "it is there when that was reported");
                     bring(&from).expect("restore after a crash");
                 }
             }
-            assert_eq!(read(&open(&from, &options)).as_ref(), Ok(&content));
+            assert_eq!(read(&open(&from, &options)), content);
         }
     }
 }

@@ -14,6 +14,7 @@ use std::ffi::{c_char, c_void};
 /// Complete segments are not copied but linked, where dir is on the same file system: the backup
 /// takes little room and time then, and shares with the database what neither of them ever
 /// changes. Across file systems they are copied. The rest of the log, about a segment, always is.
+/// What compaction removes meanwhile takes room until the backup has it.
 ///
 /// If dir holds an older backup of the same database, the new one takes its place in one step, and
 /// of what both have nothing is copied. At each moment, also after a power cut, one of the two is

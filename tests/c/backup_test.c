@@ -149,6 +149,31 @@ static void test_progress(void)
     CHECK_FAILS(KV_CLOSED, "closed", kv_backup_with(db, test_path("watched"), watch, &watcher));
 }
 
+static void *back_up_until_closed(void *context)
+{
+    kv_db *db = context;
+    kv_status status;
+    do {
+        status = kv_backup(db, test_path("closing-backup"));
+    } while (status == KV_OK);
+    CHECK(status == KV_CANCELLED || status == KV_CLOSED);
+    return NULL;
+}
+
+static void test_closing_ends_a_backup(void)
+{
+    for (int round = 0; round < 5; round++) {
+        kv_db *db = round == 0 ? open_filled("closing") : test_open("closing", NULL);
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, back_up_until_closed, db) == 0);
+        put_keys(db, 0, 100, 'b');
+        CHECK_OK(kv_close(db));
+        CHECK(pthread_join(thread, NULL) == 0);
+        CHECK(!is_there(test_path("closing-backup.partial")));
+    }
+    CHECK(!is_there(test_path("closing-backup")) || keys_of("closing-backup") == KEYS);
+}
+
 static void make_file(const char *path)
 {
     FILE *file = fopen(path, "w");
@@ -261,6 +286,7 @@ int main(void)
 {
     test_a_backup_and_its_restoration();
     test_progress();
+    test_closing_ends_a_backup();
     test_places_that_are_refused();
     test_relative_paths_and_permissions();
     test_restorations_that_are_refused();

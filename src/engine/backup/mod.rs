@@ -29,6 +29,9 @@ pub use transfer::Tell;
 use transfer::{open_sealed, open_segment, path_of, sealed_bytes, Transfer};
 use verify::verify;
 
+/// How often a moment is chosen anew, because the log has gone on in a new segment meanwhile.
+const MOST_TRIES: usize = 1000;
+
 /// What the database held at the moment that was chosen.
 struct Moment<'a> {
     identity: Identity,
@@ -69,7 +72,7 @@ impl Engine {
         self.latch.check()?;
         // Before the moment is chosen: a checkpoint must not know more than the log.
         transfer.link_if_there(&*self.storage, name::INDEX);
-        let Moment { identity, mut state, unsealed, next_sequence, mut hold } = self.choose();
+        let Moment { identity, mut state, unsealed, next_sequence, mut hold } = self.choose()?;
         state.segments.retain(|id, live| {
             live.sealed.is_some() || unsealed.iter().any(|(header, _)| header.id == *id)
         });
@@ -104,8 +107,8 @@ impl Engine {
 
     /// Chooses the moment: everything that was acknowledged before is in it, and nothing without
     /// what came before it.
-    fn choose(&self) -> Moment<'_> {
-        loop {
+    fn choose(&self) -> Result<Moment<'_>> {
+        for _ in 0..MOST_TRIES {
             let (identity, state, hold) = {
                 let manifest = self.manifest.lock();
                 let state = manifest.state().clone();
@@ -113,29 +116,38 @@ impl Engine {
                 let hold = Hold::new(self, state.segments.keys().copied());
                 (*manifest.identity(), state, hold)
             };
+            let unsealed = state.segments.values().filter(|live| live.sealed.is_none());
+            let unsealed: Vec<SegmentHeader> = unsealed.map(|live| live.header).collect();
+            // The manifest may have gone on since, but not far: the log is longer or in another
+            // segment, and segments are compacted that are held.
             let writer = self.writer.lock();
-            if let Some(unsealed) = self.unsealed(&state, &writer) {
-                let next_sequence = writer.next_sequence;
-                return Moment { identity, state, unsealed, next_sequence, hold };
+            let next_sequence = writer.next_sequence;
+            if let Some(unsealed) = self.lengths(&unsealed, &writer) {
+                return Ok(Moment { identity, state, unsealed, next_sequence, hold });
             }
         }
+        Err(Error::new(Kind::Internal, "the log goes on faster than it can be looked at"))
     }
 
-    /// The segments of `state` that are not sealed, as far as they are written now; nothing if the
-    /// log has gone on in another since, or they are not there any more.
-    fn unsealed(&self, state: &State, writer: &Writer) -> Option<Vec<(SegmentHeader, u64)>> {
-        let is_known = |id: u64| state.segments.contains_key(&id);
+    /// The segments that are not sealed and not empty, with their lengths now; nothing if the log
+    /// has gone on in another, or they are not there any more.
+    fn lengths(
+        &self,
+        unsealed: &[SegmentHeader],
+        writer: &Writer,
+    ) -> Option<Vec<(SegmentHeader, u64)>> {
+        let is_known = |id: u64| unsealed.iter().any(|header| header.id == id);
         if !writer.active.as_ref().is_none_or(|active| is_known(active.segment().header.id)) {
             return None;
         }
-        let mut unsealed = Vec::new();
-        for live in state.segments.values().filter(|live| live.sealed.is_none()) {
-            let len = self.table.find(live.header.id)?.len();
+        let mut lengths = Vec::new();
+        for header in unsealed {
+            let len = self.table.find(header.id)?.len();
             if len > HEADER_PAGE as u64 {
-                unsealed.push((live.header, len));
+                lengths.push((*header, len));
             }
         }
-        Some(unsealed)
+        Some(lengths)
     }
 
     /// Brings a sealed segment, with its hint: from the database, or, where it cannot be linked,
