@@ -6,9 +6,11 @@ mod common;
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use common::{segments_in, TempDir};
-use kv::db::Db;
+use kv::clock::{ManualTime, TimeSource};
+use kv::db::{Db, WriteOptions};
 use kv::error::Kind;
 use kv::options::{CompactionMode, Options, ReadMode, SyncLevel};
 
@@ -104,4 +106,44 @@ fn damage_behind_a_hint_is_told_to_who_reads_it() {
 fn damage_is_told_to_who_meets_it() {
     run(ReadMode::Mmap);
     run(ReadMode::Pread);
+}
+
+/// That a value has expired is believed of no damaged record, neither by who reads nor by who
+/// writes.
+#[test]
+fn a_damaged_time_makes_no_value_expire() {
+    let directory = TempDir::new("live-damage");
+    let path = directory.join("db");
+    let time = Arc::new(ManualTime::default());
+    time.advance(1_800_000_000_000);
+    let options = Options {
+        time: TimeSource::Manual(time),
+        compaction: CompactionMode::Manual,
+        ..Options::default()
+    };
+    let db = Db::open(&path, &options).expect("a new database opens");
+    let until = WriteOptions { ttl_ms: 5_000, ..WriteOptions::default() };
+    db.put_with(b"key", &7_i64.to_le_bytes(), &until).expect("put_with");
+    let segment = &segments_in(&path)[0];
+    let expiry = 1_800_000_005_000_u64.to_le_bytes();
+    let bytes = std::fs::read(segment).expect("the segment can be read");
+    let at = bytes.windows(8).position(|window| window == expiry).expect("it is in the segment");
+    let file = std::fs::File::options().write(true).open(segment);
+    file.and_then(|file| file.write_all_at(&[0], at as u64 + 5)).expect("it can be written");
+
+    let absent = WriteOptions { if_absent: true, ..WriteOptions::default() };
+    let snapshot = db.engine().open_snapshot().expect("a snapshot");
+    let errors = [
+        db.get(b"key", <[u8]>::len).map(|_| ()),
+        db.ttl(b"key").map(|_| ()),
+        db.engine().get_at(&snapshot, b"key", <[u8]>::len).map(|_| ()),
+        db.put_with(b"key", b"value", &absent).map(|_| ()),
+        db.delete(b"key").map(|_| ()),
+        db.add(b"key", 1).map(|_| ()),
+        db.touch(b"key", 0).map(|_| ()),
+    ];
+    for (number, result) in errors.into_iter().enumerate() {
+        assert_eq!(result.map_err(|error| error.kind()), Err(Kind::Corrupt), "call {number}");
+    }
+    db.engine().close_snapshot(snapshot);
 }

@@ -75,7 +75,7 @@ impl Engine {
         let bytes = || Value::Bytes(Cow::Borrowed(value));
         let prepare = || Change::put_until(key, bytes(), self.expiry_in(options.ttl_ms));
         let decide = |change: &mut Change<'v>, guard: &Guard, old: Option<&OldRecord>| {
-            let old = old.filter(|old| old.is_live(&self.clock));
+            let old = self.live(guard, old)?;
             if let Some(stopped) = stopped(options, old) {
                 return Ok(Decision::Leave(stopped));
             }
@@ -95,8 +95,8 @@ impl Engine {
 
     /// Removes `key`, if it has the version that `options` ask for.
     pub fn delete_with(&self, key: &[u8], options: &WriteOptions) -> Result<Written> {
-        let decide = |_: &mut Change, _: &Guard, old: Option<&OldRecord>| {
-            let old = old.filter(|old| old.is_live(&self.clock));
+        let decide = |_: &mut Change, guard: &Guard, old: Option<&OldRecord>| {
+            let old = self.live(guard, old)?;
             Ok(match (stopped(options, old), old) {
                 (_, None) => Decision::Leave(Written::NotFound),
                 (Some(stopped), _) => Decision::Leave(stopped),
@@ -110,7 +110,7 @@ impl Engine {
     pub fn add(&self, key: &[u8], delta: i64) -> Result<i64> {
         let mut sum = 0;
         let decide = |change: &mut Change<'_>, guard: &Guard, old: Option<&OldRecord>| {
-            let old = old.filter(|old| old.is_live(&self.clock));
+            let old = self.live(guard, old)?;
             let (before, expiry) = match old {
                 Some(old) => (counter(old.record(guard, &mut Vec::new())?.value())?, old.expiry),
                 None => (0, None),
@@ -128,7 +128,7 @@ impl Engine {
     pub fn touch(&self, key: &[u8], ttl_ms: u64) -> Result<Written> {
         check_ttl(ttl_ms)?;
         let decide = |change: &mut Change<'_>, guard: &Guard, old: Option<&OldRecord>| {
-            let Some(old) = old.filter(|old| old.is_live(&self.clock)) else {
+            let Some(old) = self.live(guard, old)? else {
                 return Ok(Decision::Leave(Written::NotFound));
             };
             let expiry = self.expiry_in(ttl_ms);

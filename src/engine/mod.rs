@@ -165,6 +165,22 @@ impl Engine {
         &self.herald
     }
 
+    /// The old record of a key, if its value is there still. That it has expired is believed of no
+    /// damaged one.
+    #[inline]
+    fn live<'o, 'a>(
+        &self,
+        guard: &Guard,
+        old: Option<&'o OldRecord<'a>>,
+    ) -> Result<Option<&'o OldRecord<'a>>> {
+        match old {
+            Some(old) if !old.is_live(&self.clock) => {
+                old.record(guard, &mut Vec::new()).map(|_| None)
+            }
+            old => Ok(old),
+        }
+    }
+
     /// What makes this database refuse writes.
     pub fn latch(&self) -> &Latch {
         &self.latch

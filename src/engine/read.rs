@@ -136,7 +136,8 @@ impl Engine {
                 return Ok(None);
             }
             if !record.header.is_plain_put() && !self.is_there(guard, hash, segment, &record)? {
-                return Ok(None);
+                // Whether it is there must not be decided by damaged bytes.
+                return segment.verify(&record, offset).map(|()| None);
             }
             let origin = Origin::Table(segments, location);
             visit(&FoundRecord { guard, origin, segment, record, offset }).map(Some)

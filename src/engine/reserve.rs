@@ -97,8 +97,8 @@ impl Engine {
         let Reservation { key, options, .. } = reservation;
         let with = |expiry| Change::put_until(key, Value::Reserved(reservation), expiry);
         let prepare = || with(self.expiry_in(options.ttl_ms));
-        let decide = |change: &mut Change<'v>, _: &Guard, old: Option<&OldRecord>| {
-            let old = old.filter(|old| old.is_live(&self.clock));
+        let decide = |change: &mut Change<'v>, guard: &Guard, old: Option<&OldRecord>| {
+            let old = self.live(guard, old)?;
             if let Some(stopped) = stopped(options, old) {
                 return Ok(Decision::Leave(stopped));
             }

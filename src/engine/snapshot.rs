@@ -124,12 +124,15 @@ impl Engine {
                 return Ok(None);
             }
             // Batches below it were wholly in the index when it was taken.
-            if segment.sequence(&record) >= snapshot.sequence {
-                return Ok(None);
+            let is_newer = segment.sequence(&record) >= snapshot.sequence;
+            if is_newer || !snapshot.sees(&record) {
+                // Damaged bytes must not decide that.
+                segment.verify(&record, offset)?;
+                return Ok((!is_newer).then_some(None));
             }
             let origin = Origin::Table(segments, location);
             let found = FoundRecord { guard: &guard, origin, segment, record, offset };
-            Ok(Some(snapshot.sees(&record).then(|| visit(&found)).transpose()?))
+            visit(&found).map(|result| Some(Some(result)))
         })?;
         match newest {
             Some(found) => Ok(found),
@@ -150,9 +153,12 @@ impl Engine {
             let (segment, offset, mut scratch) = (kept.hold.segment(), kept.offset, Vec::new());
             let record = kept.hold.record(offset, &mut scratch)?;
             if segment.is_of(key, &record, offset)? {
+                if !snapshot.sees(&record) {
+                    return segment.verify(&record, offset).map(|()| None);
+                }
                 let origin = Origin::Kept(&kept);
                 let found = FoundRecord { guard, origin, segment, record, offset };
-                return snapshot.sees(&record).then(|| visit(&found)).transpose();
+                return visit(&found).map(Some);
             }
         }
         Ok(None)

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod builder;
+pub mod judge;
 pub mod kinds;
 
 use std::collections::BTreeMap;
