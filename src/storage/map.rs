@@ -129,8 +129,8 @@ impl Map {
         }
     }
 
-    /// Asks the system to read `len` bytes from `offset` on into its cache, if they are not there. A
-    /// hint: failures are ignored.
+    /// Asks the system to read `len` bytes from `offset` on into its cache, if they are not there.
+    /// A hint: failures are ignored.
     pub fn will_need(&self, offset: usize, len: usize) {
         let from = offset & !(PAGE - 1);
         let to = offset.saturating_add(len).min(self.region.memory.len());
