@@ -20,6 +20,8 @@ const SOURCES: &[&str] = &[
     "ttl",
     "batch",
     "reserve",
+    "snapshot",
+    "iter",
     "compaction",
     "backup",
     "stats",

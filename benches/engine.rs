@@ -16,9 +16,9 @@ use std::time::Instant;
 
 use kv::db::Db;
 use kv::ffi::{
-    kv_close, kv_db, kv_delete, kv_free, kv_get_into, kv_get_many, kv_open, kv_options_free,
-    kv_options_new, kv_options_set_sync, kv_put, kv_result_t, kv_slice_t, kv_status,
-    kv_view_get_many, kv_view_release, KV_NOT_FOUND, KV_OK,
+    kv_close, kv_db, kv_delete, kv_free, kv_get_into, kv_get_many, kv_iter_free, kv_iter_new,
+    kv_iter_next, kv_open, kv_options_free, kv_options_new, kv_options_set_sync, kv_put,
+    kv_result_t, kv_slice_t, kv_status, kv_view_get_many, kv_view_release, KV_NOT_FOUND, KV_OK,
 };
 use kv::options::{Options, SyncLevel};
 
@@ -131,6 +131,32 @@ impl Handle {
         }
     }
 
+    /// Walks over all keys, of which there are so many, and looks at each value.
+    fn scan(&self, keys: u64, value_len: usize) {
+        let (mut iter, mut seen) = (std::ptr::null_mut(), 0);
+        let nothing = kv_slice_t { data: std::ptr::null(), len: 0 };
+        let (mut key, mut value) = (nothing, nothing);
+        // SAFETY: every pointer is to a live variable; the value is read before the next call.
+        unsafe {
+            let (all, now) = (std::ptr::null(), std::ptr::null_mut());
+            expect(kv_iter_new(self.0, now, all, 0, &mut iter), KV_OK);
+            loop {
+                match kv_iter_next(iter, &mut key, &mut value) {
+                    KV_OK => seen += 1,
+                    status => break expect(status, KV_NOT_FOUND),
+                }
+                let key = std::slice::from_raw_parts(key.data.cast::<u8>(), key.len);
+                let value = std::slice::from_raw_parts(value.data.cast::<u8>(), value.len);
+                assert_eq!(value.len(), value_len);
+                if let (Some(number), Some(head)) = (key.last_chunk::<8>(), value.first_chunk()) {
+                    assert_eq!(u64::from_be_bytes(*number), u64::from_le_bytes(*head));
+                }
+            }
+            kv_iter_free(iter);
+        }
+        assert_eq!(seen, keys, "a key was passed over, or came twice");
+    }
+
     fn delete(&self, key: &[u8; 16]) {
         // SAFETY: the key is given with its length.
         expect(unsafe { kv_delete(self.0, key.as_ptr().cast(), 16) }, KV_OK);
@@ -167,13 +193,15 @@ fn timed(body: impl FnOnce()) -> Cost {
     Cost { wall: wall.elapsed().as_secs_f64(), processor: thread_seconds() - processor }
 }
 
-const WORKLOADS: [&str; 10] = [
+const WORKLOADS: [&str; 12] = [
     "put, new keys",
     "get_into",
     "get_many, 256 a call",
     "view_get_many, 256 a call",
+    "scan, no garbage",
     "get_into, missing key",
     "put, overwriting",
+    "scan, with garbage",
     "delete",
     "close (ms)",
     "open, clean (ms)",
@@ -201,6 +229,7 @@ fn round(settings: &Settings, path: &Path) -> [Cost; WORKLOADS.len()] {
     });
     let many = timed(|| read_many(settings, &db, true));
     let views = timed(|| read_many(settings, &db, false));
+    let scan = timed(|| db.scan(n, settings.value));
     let miss = timed(|| (n..2 * n).for_each(|i| _ = db.get(&key(i), &mut [], KV_NOT_FOUND)));
     let overwrite = timed(|| {
         for i in 0..n {
@@ -209,6 +238,7 @@ fn round(settings: &Settings, path: &Path) -> [Cost; WORKLOADS.len()] {
             db.put(&key(number), &value);
         }
     });
+    let scan_again = timed(|| db.scan(n, settings.value));
     let shuffled = |i: u64| i.wrapping_mul(STRIDE) % n;
     let delete = timed(|| (0..n / 2).for_each(|i| db.delete(&key(shuffled(i)))));
     let delete = Cost { wall: delete.wall * 2.0, processor: delete.processor * 2.0 };
@@ -216,7 +246,20 @@ fn round(settings: &Settings, path: &Path) -> [Cost; WORKLOADS.len()] {
     let mut reopened = None;
     let open = timed(|| reopened = Some(Handle::open(path)));
     reopened.into_iter().for_each(Handle::close);
-    [put, get, many, views, miss, overwrite, delete, close, open, roofline(settings, path)]
+    [
+        put,
+        get,
+        many,
+        views,
+        scan,
+        miss,
+        overwrite,
+        scan_again,
+        delete,
+        close,
+        open,
+        roofline(settings, path),
+    ]
 }
 
 /// Reads as many keys as there are, many at a time, in the order in which they were read singly.

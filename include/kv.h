@@ -363,6 +363,13 @@ typedef struct kv_batch kv_batch;
 typedef struct kv_db kv_db;
 
 /**
+ * A walk over all keys and values, as they were at one moment, each once and in no order. The
+ * pointer is a number that libkv checks on every call, not an address. As long as it is held, what
+ * it sees is kept, as for a kv_snapshot. Free it soon.
+ */
+typedef struct kv_iter kv_iter;
+
+/**
  * The settings of a database, to be passed to kv_open().
  */
 typedef struct kv_options kv_options;
@@ -372,6 +379,14 @@ typedef struct kv_options kv_options;
  * kv_put_commit(), and is as if it had never been with kv_put_abort().
  */
 typedef struct kv_reservation kv_reservation;
+
+/**
+ * A database as it was at one moment: what is written afterwards is not seen, and what expires
+ * afterwards is there still. The pointer is a number that libkv checks on every call, not an
+ * address. As long as it is held, what it sees is kept: in memory some hundred bytes for each key
+ * that is written meanwhile, on disk what compaction would have removed. Free it soon.
+ */
+typedef struct kv_snapshot kv_snapshot;
 
 /**
  * Values that are read where they lie, without a copy. It keeps files of the database mapped
@@ -2352,6 +2367,345 @@ KV_NOEXCEPT;
  * Threads: any, one at a time. In a child of fork() it does nothing.
  */
 void kv_put_abort(struct kv_reservation *reservation) KV_NOEXCEPT;
+
+/**
+ * Takes a snapshot of a database. It costs some microseconds, however large the database is, and
+ * nobody waits for it.
+ *
+ * @param db        The database.
+ * @param snapshot  Out: the snapshot. Not NULL.
+ * @return
+ *   - KV_OK: *snapshot is set. It sees every write that had returned before this was called, none
+ *     that is called after this has returned, and of those at the same time some: if it sees one,
+ *     then also those that the one came after. It sees no part of a kv_write() without the rest.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: free some and try again.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the caller frees the snapshot with kv_snapshot_free(), before or after kv_close().
+ * Threads: any number at once.
+ * Durability: none: a snapshot is gone when the database is closed or the process dies.
+ */
+KV_MUST_USE kv_status kv_snapshot_new(struct kv_db *db, struct kv_snapshot **snapshot) KV_NOEXCEPT;
+
+/**
+ * Frees a snapshot. Iterators that were made of it go on.
+ *
+ * @param snapshot  The snapshot, or NULL, which does nothing. What is no snapshot, was freed
+ *   before or is being read by another thread, is left alone, and kv_error_message() says so.
+ *
+ * Ownership: takes the snapshot back; free it once.
+ * Threads: any, when no other one uses it. In a child of fork() it does nothing: the snapshot is
+ *   its parent's.
+ */
+void kv_snapshot_free(struct kv_snapshot *snapshot) KV_NOEXCEPT;
+
+/**
+ * Reads the value that a key had at the time of a snapshot into memory that the caller gets to
+ * keep.
+ *
+ * @param snapshot   The snapshot.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param value      Out: the value, in memory of its own that begins at a multiple of 16 bytes;
+ *   never set to NULL, also if its length is 0. Not NULL.
+ * @param value_len  Out: its length in bytes, 0 included. Not NULL.
+ * @return
+ *   - KV_OK: both outputs are set.
+ *   - KV_NOT_FOUND: the key was not there.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: snapshot is no handle.
+ *   - KV_CLOSED, KV_FORKED: the snapshot was freed or its database closed, or it cannot be used
+ *     in this process.
+ *   - KV_BUSY: another thread is freeing the snapshot.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the value on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the caller frees the value with kv_free(), an empty one too.
+ * Threads: any number at once may read from one snapshot.
+ * Durability: the value may be one that is not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_snapshot_get(struct kv_snapshot *snapshot,
+                          const void *key,
+                          size_t key_len,
+                          void **value,
+                          size_t *value_len)
+KV_NOEXCEPT;
+
+/**
+ * Reads the value that a key had at the time of a snapshot into a buffer of the caller's. Nothing
+ * is allocated, unless the key was written since.
+ *
+ * @param snapshot   The snapshot.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param buf        Out: the value. It must not overlap the key. NULL if cap is 0, else
+ *   KV_NULL_ARGUMENT.
+ * @param cap        The buffer's size in bytes.
+ * @param value_len  Out: the value's length in bytes, 0 included. Not NULL.
+ * @return
+ *   - KV_OK: the first *value_len bytes of buf are the value; the rest is as it was.
+ *   - KV_NOT_FOUND: the key was not there.
+ *   - KV_BUFFER_TOO_SMALL: *value_len is the size needed, and buf is as it was.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: snapshot is no handle, buf and key overlap, or cap is more than any
+ *     memory has.
+ *   - KV_CLOSED, KV_FORKED: the snapshot was freed or its database closed, or it cannot be used
+ *     in this process.
+ *   - KV_BUSY: another thread is freeing the snapshot.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the value on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the key and the buffer stay the caller's.
+ * Threads: any number at once may read from one snapshot, each with a buffer of its own.
+ * Durability: the value may be one that is not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_snapshot_get_into(struct kv_snapshot *snapshot,
+                               const void *key,
+                               size_t key_len,
+                               void *buf,
+                               size_t cap,
+                               size_t *value_len)
+KV_NOEXCEPT;
+
+/**
+ * Finds out whether a key was there at the time of a snapshot, and how long its value was.
+ *
+ * @param snapshot   The snapshot.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param value_len  Out: the value's length in bytes, 0 included; or NULL.
+ * @return
+ *   - KV_OK: the key was there, and *value_len is set.
+ *   - KV_NOT_FOUND: it was not.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: snapshot is no handle.
+ *   - KV_CLOSED, KV_FORKED: the snapshot was freed or its database closed, or it cannot be used
+ *     in this process.
+ *   - KV_BUSY: another thread is freeing the snapshot.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the record on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once may read from one snapshot.
+ * Durability: the key may be one that is not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_snapshot_exists(struct kv_snapshot *snapshot,
+                             const void *key,
+                             size_t key_len,
+                             size_t *value_len)
+KV_NOEXCEPT;
+
+/**
+ * Finds the value that a key had at the time of a snapshot and shows it where it lies, without
+ * copying it.
+ *
+ * @param snapshot   The snapshot.
+ * @param key        The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
+ * @param key_len    Its length in bytes, 1 to KV_MAX_KEY_LEN.
+ * @param view       Out: the view. Not NULL.
+ * @param value      Out: the value's first byte, never set to NULL, also if there is none; at
+ *   no particular alignment and not NUL-terminated. Not NULL.
+ * @param value_len  Out: the value's length in bytes, 0 included. Not NULL.
+ * @return
+ *   - KV_OK: all three outputs are set.
+ *   - KV_NOT_FOUND: the key was not there.
+ *   - KV_NULL_ARGUMENT, KV_EMPTY_KEY, KV_KEY_TOO_LONG: mend the call.
+ *   - KV_INVALID_ARGUMENT: snapshot is no handle.
+ *   - KV_CLOSED, KV_FORKED: the snapshot was freed or its database closed, or it cannot be used
+ *     in this process.
+ *   - KV_BUSY: another thread is freeing the snapshot.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; try again when it has
+ *     room, or report the message.
+ *   - KV_CORRUPT: the value on disk is damaged; other keys can be read.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the caller releases the view with kv_view_release(), before or after the snapshot is
+ *   freed and the database closed. The value belongs to the view.
+ * Threads: any number at once may read from one snapshot. The view belongs to one thread at a
+ *   time; its bytes may be read by many.
+ * Durability: the value may be one that is not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_snapshot_view_get(struct kv_snapshot *snapshot,
+                               const void *key,
+                               size_t key_len,
+                               struct kv_view **view,
+                               const void **value,
+                               size_t *value_len)
+KV_NOEXCEPT;
+
+/**
+ * Makes an iterator, which stands before the first key.
+ *
+ * @param db          The database.
+ * @param snapshot    What it walks over: a snapshot of db; or NULL: the database as it is now.
+ * @param prefix      Only keys that begin with these bytes are shown. NULL if prefix_len is 0,
+ *   else KV_NULL_ARGUMENT. Keys are in no order on disk, so that all of them are looked at,
+ *   however few are shown.
+ * @param prefix_len  Their number; 0: all keys are shown.
+ * @param iter        Out: the iterator. Not NULL.
+ * @return
+ *   - KV_OK: *iter is set.
+ *   - KV_NULL_ARGUMENT, KV_KEY_TOO_LONG (the prefix is longer than any key): mend the call.
+ *   - KV_INVALID_ARGUMENT: db or snapshot is no handle, or the snapshot is of another database.
+ *   - KV_CLOSED, KV_FORKED: db or snapshot cannot be used any more, or not in this process.
+ *   - KV_BUSY: another thread is freeing the snapshot.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN: free some and try again.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the caller frees the iterator with kv_iter_free(), before or after kv_close(). The
+ *   snapshot stays the caller's, and may be freed before the iterator.
+ * Threads: any number at once. The iterator belongs to one thread at a time.
+ * Durability: none: an iterator is gone when the database is closed or the process dies.
+ */
+KV_MUST_USE
+kv_status kv_iter_new(struct kv_db *db,
+                      struct kv_snapshot *snapshot,
+                      const void *prefix,
+                      size_t prefix_len,
+                      struct kv_iter **iter)
+KV_NOEXCEPT;
+
+/**
+ * Goes to the next key and shows it and its value where they lie, without copying them. Each is
+ * verified as by kv_get().
+ *
+ * @param iter   The iterator.
+ * @param key    Out: the key; or NULL.
+ * @param value  Out: the value, whose first byte is never NULL, also if it has none; or NULL.
+ *   Neither is at any particular alignment or NUL-terminated.
+ * @return
+ *   - KV_OK: there is one, and the outputs are set.
+ *   - KV_NOT_FOUND: there is none: that was all. It stays so.
+ *   - KV_INVALID_ARGUMENT: iter is no handle.
+ *   - KV_NULL_ARGUMENT: iter is NULL.
+ *   - KV_CLOSED, KV_FORKED: the iterator was freed or its database closed, or it cannot be used
+ *     in this process.
+ *   - KV_BUSY: another thread is using the iterator.
+ *   - KV_CORRUPT: a record is damaged; the message says where, in which file. The next call goes
+ *     on behind it, if it can be told where the next record begins; if not, as the message then
+ *     says, the rest of this file of the log is left out, and the next call goes on with the next
+ *     one.
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_IO: the system refused; the next call tries again,
+ *     and nothing is left out.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: key and value belong to the iterator: read them until the next call with it or
+ *   kv_iter_free(), also after kv_close(); never write or free them.
+ * Threads: any, one at a time.
+ * Durability: keys may be some that are not on the medium yet; see kv_sync().
+ */
+KV_MUST_USE
+kv_status kv_iter_next(struct kv_iter *iter,
+                       struct kv_slice_t *key,
+                       struct kv_slice_t *value)
+KV_NOEXCEPT;
+
+/**
+ * Shows the key that an iterator is at once more.
+ *
+ * @param iter     The iterator.
+ * @param key      Out: the key. Not NULL.
+ * @param key_len  Out: its length in bytes. Not NULL.
+ * @return
+ *   - KV_OK: both outputs are set.
+ *   - KV_NOT_FOUND: it is at none: before the first, behind the last, or kv_iter_next() failed.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: iter is no handle.
+ *   - KV_CLOSED, KV_FORKED: the iterator was freed or its database closed, or it cannot be used
+ *     in this process.
+ *   - KV_BUSY: another thread is using the iterator.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the key belongs to the iterator, as for kv_iter_next().
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_iter_key(struct kv_iter *iter,
+                      const void **key,
+                      size_t *key_len)
+KV_NOEXCEPT;
+
+/**
+ * Shows the value that an iterator is at once more.
+ *
+ * @param iter       The iterator.
+ * @param value      Out: the value, never set to NULL. Not NULL.
+ * @param value_len  Out: its length in bytes, 0 included. Not NULL.
+ * @return
+ *   - KV_OK: both outputs are set.
+ *   - KV_NOT_FOUND: it is at none: before the first, behind the last, or kv_iter_next() failed.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: iter is no handle.
+ *   - KV_CLOSED, KV_FORKED: the iterator was freed or its database closed, or it cannot be used
+ *     in this process.
+ *   - KV_BUSY: another thread is using the iterator.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the value belongs to the iterator, as for kv_iter_next().
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_iter_value(struct kv_iter *iter,
+                        const void **value,
+                        size_t *value_len)
+KV_NOEXCEPT;
+
+/**
+ * Frees an iterator. What it showed last cannot be read any more.
+ *
+ * @param iter  The iterator, or NULL, which does nothing. What is no iterator, was freed before
+ *   or is in use by another thread, is left alone, and kv_error_message() says so.
+ *
+ * Ownership: takes the iterator back; free it once.
+ * Threads: any, one at a time. In a child of fork() it does nothing: the iterator is its parent's.
+ */
+void kv_iter_free(struct kv_iter *iter) KV_NOEXCEPT;
+
+/**
+ * Counts the keys of a database. It is known at once. A key whose value has expired counts until
+ * libkv has removed it.
+ *
+ * @param db     The database.
+ * @param count  Out: how many keys there are. Not NULL.
+ * @return
+ *   - KV_OK: *count is set.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once. While others write it is a number between those before and after.
+ */
+KV_MUST_USE kv_status kv_count(struct kv_db *db, uint64_t *count) KV_NOEXCEPT;
+
+/**
+ * Tells about how many bytes the keys and values of a database take on disk, with what libkv adds
+ * to each, and without what compaction would remove. It is known at once.
+ *
+ * @param db    The database.
+ * @param live  Out: how many bytes. Not NULL.
+ * @return
+ *   - KV_OK: *live is set.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Threads: any number at once.
+ */
+KV_MUST_USE kv_status kv_approximate_bytes(struct kv_db *db, uint64_t *live) KV_NOEXCEPT;
 
 /**
  * Rewrites the database until it holds no value that was replaced or deleted, and waits for it.

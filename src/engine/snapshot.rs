@@ -19,9 +19,9 @@ use crate::epoch::{self, Guard};
 use crate::error::Result;
 use crate::format::record::{Record, RecordKind};
 
-/// What a snapshot is known by. Whoever opens one closes it; else it is open for as long as the
-/// database.
-#[derive(Debug, PartialEq, Eq)]
+/// What a snapshot is known by. Whoever opens one closes it, once, whatever copies of this there
+/// are; else it is open for as long as the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// It sees the records below.
     pub(super) sequence: u64,
@@ -62,7 +62,7 @@ impl Engine {
     /// Takes the same snapshot once more. It is closed for itself.
     pub(super) fn reopen_snapshot(&self, snapshot: &Snapshot) -> Result<Snapshot> {
         self.versions.open(snapshot.sequence)?;
-        Ok(Snapshot { ..*snapshot })
+        Ok(snapshot.clone())
     }
 
     /// Closes a snapshot of this database.

@@ -40,7 +40,6 @@ pub(super) fn on_db(db: *mut kv_db, body: impl FnOnce(&Db) -> Result<kv_status>)
 /// Runs the body of an export that works on something of a database, such as a snapshot: it has
 /// that for itself, and the database is open meanwhile. After kv_close() that fails.
 #[inline]
-#[allow(dead_code, reason = "the first parts of databases, snapshots and iterators, come next")]
 pub(super) fn on_part<C, T: Send>(
     table: &Table<C, Part<T>>,
     handle: *mut C,
@@ -59,7 +58,6 @@ pub(super) fn on_part<C, T: Send>(
 
 /// The same for a body that only looks: any number of threads at once.
 #[inline]
-#[allow(dead_code, reason = "the first parts of databases, snapshots and iterators, come next")]
 pub(super) fn on_shared_part<C, T: Send + Sync>(
     table: &Table<C, Part<T>>,
     handle: *const C,

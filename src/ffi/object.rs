@@ -42,6 +42,8 @@ pub(super) enum Tag {
     View = FIRST_TAG + 1,
     Batch = FIRST_TAG + 2,
     Reservation = FIRST_TAG + 3,
+    Snapshot = FIRST_TAG + 4,
+    Iter = FIRST_TAG + 5,
     #[cfg(test)]
     Test = 0xD0,
     #[cfg(test)]

@@ -28,6 +28,44 @@ pub(super) fn many_to_handle(views: Views) -> Result<*mut kv_view> {
     VIEWS.insert(Kept::Many(views))
 }
 
+/// Where C wants a view.
+pub(super) struct Outputs {
+    view: *mut *mut kv_view,
+    value: *mut *const c_void,
+    value_len: *mut usize,
+}
+
+impl Outputs {
+    /// These, of which none may be NULL.
+    pub(super) fn new(
+        view: *mut *mut kv_view,
+        value: *mut *const c_void,
+        value_len: *mut usize,
+    ) -> Result<Outputs> {
+        convert::must_not_be_null(view, "view")?;
+        convert::must_not_be_null(value, "value")?;
+        convert::must_not_be_null(value_len, "value_len")?;
+        Ok(Outputs { view, value, value_len })
+    }
+
+    /// Gives `found` to C.
+    ///
+    /// # Safety
+    /// The outputs may be written.
+    pub(super) unsafe fn give(self, found: View) -> Result<()> {
+        // The bytes stay where they are when the view is moved.
+        let bytes: *const [u8] = found.bytes();
+        let handle = VIEWS.insert(Kept::One(found))?;
+        // SAFETY: the outputs are not NULL (`new`), and the rest is the caller's promise.
+        unsafe {
+            convert::write(self.value, bytes.cast());
+            convert::write(self.value_len, bytes.len());
+            convert::write(self.view, handle);
+        }
+        Ok(())
+    }
+}
+
 /// Finds the value of a key and shows it where it lies, without copying it. It does not change
 /// while the view is held, whatever is put or deleted.
 ///
@@ -67,19 +105,10 @@ pub unsafe extern "C" fn kv_view_get(
     guard::on_db(db, |db| {
         // SAFETY: the caller passes a key of this length.
         let key = unsafe { convert::key(key, key_len) }?;
-        convert::must_not_be_null(view, "view")?;
-        convert::must_not_be_null(value, "value")?;
-        convert::must_not_be_null(value_len, "value_len")?;
+        let outputs = Outputs::new(view, value, value_len)?;
         let Some(found) = db.view(key)? else { return Ok(KV_NOT_FOUND) };
-        // The bytes stay where they are when the view is moved.
-        let bytes: *const [u8] = found.bytes();
-        let handle = VIEWS.insert(Kept::One(found))?;
-        // SAFETY: the outputs are not NULL, and the caller may write them.
-        unsafe {
-            convert::write(value, bytes.cast());
-            convert::write(value_len, bytes.len());
-            convert::write(view, handle);
-        }
+        // SAFETY: the caller may write the outputs.
+        unsafe { outputs.give(found) }?;
         Ok(KV_OK)
     })
 }
