@@ -25,6 +25,7 @@ int main()
     {
         kv::options options;
         options.set(kv::option::segment_size, 1 << 20)
+            .set(kv::option::latency_histograms, true)
             .set_log(log, kv::log_level::info)
             .set_events(on_event);
         kv::db db(path, options);
@@ -34,6 +35,9 @@ int main()
         const kv_stats_t stats = db.stats();
         expect(stats.keys == 400, "all are there");
         std::cout << stats.live_bytes / 1000 << " kB in " << stats.segments << " segments\n";
+        if (const auto puts = db.latency(kv::operation::put)) {
+            std::cout << "half of the puts took no longer than " << puts->p50_ns << " ns\n";
+        }
         db.close();
     }
     expect(sealed > 0, "closing waits until everything was told");

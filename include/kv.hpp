@@ -60,6 +60,7 @@
 #include "kv/many.hpp"
 #include "kv/reservation.hpp"
 #include "kv/writer.hpp"
+#include "kv/maintenance.hpp"
 
 #include "kv/db.hpp"
 

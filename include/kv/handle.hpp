@@ -60,8 +60,7 @@ public:
     callback &operator=(const callback &) = delete;
 
     // For a function that is told how far something is: it returns nothing, or false to end it.
-    template <class Progress>
-    static std::int32_t progress(const Progress *how_far, void *context) noexcept
+    static std::int32_t progress(const kv_progress_t *how_far, void *context) noexcept
     {
         auto *self = static_cast<callback *>(context);
         return self->goes_on(*how_far) ? 0 : 1;
@@ -78,8 +77,7 @@ public:
     }
 
 private:
-    template <class Progress>
-    bool goes_on(const Progress &how_far) noexcept
+    bool goes_on(const kv_progress_t &how_far) noexcept
     {
 #if KV_HPP_THROWS
         try {
@@ -93,10 +91,9 @@ private:
 #endif
     }
 
-    template <class Progress>
-    bool ask(const Progress &how_far)
+    bool ask(const kv_progress_t &how_far)
     {
-        if constexpr (std::is_void_v<std::invoke_result_t<Function &, const Progress &>>) {
+        if constexpr (std::is_void_v<std::invoke_result_t<Function &, const kv_progress_t &>>) {
             (*function_)(how_far);
             return true;
         } else {

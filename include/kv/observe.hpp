@@ -49,6 +49,26 @@ constexpr log_level level_of(const event &what) noexcept
     return static_cast<log_level>(what.level);
 }
 
+// What kv_latency() tells the time of.
+enum class operation : std::int32_t {
+    get = KV_LATENCY_GET,
+    put = KV_LATENCY_PUT,
+    erase = KV_LATENCY_DELETE,
+    exists = KV_LATENCY_EXISTS,
+    view_get = KV_LATENCY_VIEW,
+    write = KV_LATENCY_WRITE,
+    add = KV_LATENCY_ADD,
+    touch = KV_LATENCY_TOUCH,
+    get_many = KV_LATENCY_GET_MANY,
+    iterate = KV_LATENCY_ITERATE,
+    sync = KV_LATENCY_SYNC,
+    log_sync = KV_LATENCY_LOG_SYNC,
+    seal = KV_LATENCY_SEAL,
+    compaction = KV_LATENCY_COMPACTION,
+    hint = KV_LATENCY_HINT,
+    checkpoint = KV_LATENCY_CHECKPOINT,
+};
+
 namespace detail {
 
 // A function object as the context that libkv passes back.

@@ -83,6 +83,7 @@ inline constexpr option_of<byte_count> compaction_bytes_per_second{
     kv_options_set_compaction_bytes_per_second};
 inline constexpr option_of<byte_count> max_disk_bytes{kv_options_set_max_disk_bytes};
 inline constexpr option_of<byte_count> max_index_bytes{kv_options_set_max_index_bytes};
+inline constexpr option_of<bool> latency_histograms{kv_options_set_latency_histograms};
 
 } // namespace option
 

@@ -169,6 +169,7 @@ void test_moved_options()
     kv::options second = std::move(first);
     CHECK_IS(null_argument, first.try_set("sync", "none"));
     CHECK_IS(null_argument, first.try_set(kv::option::segment_size, 1 << 20));
+    CHECK_IS(null_argument, kv::db::try_open(test_path("defaults"), first));
     CHECK_IS(ok, second.try_set(kv::option::segment_size, 1 << 20));
     first = kv::options();
     CHECK_IS(ok, first.try_set("sync", "none"));

@@ -1,4 +1,4 @@
-// What libkv tells of options and of databases: text, messages, events.
+// What libkv tells of options and of databases: text, messages, events, metrics, times.
 #include "test.hpp"
 
 #include <atomic>
@@ -102,6 +102,24 @@ void test_pointers_to_functions()
     kv::db(test_path("pointer"), options).close();
 }
 
+void test_metrics_and_latency()
+{
+    kv::options options;
+    options.set(kv::option::latency_histograms, true);
+    kv::db db(test_path("metrics"), options);
+    for (int i = 0; i < 10000; i++) {
+        db.put(kv::bytes_of(i), "value");
+    }
+    db.sync();
+    const auto put = db.latency(kv::operation::put);
+    CHECK(put && put->size == sizeof *put && put->count > 0 && put->min_ns <= put->max_ns);
+    CHECK(put && put->name == "put"s);
+    CHECK(db.latency(kv::operation::checkpoint).has_value());
+    CHECK(!db.latency(static_cast<kv::operation>(999)));
+    db.close();
+    CHECK_IS(closed, db.try_latency(kv::operation::put));
+}
+
 } // namespace
 
 int main()
@@ -110,5 +128,6 @@ int main()
     test_messages_and_events();
     test_throwing_functions();
     test_pointers_to_functions();
+    test_metrics_and_latency();
     return test_end("observe_test");
 }

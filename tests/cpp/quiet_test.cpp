@@ -105,6 +105,20 @@ void test_many()
     CHECK(*(*db->try_view_get_many(keys))[1] == "2");
 }
 
+void test_backups()
+{
+    auto db = kv::db::try_open(test_path("writes"));
+    int calls = 0;
+    CHECK_IS(ok, db->try_backup(test_path("backup")));
+    CHECK_IS(ok, db->try_backup(test_path("backup"), [&](const kv::progress &) { calls++; }));
+    CHECK_IS(ok, kv::try_restore(test_path("backup"), test_path("restored")));
+    CHECK_IS(already_exists, kv::try_restore(test_path("backup"), test_path("restored")));
+    CHECK_IS(ok, kv::try_restore(test_path("backup"), test_path("restored too"),
+                                 [&](const kv::progress &) { calls++; }));
+    CHECK(calls > 0);
+    CHECK(*kv::db::try_open(test_path("restored too"))->try_get("b") == "2");
+}
+
 void test_what_is_told()
 {
     std::atomic<int> calls{0};
@@ -116,6 +130,7 @@ void test_what_is_told()
     CHECK(*options->try_get("sync") == "interval");
     CHECK_IS(ok, kv::try_describe_option(0));
     auto db = kv::db::try_open(test_path("told"), *options);
+    CHECK_IS(ok, db->try_latency(kv::operation::get));
     CHECK_IS(ok, db->try_close());
     CHECK(calls >= 4);
 }
@@ -127,6 +142,7 @@ int main()
     test_calls();
     test_writes();
     test_many();
+    test_backups();
     test_what_is_told();
     return test_end("quiet_test");
 }
