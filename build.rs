@@ -26,6 +26,7 @@ const SOURCES: &[&str] = &[
     "backup",
     "stats",
     "latency",
+    "metrics",
 ];
 
 fn main() {

@@ -3039,6 +3039,29 @@ kv_status kv_latency(struct kv_db *db,
                      struct kv_latency_t *latency)
 KV_NOEXCEPT;
 
+/**
+ * Tells all figures of kv_stats() and kv_latency() as text in the format OpenMetrics 1.0, as an
+ * HTTP server gives it to Prometheus and others, with the content type
+ * "application/openmetrics-text; version=1.0.0; charset=utf-8". The names begin with "libkv_"; a
+ * label has the directory of the database. Latencies are there if the option latency_histograms
+ * was set when db was opened.
+ *
+ * @param db    The database.
+ * @param text  Out: the text in UTF-8, NUL-terminated, some kilobytes. Not NULL.
+ * @return
+ *   - KV_OK: *text is set.
+ *   - KV_NULL_ARGUMENT: mend the call.
+ *   - KV_INVALID_ARGUMENT: db is no handle.
+ *   - KV_CLOSED, KV_FORKED: db cannot be used any more, or not in this process.
+ *   - KV_OUT_OF_MEMORY: free some and try again.
+ *   - KV_INTERNAL: a bug in libkv; report the message. The database refuses writes now.
+ *
+ * Ownership: the caller frees the text with kv_free().
+ * Threads: any number at once.
+ * Durability: the figures are of what is written, on the medium or not.
+ */
+KV_MUST_USE kv_status kv_metrics(struct kv_db *db, char **text) KV_NOEXCEPT;
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

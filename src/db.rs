@@ -298,6 +298,11 @@ impl Db {
         self.engine.latency(operation)
     }
 
+    /// All figures as OpenMetrics text.
+    pub fn metrics(&self) -> String {
+        self.engine.metrics()
+    }
+
     /// Refuses all writes from now on, for this reason.
     pub fn refuse_writes(&self, cause: Error) {
         self.engine.latch().close(&cause);

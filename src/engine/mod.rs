@@ -22,6 +22,7 @@ pub mod latch;
 pub mod latency;
 pub mod maintenance;
 pub mod many;
+mod metrics;
 pub mod pace;
 pub mod read;
 pub mod recover;
