@@ -28,7 +28,7 @@ BUILD_TOOLS = cc=gcc c++=g++ cmake=cmake
 CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind
 
 .PHONY: help demo check build test lint header bench bench-engine install install-tools clean
-.PHONY: build-tools check-c-debug check-c-release test-rust test-schedules
+.PHONY: build-tools openmetrics-parser check-c-debug check-c-release test-rust test-schedules
 .NOTPARALLEL:
 
 help:
@@ -54,7 +54,7 @@ build: build-tools
 	@cmake --build build/release --target examples -j $(JOBS)
 
 # Every part prints its own result; the last line is reached only when all have passed.
-check: install-tools lint test-rust test-schedules check-c-debug check-c-release
+check: install-tools openmetrics-parser lint test-rust test-schedules check-c-debug check-c-release
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
@@ -106,6 +106,11 @@ install: build
 
 install-tools:
 	@scripts/install-tools.sh $(CHECK_TOOLS)
+
+# What is told to Prometheus is read by its own parser, where that can be had.
+openmetrics-parser:
+	@scripts/install-tools.sh python3=python3 python3:prometheus_client=python3-prometheus-client \
+		|| echo "==> no parser of OpenMetrics: what kv_metrics() tells is not read by it"
 
 build-tools:
 	@scripts/install-tools.sh $(BUILD_TOOLS)

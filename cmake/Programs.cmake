@@ -46,3 +46,19 @@ function(kv_add_valgrind_run test leaks)
         set_tests_properties(${test}.valgrind PROPERTIES LABELS valgrind)
     endif()
 endfunction()
+
+# kv_find_openmetrics_parser(variable): the Python that has prometheus_client; empty if there is none.
+# That of Debian's package is the system's, which need not be the first one in the path.
+function(kv_find_openmetrics_parser variable)
+    set(${variable} "" PARENT_SCOPE)
+    foreach(python IN ITEMS python3 /usr/bin/python3)
+        execute_process(COMMAND "${python}" -c "import prometheus_client.openmetrics.parser"
+            RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
+        if(result EQUAL 0)
+            set(${variable} "${python}" PARENT_SCOPE)
+            return()
+        endif()
+    endforeach()
+    message(NOTICE "prometheus_client for Python was not found: the text of kv_metrics() is not "
+        "read by its parser")
+endfunction()

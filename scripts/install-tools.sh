@@ -1,11 +1,24 @@
 #!/bin/sh
 # Installs the Debian packages of those commands that are missing, or says which to install.
-# usage: install-tools.sh COMMAND=PACKAGE ...
+# usage: install-tools.sh COMMAND=PACKAGE ... (python3:MODULE for a module of Python)
 set -eu
+
+# Whether there is this command, or this module.
+is_there() {
+    case $1 in
+        python3:*)
+            for python in python3 /usr/bin/python3; do
+                "$python" -c "import ${1#python3:}" 2>/dev/null && return 0
+            done
+            return 1
+            ;;
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
 
 missing=
 for pair in "$@"; do
-    command -v "${pair%%=*}" >/dev/null 2>&1 || missing="$missing ${pair#*=}"
+    is_there "${pair%%=*}" || missing="$missing ${pair#*=}"
 done
 
 if [ -n "$missing" ]; then
