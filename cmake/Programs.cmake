@@ -47,7 +47,7 @@ function(kv_add_valgrind_run test leaks)
     endif()
 endfunction()
 
-# kv_find_openmetrics_parser(variable): the Python that has prometheus_client; empty if there is none.
+# kv_find_openmetrics_parser(variable): the Python that has prometheus_client; empty if none has.
 # That of Debian's package is the system's, which need not be the first one in the path.
 function(kv_find_openmetrics_parser variable)
     set(${variable} "" PARENT_SCOPE)

@@ -1,4 +1,4 @@
-/* Importing a list of changes in batches: each batch is in the database as a whole or not at all. */
+/* Importing a list of changes in batches: each is in the database as a whole, or not at all. */
 #define _XOPEN_SOURCE 700
 
 #include "example.h"
