@@ -100,6 +100,10 @@ int main(void)
     /* Everything is verified when it is restored. */
     must(kv_restore(backup, restored), "kv_restore");
     look_at(restored, "second");
+    must(kv_destroy(restored), "kv_destroy");
+    printf("kv_restore_with\n");
+    must(kv_restore_with(backup, restored, report, NULL), "kv_restore_with");
+    look_at(restored, "second");
     expect(kv_restore(backup, restored) == KV_ALREADY_EXISTS, "nothing is overwritten");
     printf("a second time: %s\n", kv_error_message());
 

@@ -39,6 +39,27 @@ static int walk(kv_db *db, const char *prefix, size_t *bytes)
     return count;
 }
 
+/* The longest value. What an iterator stands at can be asked for again. */
+static void find_longest(kv_db *db)
+{
+    kv_iter *iter;
+    char longest[64] = "";
+    size_t most = 0;
+    must(kv_iter_new(db, NULL, NULL, 0, &iter), "kv_iter_new");
+    while (kv_iter_next(iter, NULL, NULL) == KV_OK) {
+        const void *key, *value;
+        size_t key_length, length;
+        must(kv_iter_value(iter, &value, &length), "kv_iter_value");
+        if (length > most) {
+            must(kv_iter_key(iter, &key, &key_length), "kv_iter_key");
+            snprintf(longest, sizeof longest, "%.*s", (int)key_length, (const char *)key);
+            most = length;
+        }
+    }
+    kv_iter_free(iter);
+    printf("%s has the longest value, %zu bytes\n", longest, most);
+}
+
 int main(void)
 {
     const char *path = temporary_directory();
@@ -59,8 +80,12 @@ int main(void)
     expect(walk(db, "user/", &bytes) == USERS, "so were those of all users");
     printf("%d users, %zu bytes of values\n", USERS, bytes);
 
+    find_longest(db);
+
+    uint64_t live;
     must(kv_count(db, &keys), "kv_count");
-    printf("%lu keys by now\n", (unsigned long)keys);
+    must(kv_approximate_bytes(db, &live), "kv_approximate_bytes");
+    printf("%lu keys by now, about %lu bytes\n", (unsigned long)keys, (unsigned long)live);
     must(kv_close(db), "kv_close");
     must(kv_destroy(path), "kv_destroy");
     return EXIT_SUCCESS;

@@ -18,6 +18,21 @@ static long at(kv_snapshot *snapshot, const char *account)
     return amount;
 }
 
+/* Reading a snapshot has the same forms as reading the database: copied, or in place. */
+static void show_in_other_forms(kv_snapshot *snapshot)
+{
+    void *copy;
+    kv_view *view;
+    const void *place;
+    size_t length;
+    must(kv_snapshot_get(snapshot, "bob", 3, &copy, &length), "kv_snapshot_get");
+    must(kv_snapshot_view_get(snapshot, "bob", 3, &view, &place, &length),
+         "kv_snapshot_view_get");
+    expect(length == sizeof(long) && memcmp(copy, place, length) == 0, "they are the same");
+    kv_view_release(view);
+    kv_free(copy);
+}
+
 int main(void)
 {
     const char *path = temporary_directory();
@@ -39,6 +54,7 @@ int main(void)
     printf("after:  alice %ld, bob %ld\n", at(after, "alice"), at(after, "bob"));
     expect(at(before, "alice") + at(before, "bob") == 100, "the sum is that of one moment");
     expect(at(after, "alice") + at(after, "bob") == 100, "and of another one");
+    show_in_other_forms(before);
     expect(kv_exists(db, "bob", 3, NULL) == KV_NOT_FOUND, "by now bob is gone");
 
     /* A snapshot keeps what it sees: free it when it is not needed any more. */
