@@ -128,9 +128,20 @@ fn a_backup_and_its_source_go_on_apart() {
     let directory = TempDir::new("backup-apart");
     let (source, backup) = (directory.join("db"), directory.join("backup"));
     let (mut model, mut random) = (Model::new(), Random(seed()));
-    let db = open(&source);
+    let db = open_manual(&source);
     write(&db, &mut model, 1500, &mut random);
     db.backup(&backup).unwrap();
+    let of_both: Vec<_> = segments_in(&source).iter().map(|path| inode(path)).collect();
+    let of_both = segments_in(&backup).into_iter().filter(|path| of_both.contains(&inode(path)));
+    // Kept by names of their own, whatever either of the two drops.
+    let kept: Vec<(PathBuf, Vec<u8>)> = of_both
+        .map(|path| {
+            let kept = directory.join(path.file_name().unwrap().to_str().unwrap());
+            fs::hard_link(&path, &kept).unwrap();
+            (kept, fs::read(path).unwrap())
+        })
+        .collect();
+    assert!(kept.len() > 5);
     let mut copy_model = model.clone();
     let copy = open(&backup);
     for round in 0..4 {
@@ -149,6 +160,9 @@ fn a_backup_and_its_source_go_on_apart() {
             must_hold(&crashed, model);
             fs::remove_dir_all(&crashed).unwrap();
         }
+    }
+    for (path, bytes) in kept {
+        assert!(fs::read(&path).unwrap() == bytes, "{} was written to", path.display());
     }
     // It is a database of its own now, and nothing may take its place.
     assert_eq!(db.backup(&backup).unwrap_err().kind(), Kind::AlreadyExists);
