@@ -110,6 +110,15 @@ fn what_compaction_removes_is_still_walked_through() {
     }
 }
 
+/// Tells other threads to stop, also when the test fails.
+struct Stopper<'a>(&'a AtomicBool);
+
+impl Drop for Stopper<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Two threads overwrite, a third one compacts, and each walk sees the keys that nobody touches
 /// once, and of the others one value each.
 #[test]
@@ -136,6 +145,7 @@ fn walks_go_on_while_others_write_and_compact() {
                 db.compact().expect("compact");
             }
         });
+        let _stopper = Stopper(&stop);
         while walks < 50 {
             let found = all(&db, b"");
             assert_eq!(found.len(), 6_000);
@@ -143,7 +153,6 @@ fn walks_go_on_while_others_write_and_compact() {
             assert!(found.iter().all(is_whole));
             walks += 1;
         }
-        stop.store(true, Ordering::Relaxed);
     });
 }
 

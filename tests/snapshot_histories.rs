@@ -162,10 +162,9 @@ fn history(db: &Db, seed: u64, operations: u64) -> Vec<Event> {
                 std::thread::sleep(Duration::from_micros(300));
             }
         });
-        let events = workers.into_iter().flat_map(|worker| worker.join().expect("it worked"));
-        let events = events.collect();
+        let events: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         stop.store(true, Ordering::Relaxed);
-        events
+        events.into_iter().flat_map(|events| events.expect("a thread worked")).collect()
     })
 }
 
