@@ -30,7 +30,7 @@ int main()
     kv::restore(backup, restored);
     kv::db again(restored);
     expect(again.get("planet") == "Saturn" && again.get("moon") == "Titan", "all is there");
-    std::cout << again.stats().keys << " keys were restored\n";
+    std::cout << again.count() << " keys were restored\n";
     again.close();
 
     kv::destroy(backup);

@@ -38,6 +38,8 @@ int main()
         if (const auto puts = db.latency(kv::operation::put)) {
             std::cout << "half of the puts took no longer than " << puts->p50_ns << " ns\n";
         }
+        const std::string metrics = db.metrics();
+        std::cout << metrics.substr(0, metrics.find('\n')) << " ... for Prometheus\n";
         db.close();
     }
     expect(sealed > 0, "closing waits until everything was told");

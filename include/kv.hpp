@@ -5,6 +5,7 @@
 //     kv::db db("app.kv");
 //     db.put("planet", "Saturn");
 //     if (auto planet = db.get("planet")) std::cout << *planet << '\n';
+//     for (auto [key, value] : db.scan()) std::cout << key << " = " << value << '\n';
 //
 // kv.h is the reference: a function here is named after the one there that it calls, and what is
 // said there of statuses, ownership, threads and durability holds. What is added:
@@ -57,6 +58,7 @@
 #include "kv/write.hpp"
 
 #include "kv/batch.hpp"
+#include "kv/iterator.hpp"
 #include "kv/many.hpp"
 #include "kv/reservation.hpp"
 #include "kv/writer.hpp"

@@ -40,6 +40,27 @@ public:
         return detail::to_status(kv_write(c_handle(), batch.c_handle(), &with));
     }
 
+    // Keeps what the database is at this moment.
+    result<kv::snapshot> try_snapshot() const noexcept
+    {
+        kv_snapshot *raw = nullptr;
+        const kv_status status = kv_snapshot_new(c_handle(), &raw);
+        return detail::with_value(status, kv::snapshot(raw));
+    }
+
+    // Goes through all keys, or those that begin with a prefix, as they are now.
+    result<iterator> try_scan(bytes prefix = {}) const noexcept { return scan_at(nullptr, prefix); }
+
+    // The same, as they were at a snapshot of this database.
+    result<iterator> try_scan(const kv::snapshot &at, bytes prefix = {}) const noexcept
+    {
+        // To kv_iter_new(), null is the present; here it is what was moved from, and this says so.
+        if (at.c_handle() == nullptr) {
+            return at.try_exists("key").status();
+        }
+        return scan_at(at.c_handle(), prefix);
+    }
+
     // Reads many keys: faster than one by one. Their answers go into a container that has room for
     // them, and what is returned keeps the values. A list of kv::bytes is used as it is, so that
     // nothing is allocated but the values; of other keys a list is made.
@@ -86,6 +107,22 @@ public:
         return answers<view>(std::move(list), *std::move(read));
     }
 
+    // How many keys there are, without looking at them.
+    result<std::uint64_t> try_count() const noexcept
+    {
+        std::uint64_t count = 0;
+        const kv_status status = kv_count(c_handle(), &count);
+        return detail::with_value(status, count);
+    }
+
+    // About how many bytes the keys and values take on disk.
+    result<std::uint64_t> try_approximate_bytes() const noexcept
+    {
+        std::uint64_t bytes = 0;
+        const kv_status status = kv_approximate_bytes(c_handle(), &bytes);
+        return detail::with_value(status, bytes);
+    }
+
 #if KV_HPP_THROWS
     explicit db(c_text path) : db(try_open(path).value()) {}
     db(c_text path, const kv::options &options) : db(try_open(path, options).value()) {}
@@ -95,6 +132,12 @@ public:
     void write(const batch &batch, const write_options &options = {})
     {
         try_write(batch, options).value();
+    }
+    kv::snapshot snapshot() const { return try_snapshot().value(); }
+    iterator scan(bytes prefix = {}) const { return throwing(try_scan(prefix).value()); }
+    iterator scan(const kv::snapshot &at, bytes prefix = {}) const
+    {
+        return throwing(try_scan(at, prefix).value());
     }
 
     template <class Keys, class Answers>
@@ -121,9 +164,28 @@ public:
     {
         return try_view_get_many(keys).value();
     }
+
+    std::uint64_t count() const { return try_count().value(); }
+    std::uint64_t approximate_bytes() const { return try_approximate_bytes().value(); }
 #endif
 
 private:
+#if KV_HPP_THROWS
+    static iterator throwing(iterator rows) noexcept
+    {
+        rows.throws_ = true;
+        return rows;
+    }
+#endif
+
+    result<iterator> scan_at(kv_snapshot *at, bytes prefix) const noexcept
+    {
+        kv_iter *raw = nullptr;
+        const kv_status status =
+            kv_iter_new(c_handle(), at, prefix.data(), prefix.size(), &raw);
+        return detail::with_value(status, iterator(raw));
+    }
+
     static result<db> try_open_with(c_text path, const kv_options *options) noexcept
     {
         kv_db *raw = nullptr;

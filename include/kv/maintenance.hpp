@@ -95,6 +95,18 @@ public:
         return with_value(status, stats);
     }
 
+    // The same and more as text that a Prometheus server takes (OpenMetrics).
+    result<std::string> try_metrics() const
+    {
+        char *text = nullptr;
+        const kv_status status = kv_metrics(c_handle(), &text);
+        if (status != KV_OK) {
+            return to_status(status);
+        }
+        const value owner(text, std::strlen(text));
+        return std::string(owner.text());
+    }
+
     // How long an operation takes, if option::latency_histograms was set when this was opened.
     // What this libkv does not know is not_found.
     result<kv_latency_t> try_latency(operation timed) const noexcept
@@ -129,6 +141,7 @@ public:
     }
 
     kv_stats_t stats() const { return try_stats().value(); }
+    std::string metrics() const { return try_metrics().value(); }
     std::optional<kv_latency_t> latency(operation timed) const
     {
         return try_latency(timed).optional();

@@ -200,9 +200,37 @@ void test_reads(kv::db &db)
         [&] { CHECK_IS(empty_key, db.try_get("")); });
 }
 
-void test_many(kv::db &db)
+void test_scans(kv::db &db)
 {
     kv_db *raw = db.c_handle();
+    check_same(
+        "a scan",
+        [&] {
+            kv_iter *rows = nullptr;
+            kv_slice_t key{};
+            kv_slice_t value{};
+            CHECK_OK(kv_iter_new(raw, nullptr, nullptr, 0, &rows));
+            while (kv_iter_next(rows, &key, &value) == KV_OK) {
+                CHECK(key.len > 0);
+            }
+            kv_iter_free(rows);
+        },
+        [&] {
+            for (auto [key, value] : db.scan()) {
+                CHECK(!key.empty() && !value.empty());
+            }
+        });
+    check_same(
+        "a snapshot",
+        [&] {
+            kv_snapshot *snapshot = nullptr;
+            std::size_t size = 0;
+            CHECK_OK(kv_snapshot_new(raw, &snapshot));
+            CHECK_OK(kv_snapshot_exists(snapshot, "key", 3, &size));
+            kv_snapshot_free(snapshot);
+        },
+        [&] { CHECK(db.snapshot().exists("key")); });
+
     const kv_slice_t raw_keys[] = {{"key", 3}, {"none", 4}};
     kv_result_t results[2];
     const std::array<kv::bytes, 2> keys = {"key", "none"};
@@ -228,6 +256,6 @@ int main()
     test_the_counters(db);
     test_writes(db);
     test_reads(db);
-    test_many(db);
+    test_scans(db);
     return test_end("allocation_test");
 }

@@ -133,23 +133,33 @@ void test_what_outlives_its_database()
 {
     kv::batch batch;
     batch.put("key", "value");
+    std::optional<kv::snapshot> snapshot;
+    std::optional<kv::iterator> rows;
     std::optional<kv::reservation> room;
     {
         kv::db db(test_path("outlived"));
         db.write(batch);
+        snapshot = db.snapshot();
+        rows = db.scan();
         room = db.reserve("reserved", 5);
         std::memset(room->data(), 'r', room->size());
     }
+    CHECK_IS(closed, snapshot->try_get("key"));
+    CHECK_IS(closed, rows->try_next());
     CHECK_IS(closed, room->try_commit());
     CHECK(batch.count() == 1);
 
     kv::db db(test_path("outlived"));
     db.write(batch);
+    CHECK_IS(closed, snapshot->try_exists("key"));
     CHECK(!db.exists("reserved"));
+    rows = db.scan();
+    snapshot = db.snapshot();
     room = db.reserve("reserved", 5);
+    CHECK(rows->next() && snapshot->get("key") == "value");
 }
 
-void test_moved_batches()
+void test_moved_batches_and_snapshots()
 {
     kv::db db(test_path("moved-others"));
     kv::batch batch;
@@ -160,6 +170,16 @@ void test_moved_batches()
     taken.put("key", "value");
     move_to_itself(taken);
     db.write(taken);
+
+    kv::snapshot first = db.snapshot();
+    db.erase("key");
+    kv::snapshot second = db.snapshot();
+    std::swap(first, second);
+    CHECK(second.get("key") == "value" && !first.get("key"));
+    second = std::move(first);
+    CHECK(!second.get("key"));
+    CHECK_IS(null_argument, first.try_get("key"));
+    CHECK_IS(null_argument, db.try_scan(first));
 }
 
 void test_moved_options()
@@ -185,7 +205,7 @@ int main()
     test_views_outlive_their_database();
     test_results();
     test_what_outlives_its_database();
-    test_moved_batches();
+    test_moved_batches_and_snapshots();
     test_moved_options();
     return test_end("lifetime_test");
 }

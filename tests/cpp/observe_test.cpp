@@ -116,7 +116,10 @@ void test_metrics_and_latency()
     CHECK(put && put->name == "put"s);
     CHECK(db.latency(kv::operation::checkpoint).has_value());
     CHECK(!db.latency(static_cast<kv::operation>(999)));
+    const std::string text = db.metrics();
+    CHECK(text.size() > 100 && text.find("# EOF") != std::string::npos);
     db.close();
+    CHECK_IS(closed, db.try_metrics());
     CHECK_IS(closed, db.try_latency(kv::operation::put));
 }
 

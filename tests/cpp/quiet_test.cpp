@@ -96,13 +96,33 @@ void test_writes()
     CHECK(*db->try_get("reserved") == "r");
 }
 
-void test_many()
+void test_scans()
 {
     auto db = kv::db::try_open(test_path("writes"));
-    const kv::bytes keys[] = {"none", "b"};
+    const auto snapshot = db->try_snapshot();
+    CHECK_IS(ok, db->try_erase("a"));
+    CHECK(*snapshot->try_get("a") == "1");
+    unsigned count = 0;
+    auto rows = db->try_scan(*snapshot);
+    for (const auto &row : *rows) {
+        count += !row.key.empty();
+    }
+    CHECK(count == 4 && rows->status() == kv::status::not_found);
+    CHECK(*db->try_count() == 3);
+    CHECK_IS(ok, db->try_approximate_bytes());
+    const kv::bytes keys[] = {"a", "b"};
     const auto found = db->try_get_many(keys);
     CHECK(!(*found)[0] && *(*found)[1] == "2");
     CHECK(*(*db->try_view_get_many(keys))[1] == "2");
+
+    // The database is closed in the middle of a loop: that ends, and says so.
+    rows = db->try_scan();
+    count = 0;
+    for (const auto &row : *rows) {
+        count += !row.key.empty();
+        CHECK_IS(ok, db->try_close());
+    }
+    CHECK(count == 1 && rows->status() == kv::status::closed);
 }
 
 void test_backups()
@@ -130,6 +150,7 @@ void test_what_is_told()
     CHECK(*options->try_get("sync") == "interval");
     CHECK_IS(ok, kv::try_describe_option(0));
     auto db = kv::db::try_open(test_path("told"), *options);
+    CHECK(!db->try_metrics()->empty());
     CHECK_IS(ok, db->try_latency(kv::operation::get));
     CHECK_IS(ok, db->try_close());
     CHECK(calls >= 4);
@@ -141,7 +162,7 @@ int main()
 {
     test_calls();
     test_writes();
-    test_many();
+    test_scans();
     test_backups();
     test_what_is_told();
     return test_end("quiet_test");

@@ -5,6 +5,9 @@
 #include <kv.hpp>
 
 #include <filesystem>
+#if __cplusplus >= 202002L
+#include <ranges>
+#endif
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -20,8 +23,8 @@ constexpr bool is_handle =
 
 static_assert(is_handle<kv::db> && is_handle<kv::options>);
 static_assert(is_handle<kv::view> && is_handle<kv::value>);
-static_assert(is_handle<kv::batch> && is_handle<kv::reservation>);
-static_assert(is_handle<kv::answers<kv::view>>);
+static_assert(is_handle<kv::batch> && is_handle<kv::snapshot> && is_handle<kv::iterator>);
+static_assert(is_handle<kv::reservation> && is_handle<kv::answers<kv::view>>);
 static_assert(sizeof(kv::db) == sizeof(kv_db *), "a database is its handle, and nothing else");
 static_assert(!std::is_convertible_v<std::string_view, kv::c_text>, "it may have no NUL");
 static_assert(std::is_convertible_v<std::filesystem::path, kv::c_text>);
@@ -31,6 +34,8 @@ static_assert(!std::is_convertible_v<const std::string &, kv::buffer>, "not to b
 static_assert(std::is_base_of_v<std::runtime_error, kv::error>);
 
 #if __cplusplus >= 202002L
+static_assert(std::ranges::input_range<kv::iterator>);
+static_assert(std::input_iterator<kv::iterator::cursor>);
 static_assert(kv::write_options{.ttl = std::chrono::seconds(5), .if_absent = true}.if_absent);
 #endif
 
