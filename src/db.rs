@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use crate::engine::batch::WriteBatch;
 pub use crate::engine::compact::Progress;
@@ -47,7 +48,8 @@ impl Db {
         // First, so that it tells also what an open that fails has found.
         let delivery = Delivery::start(&options.listeners)?;
         let herald = Arc::clone(delivery.herald());
-        let engine = Arc::new(recover::open_told(storage, options.clone(), herald)?);
+        let opened = recover::open_told(storage, options.clone(), herald);
+        let engine = Arc::new(opened.inspect_err(|error| delivery.herald().tell_damage(error))?);
         let maintenance = Maintenance::start(Arc::clone(&engine))?;
         Ok(Db { engine, maintenance: Some(maintenance), delivery: Some(delivery) })
     }
@@ -96,7 +98,7 @@ impl Db {
         key_at: impl Fn(usize) -> Result<&'k [u8]>,
         take: impl FnMut(usize, Result<Option<&[u8]>>),
     ) -> Result<()> {
-        self.engine.get_many(count, key_at, take)
+        self.engine.timed(Operation::GetMany, || self.engine.get_many(count, key_at, take))
     }
 
     /// The values of many keys, readable for as long as the views live.
@@ -105,7 +107,7 @@ impl Db {
         count: usize,
         key_at: impl Fn(usize) -> Result<&'k [u8]>,
     ) -> Result<Views> {
-        self.engine.view_many(count, key_at)
+        self.engine.timed(Operation::GetMany, || self.engine.view_many(count, key_at))
     }
 
     /// Takes a snapshot: the database as it is now, for later. Give it back with
@@ -126,17 +128,17 @@ impl Db {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        self.engine.get_at(snapshot, key, read)
+        self.engine.sampled(Operation::Get, || self.engine.get_at(snapshot, key, read))
     }
 
     /// As [`Db::view`], at the time of a snapshot.
     pub fn view_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<View>> {
-        self.engine.view_at(snapshot, key)
+        self.engine.sampled(Operation::View, || self.engine.view_at(snapshot, key))
     }
 
     /// As [`Db::value_len`], at the time of a snapshot.
     pub fn value_len_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<usize>> {
-        self.engine.value_len_at(snapshot, key)
+        self.engine.sampled(Operation::Exists, || self.engine.value_len_at(snapshot, key))
     }
 
     /// Begins to walk over all records whose keys begin with `prefix`, each once and in no order,
@@ -151,7 +153,7 @@ impl Db {
     /// tries again what could not be read for another reason.
     #[inline]
     pub fn advance(&self, iter: &mut Iter) -> Result<bool> {
-        self.engine.advance(iter)
+        self.engine.sampled(Operation::Iterate, || self.engine.advance(iter))
     }
 
     /// Closes an iterator.
@@ -285,7 +287,10 @@ impl Db {
     ) -> Result<()> {
         refuse_urls(path)?;
         let (parent, name) = PosixParent::of(path)?;
-        self.engine.backup(&parent, &name, &mut tell)
+        let began = Instant::now();
+        let outcome = self.engine.backup(&parent, &name, &mut tell);
+        self.engine.herald().tell_backup(path, began.elapsed(), outcome.as_ref().err());
+        outcome
     }
 
     /// Figures of this moment.

@@ -129,6 +129,8 @@ fn damage_is_told_at_open_and_refused_writes_too() {
     let heard = Heard::default();
     let refused = Db::open(&path, &heard.options()).err().unwrap();
     assert_eq!(refused.kind(), Kind::Corrupt);
+    assert_eq!(heard.one(Event::Damaged).text.as_str(), refused.to_string());
+    let heard = Heard::default();
     let options = Options { on_damage: OnDamage::ReadOnly, ..heard.options() };
     let db = Db::open(&path, &options).unwrap();
     let error = db.put(b"key", b"value").unwrap_err();
@@ -175,6 +177,29 @@ fn a_failing_disk_is_told_with_its_cause() {
     assert_eq!(latched.level, Level::Error);
     assert!(latched.text.as_str().contains("simulated disk"), "{latched:?}");
     assert_eq!(heard.one(Event::Closed).level, Level::Error);
+}
+
+#[test]
+fn a_listener_that_has_the_last_of_a_database_may_drop_it() {
+    let directory = TempDir::new("events");
+    let shared: Arc<Mutex<Option<Db>>> = Arc::default();
+    let database = Arc::clone(&shared);
+    let listener = move |notice: &Notice| {
+        if notice.event == Some(Event::Sealed) {
+            drop(database.lock().unwrap().take());
+        }
+    };
+    let listeners = Listeners { log: None, events: Some(Arc::new(listener)) };
+    let options = Options { listeners, ..Heard::default().options() };
+    let path = directory.join("db");
+    *shared.lock().unwrap() = Some(Db::open(&path, &options).unwrap());
+    for key in 0.. {
+        let held = shared.lock().unwrap();
+        let Some(db) = &*held else { break };
+        db.put(&(key % 100_u64).to_le_bytes(), &[7; 1000]).unwrap();
+    }
+    let db = Db::open(&path, &Heard::default().options()).unwrap();
+    assert_eq!(db.stats().keys, 100);
 }
 
 #[test]

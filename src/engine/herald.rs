@@ -5,9 +5,11 @@
 //! counted, and the listeners are told how many. The last quarter of it is kept for warnings and
 //! errors. Where nobody listens there is no ring and no thread.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -25,6 +27,11 @@ const CAPACITY: usize = 256;
 const KEPT: usize = CAPACITY / 4;
 /// Damage that is met again is not told again, as far as so many places are remembered.
 const PLACES: usize = 64;
+
+thread_local! {
+    /// The herald for which this thread delivers, if it does.
+    static DELIVERS: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Who takes notices.
 #[derive(Default)]
@@ -109,6 +116,18 @@ impl Herald {
         }
     }
 
+    /// Tells of a backup, made or not.
+    pub fn tell_backup(&self, path: &Path, took: Duration, failure: Option<&Error>) {
+        let path = path.display();
+        match failure {
+            None => self.log(Level::Info, format_args!("{path}: a backup, made in {took:.1?}")),
+            Some(error) => {
+                let level = if error.kind() == Kind::Cancelled { Level::Info } else { Level::Warn };
+                self.log(level, format_args!("{path}: no backup could be made: {error}"));
+            }
+        }
+    }
+
     /// Notices that were dropped so far.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
@@ -157,6 +176,7 @@ impl Herald {
 
     /// Delivers notices until it is stopped and none is left.
     fn deliver(&self) {
+        DELIVERS.set(std::ptr::from_ref(self).addr());
         while let Some(notice) = self.next() {
             // A listener's panic is its own affair.
             let _ = catch_unwind(AssertUnwindSafe(|| self.listeners.tell(&notice)));
@@ -225,7 +245,9 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         self.herald.stop();
-        if let Some(thread) = self.thread.take() {
+        // A listener that drops the database cannot wait for itself: the rest is told later.
+        let is_mine = DELIVERS.get() == Arc::as_ptr(&self.herald).addr();
+        if let Some(thread) = self.thread.take().filter(|_| !is_mine) {
             // Panics were caught where they were.
             let _ = thread.join();
         }

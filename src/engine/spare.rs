@@ -13,6 +13,7 @@ use crate::error::{Kind, Result};
 use crate::format::manifest::Edit;
 use crate::format::name;
 use crate::format::segment::SegmentKind;
+use crate::notice::Level;
 use crate::segment::active::{self, ActiveSegment};
 
 impl Engine {
@@ -64,6 +65,8 @@ impl Engine {
             None => {
                 let made = self.add_segment(writer.next_sequence, capacity)?;
                 add(&self.counters.rolls_without_spare, 1);
+                let words = format_args!("no segment was ready: a writer has made one itself");
+                self.herald.log(Level::Debug, words);
                 Some(made)
             }
         };

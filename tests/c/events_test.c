@@ -185,6 +185,46 @@ static void test_slow(void)
     kv_options_free(options);
 }
 
+static void *put_until_closed(void *context)
+{
+    kv_db *db = *(kv_db **)context;
+    char value[1024] = "v";
+    for (unsigned i = 0;; i++) {
+        kv_status status = kv_put(db, &i, sizeof i, value, sizeof value);
+        if (status != KV_OK) {
+            CHECK_STATUS(KV_CLOSED, status);
+            return NULL;
+        }
+    }
+}
+
+/* Closed while threads write and functions are told and call back in, it closes. */
+static void test_closed_in_the_middle(void)
+{
+    for (unsigned round = 0; round < 5; round++) {
+        struct heard heard = {.close = KV_BUSY};
+        pthread_t writers[2];
+        kv_options *options = telling(&heard, KV_LOG_DEBUG);
+        atomic_store(&heard.hold, 1);
+        kv_db *db = test_open("middle", options);
+        heard.db = db;
+        atomic_store(&heard.hold, 0);
+        for (unsigned i = 0; i < 2; i++) {
+            CHECK(pthread_create(&writers[i], NULL, put_until_closed, &db) == 0);
+        }
+        for (unsigned i = 0; i < 20 + round * 10; i++) {
+            wait_a_little();
+        }
+        CHECK_OK(kv_close(db));
+        for (unsigned i = 0; i < 2; i++) {
+            CHECK(pthread_join(writers[i], NULL) == 0);
+        }
+        CHECK(heard.close == KV_BUSY || heard.close == KV_CLOSED);
+        CHECK(heard.events[KV_EVENT_CLOSED] == 1);
+        kv_options_free(options);
+    }
+}
+
 /* An open that fails has told what it found. */
 static void test_failed_open(void)
 {
@@ -218,6 +258,7 @@ int main(void)
     test_calls_back();
     test_closes_another();
     test_slow();
+    test_closed_in_the_middle();
     test_failed_open();
     test_mistakes();
     return test_end("events");
