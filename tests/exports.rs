@@ -73,3 +73,35 @@ fn the_soname_names_the_major_version() {
     let link = library().with_file_name(&soname);
     assert_eq!(fs::read_link(&link).unwrap(), Path::new("libkv.so"), "{}", link.display());
 }
+
+/// The text of all C sources in a directory and those below it.
+fn c_sources(directory: &str) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text += &c_sources(path.to_str().unwrap());
+        } else if path.extension().is_some_and(|kind| kind == "c" || kind == "h") {
+            text += &fs::read_to_string(path).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn every_function_is_shown_and_tested_in_c_and_in_the_readme() {
+    let places = [
+        ("an example in examples-c", c_sources("examples-c")),
+        ("a test in tests/c", c_sources("tests/c")),
+        ("the table of functions in README.md", source("README.md")),
+    ];
+    let mut missing = String::new();
+    for (place, text) in &places {
+        let words: BTreeSet<&str> =
+            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        for name in listed().iter().filter(|name| !words.contains(name.as_str())) {
+            missing += &format!("{name} is not in {place}\n");
+        }
+    }
+    assert!(missing.is_empty(), "{missing}");
+}
