@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use common::{copy_directory, seed, Random, TempDir};
 use kv::db::{Db, WriteBatch, WriteSync};
 use victim::{apply, database_path, notes_path, operation, options};
-use victim::{Model, Notes, Operation, Stage, Writes};
+use victim::{Model, Notes, Operation, Stage, Writes, LARGE_BATCH};
 
 /// The directory that a child works in. A process without this variable is no child.
 const CHILD: &str = "KV_KILL_CHILD";
@@ -65,8 +65,11 @@ fn child() {
                 assert_eq!(db.delete(key).expect("delete"), was_there, "step {step}");
             }
             Operation::Batch(writes) => {
-                notes.enter(Stage::Batch);
-                db.write(&batch_of(writes), WriteSync::AsOpened).expect("write");
+                let batch = batch_of(writes);
+                // One that takes so long that a kill can be aimed at it.
+                let is_large = batch.len() >= LARGE_BATCH;
+                notes.enter(if is_large { Stage::Batch } else { Stage::Working });
+                db.write(&batch, WriteSync::AsOpened).expect("write");
                 notes.enter(Stage::Working);
             }
             Operation::Add(key, delta) => drop(db.add(key, *delta).expect("add")),

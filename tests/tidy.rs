@@ -63,6 +63,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "format",
             "storage",
             "epoch",
+            "atomic",
             "options",
             "clock",
             "notice",

@@ -5,9 +5,7 @@
 //! A reader that comes upon a record of a batch that is still being applied waits for one of those
 //! locks; deleted keys point to their tombstones until then, so that they are noticed too.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 
 use super::conditional::{check_ttl, WriteSync};
 use super::snapshot;
@@ -103,45 +101,6 @@ impl WriteBatch {
     fn value(&self, operation: &Operation) -> &[u8] {
         let at = operation.at + operation.key_len;
         &self.bytes[at..at + operation.value_len]
-    }
-}
-
-/// Batches whose records are in the log and not yet all in the index.
-pub struct Batches {
-    /// The lowest sequence in any of them.
-    unapplied_from: AtomicU64,
-    first_sequences: Mutex<Vec<u64>>,
-}
-
-impl Default for Batches {
-    fn default() -> Batches {
-        Batches { unapplied_from: AtomicU64::new(u64::MAX), first_sequences: Mutex::default() }
-    }
-}
-
-impl Batches {
-    /// A record of a batch with this sequence, or a higher one, may be one of several of which
-    /// others are not yet in the index.
-    pub fn unapplied_from(&self) -> u64 {
-        // Acquire: whoever finds a batch applied finds all its entries.
-        self.unapplied_from.load(Ordering::Acquire)
-    }
-
-    fn begin(&self, first_sequence: u64) {
-        let mut all = self.first_sequences.lock();
-        all.push(first_sequence);
-        self.tell(&all);
-    }
-
-    fn end(&self, first_sequence: u64) {
-        let mut all = self.first_sequences.lock();
-        all.retain(|&first| first != first_sequence);
-        self.tell(&all);
-    }
-
-    fn tell(&self, all: &[u64]) {
-        let lowest = all.iter().copied().min().unwrap_or(u64::MAX);
-        self.unapplied_from.store(lowest, Ordering::Release);
     }
 }
 

@@ -32,6 +32,7 @@ mod space;
 pub mod spare;
 pub mod stats;
 pub mod sync;
+mod unapplied;
 pub mod versions;
 pub mod write;
 
@@ -55,7 +56,6 @@ use crate::segment::table::{SegmentTable, Segments};
 use crate::segment::Segment;
 use crate::storage::{Lock, Storage};
 use backup::held::Held;
-use batch::Batches;
 use compact::control::Control;
 use compact::Compaction;
 use group::Group;
@@ -67,6 +67,7 @@ use pace::Pacer;
 use read::Kept;
 use stats::Counters;
 use sync::Syncer;
+use unapplied::Batches;
 use versions::Versions;
 use write::Writer;
 

@@ -13,6 +13,9 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use crate::common::Random;
 
+/// A batch of so many writes takes a while.
+pub const LARGE_BATCH: usize = 100;
+
 /// Keys that are put, deleted and written in batches.
 const KEYS: u64 = 400;
 
@@ -59,8 +62,9 @@ fn key(number: u64) -> Vec<u8> {
 /// index, and where it makes the log go on in a new segment.
 fn batch(random: &mut Random) -> Writes {
     let (first, round) = (random.below(KEYS), random.next());
-    let is_large = random.below(3) == 0;
-    let count = if is_large { 50 + random.below(350) } else { 1 + random.below(8) };
+    let is_large = random.below(2) == 0;
+    let least = LARGE_BATCH as u64;
+    let count = if is_large { least + random.below(KEYS - least) } else { 1 + random.below(8) };
     let most = if is_large { 8_000 } else { 200 };
     let writes = (first..first + count).map(|number| {
         let key = key(number % KEYS);

@@ -17,7 +17,6 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::backup::held::Held;
-use super::batch::Batches;
 use super::checkpoint::Reach;
 use super::compact::control::Control;
 use super::group::Group;
@@ -28,6 +27,7 @@ use super::maintenance::Bell;
 use super::pace::Pacer;
 use super::snapshot::Watch;
 use super::stats::{record_bytes, Counters};
+use super::unapplied::Batches;
 use super::versions::Versions;
 use super::write::Writer;
 use super::Engine;

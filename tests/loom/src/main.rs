@@ -1,5 +1,6 @@
 //! Explores the schedules of the library's rooms without locks: pins and grace periods
-//! (`src/epoch/`), and the pieces of the index (`src/index/piece.rs`).
+//! (`src/epoch/`), the pieces of the index (`src/index/piece.rs`), and how readers are kept from
+//! seeing half of a batch (`src/engine/unapplied.rs`).
 //!
 //! The library's own files are built here against loom's atomics, mutexes and threads. Loom runs
 //! each model again and again, with another order of steps and other values that the language's
@@ -29,7 +30,9 @@ mod epoch;
 #[path = "../../../src/error.rs"]
 mod error;
 mod index;
+mod unapplied;
 
+mod batch_models;
 mod epoch_models;
 mod index_models;
 
@@ -37,7 +40,8 @@ pub use mutex::{Mutex, MutexGuard};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let mut models = epoch_models::MODELS.iter().chain(&index_models::MODELS);
+    let models = epoch_models::MODELS.iter().chain(&index_models::MODELS);
+    let mut models = models.chain(&batch_models::MODELS);
     if let [alone, name] = &arguments[..] {
         assert_eq!(alone, explore::ALONE, "one name at most");
         return models.find(|model| model.name == name).expect("no such model").explore();
