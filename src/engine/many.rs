@@ -21,8 +21,9 @@ const GROUP: usize = 32;
 /// segments and the database.
 #[derive(Default)]
 pub struct Views {
-    /// The maps that values lie in, by where they begin.
-    maps: BTreeMap<usize, Map>,
+    /// The maps that values lie in, and the number of each by where it begins.
+    maps: Vec<Map>,
+    numbers: BTreeMap<usize, usize>,
     /// Values that lie in no map.
     copies: Vec<Vec<u8>>,
     values: Vec<Result<Option<Place>>>,
@@ -55,7 +56,7 @@ impl Views {
         Ok(Some(match place {
             Place::Copied { number } => &self.copies[*number],
             Place::Mapped { map, offset, len } => {
-                let map = self.maps.get(map);
+                let map = self.maps.get(*map);
                 map.and_then(|map| map.bytes(*offset, *len)).unwrap_or_default()
             }
         }))
@@ -73,8 +74,11 @@ impl Views {
             self.copies.push(copy);
             return Ok(Place::Copied { number: self.copies.len() - 1 });
         };
-        self.maps.entry(map.address()).or_insert_with(|| map.clone());
-        Ok(Place::Mapped { map: map.address(), offset, len: value.len() })
+        let number = *self.numbers.entry(map.address()).or_insert_with(|| {
+            self.maps.push(map.clone());
+            self.maps.len() - 1
+        });
+        Ok(Place::Mapped { map: number, offset, len: value.len() })
     }
 }
 
