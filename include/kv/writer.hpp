@@ -101,7 +101,10 @@ public:
             if (read.failed()) {
                 return read.status();
             }
-            const auto seen = read ? std::optional<std::string_view>(old) : std::nullopt;
+            std::optional<std::string_view> seen;
+            if (read) {
+                seen.emplace(old);
+            }
             const auto &made = change(seen);
             const result<std::uint64_t> put =
                 read ? try_compare_exchange(key, *version, made) : try_insert(key, made);
