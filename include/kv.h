@@ -215,7 +215,8 @@
 #define KV_EVENT_COMPACTED 5
 
 /**
- * Event: damage was met. The message says in which file, at which byte. Each place is told once.
+ * Event: damage was met. The message says in which file. segment: of it, or 0 if it is another
+ * file; bytes: how many of the file lie before the damage. Each place is told once.
  */
 #define KV_EVENT_DAMAGED 6
 

@@ -82,6 +82,8 @@ pub struct Error(Box<Detail>);
 struct Detail {
     kind: Kind,
     message: Box<str>,
+    /// Where damage is: a file, and a byte of it.
+    place: Option<(Box<str>, u64)>,
 }
 
 const _: () = assert!(size_of::<Result<()>>() == size_of::<usize>());
@@ -93,13 +95,15 @@ impl Error {
     /// An error of `kind`, explained by `message`.
     #[cold]
     pub fn new(kind: Kind, message: impl Into<Box<str>>) -> Error {
-        Error(Box::new(Detail { kind, message: message.into() }))
+        Error(Box::new(Detail { kind, message: message.into(), place: None }))
     }
 
     /// Damage in `file` at byte `offset`.
     #[cold]
     pub fn corrupt(file: &str, offset: u64, what: impl fmt::Display) -> Error {
-        Error::new(Kind::Corrupt, format!("{file} is damaged at byte {offset}: {what}"))
+        let message = format!("{file} is damaged at byte {offset}: {what}").into();
+        let place = Some((file.into(), offset));
+        Error(Box::new(Detail { kind: Kind::Corrupt, message, place }))
     }
 
     /// The operating system refused `action` (a phrase such as "open /data/db/MANIFEST").
@@ -113,6 +117,11 @@ impl Error {
         self.0.kind
     }
 
+    /// The file that is damaged, and at which byte, as far as is known.
+    pub fn place(&self) -> Option<(&str, u64)> {
+        self.0.place.as_ref().map(|(file, offset)| (&**file, *offset))
+    }
+
     /// The same sentence under another kind.
     #[must_use]
     pub fn with_kind(mut self, kind: Kind) -> Error {
@@ -122,8 +131,9 @@ impl Error {
 
     /// The sentence, with `prefix` and a colon before it.
     #[must_use]
-    pub fn context(self, prefix: impl fmt::Display) -> Error {
-        Error::new(self.0.kind, format!("{prefix}: {}", self.0.message))
+    pub fn context(mut self, prefix: impl fmt::Display) -> Error {
+        self.0.message = format!("{prefix}: {}", self.0.message).into();
+        self
     }
 }
 
@@ -175,6 +185,7 @@ mod tests {
     fn damage_names_file_and_offset() {
         let error = Error::corrupt("00000001.seg", 4096, "checksum does not match");
         assert_eq!(error.kind(), Kind::Corrupt);
+        assert_eq!(error.clone().context("met").place(), Some(("00000001.seg", 4096)));
         assert_eq!(
             error.to_string(),
             "00000001.seg is damaged at byte 4096: checksum does not match"

@@ -137,9 +137,34 @@ fn damage_is_told_at_open_and_refused_writes_too() {
     assert_eq!(error.kind(), Kind::ReadOnly);
     drop(db);
     let damaged = heard.one(Event::Damaged);
-    assert_eq!(damaged.level, Level::Error);
+    assert_eq!((damaged.level, damaged.figures.segment), (Level::Error, 2));
     assert_eq!(damaged.text.as_str(), refused.to_string());
     assert!(heard.one(Event::ReadOnly).text.as_str().contains("00000002.seg"));
+}
+
+#[test]
+fn damage_that_a_read_meets_is_told_once_with_its_place() {
+    let directory = TempDir::new("events");
+    let path = directory.join("db");
+    let heard = Heard::default();
+    let db = Db::open(&path, &heard.options()).unwrap();
+    put(&db, 0..100);
+    db.sync().unwrap();
+    let end = db.stats().bytes_put + 4096;
+    let segment = segments_in(&path).remove(0);
+    // The last byte of the last value; the rest of its record are zeros to align it.
+    let file = OpenOptions::new().write(true).open(segment).unwrap();
+    file.write_all_at(&[0x5A], end - 8).unwrap();
+    for _ in 0..3 {
+        let error = db.get(&99_u64.to_le_bytes(), |_| ()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Corrupt);
+        db.note_failure(&error);
+    }
+    assert!(db.get(&98_u64.to_le_bytes(), |_| ()).unwrap().is_some());
+    drop(db);
+    let damaged = heard.one(Event::Damaged);
+    assert_eq!(damaged.figures.segment, 1);
+    assert!((end - 1100..end).contains(&damaged.figures.bytes), "{damaged:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Kind, Result};
+use crate::format::name;
 use crate::notice::{Event, Figures, Level, Listeners, Notice, Text};
 use crate::storage::process;
 
@@ -94,7 +95,11 @@ impl Herald {
             }
             damage.push_back(text);
         }
-        self.tell(Level::Error, Event::Damaged, Figures::default(), format_args!("{error}"));
+        let (file, offset) = error.place().unwrap_or_default();
+        let name = file.rsplit('/').next().unwrap_or_default();
+        let segment = name::parse_segment(name).or(name::parse_hint(name)).unwrap_or(0);
+        let figures = Figures { segment, bytes: offset, ..Figures::default() };
+        self.tell(Level::Error, Event::Damaged, figures, format_args!("{error}"));
     }
 
     /// Takes note of whether there was room when somebody needed it; tells it when that changes.

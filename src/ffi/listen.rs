@@ -30,7 +30,8 @@ pub const KV_EVENT_SEALED: i32 = 4;
 /// Event: compaction has put what was live of some segments in their place. segment: the first of
 /// them; count: how many; bytes: what was won; duration_ns.
 pub const KV_EVENT_COMPACTED: i32 = 5;
-/// Event: damage was met. The message says in which file, at which byte. Each place is told once.
+/// Event: damage was met. The message says in which file. segment: of it, or 0 if it is another
+/// file; bytes: how many of the file lie before the damage. Each place is told once.
 pub const KV_EVENT_DAMAGED: i32 = 6;
 /// Event: writers were made to pause, since what is done behind them is behind. count: pauses;
 /// duration_ns: of all of them.
