@@ -25,8 +25,9 @@
 //    std::string_view belongs to what it came from, which says for how long.
 // 4. One kv::db may be used by any number of threads at once, also to close it; moving and
 //    destroying it are for one. Everything else belongs to one thread at a time.
-// 5. Nothing is allocated but what kv.h allocates, and what is returned as std::string or
-//    std::vector. Where there is no memory for those, std::bad_alloc is thrown as ever.
+// 5. Nothing is allocated but what kv.h allocates, strings and lists that are returned, and a list
+//    of the keys of get_many() if they are in none. Where there is no memory for those,
+//    std::bad_alloc is thrown as ever.
 // 6. No call of libkv may be left by an exception, so that of a function that is called back is
 //    caught, and thrown on when libkv has returned.
 #ifndef KV_HPP

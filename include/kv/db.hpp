@@ -5,11 +5,15 @@
 #error "include <kv.hpp>"
 #endif
 
-#include <type_traits>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 namespace kv {
 inline namespace KV_HPP_FORM {
+
 // An open database; it is closed at the end. Any number of threads may use it at once.
 class db : public detail::maintained {
 public:
@@ -86,6 +90,11 @@ public:
         return answers<value>(std::move(list), *std::move(read));
     }
 
+    result<answers<value>> try_get_many(std::initializer_list<bytes> keys) const
+    {
+        return try_get_many<std::initializer_list<bytes>>(keys);
+    }
+
     // The same, without copying the values.
     template <class Keys, class Answers>
     result<view> try_view_get_many(const Keys &keys, Answers &&into) const
@@ -105,6 +114,11 @@ public:
             return read.status();
         }
         return answers<view>(std::move(list), *std::move(read));
+    }
+
+    result<answers<view>> try_view_get_many(std::initializer_list<bytes> keys) const
+    {
+        return try_view_get_many<std::initializer_list<bytes>>(keys);
     }
 
     // How many keys there are, without looking at them.
@@ -161,6 +175,10 @@ public:
     }
     template <class Keys>
     answers<view> view_get_many(const Keys &keys) const
+    {
+        return try_view_get_many(keys).value();
+    }
+    answers<view> view_get_many(std::initializer_list<bytes> keys) const
     {
         return try_view_get_many(keys).value();
     }

@@ -39,6 +39,9 @@ void test_lists()
     }
     CHECK(db.get_many({"7", "none"})[0].value() == "vvvvvvv");
     CHECK(!db.get_many({"7", "none"})[1].value());
+    CHECK(*db.view_get_many({"7", "none"})[0] == "vvvvvvv");
+    CHECK(*(*db.try_get_many({"7"}))[0] == "vvvvvvv");
+    CHECK(*(*db.try_view_get_many({"7"}))[0] == "vvvvvvv");
     CHECK_THROWS(empty_key, db.get_many({""})[0].value());
     CHECK(db.get_many(std::vector<kv::bytes>()).size() == 0);
 }
