@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use common::sim_disk::SimDisk;
 use common::{bytes_in, TempDir};
+use kv::db::Db;
 use kv::engine::{recover, Engine};
 use kv::error::{Kind, Result};
-use kv::options::{Options, SyncLevel};
+use kv::options::{CompactionMode, Options, SyncLevel};
 use kv::storage::posix::PosixStorage;
 use kv::storage::Storage;
 
@@ -160,4 +161,22 @@ fn an_index_that_may_not_grow_refuses_new_keys_and_no_others() {
     assert!(new.count() < 200_000, "no new key was refused");
     assert_eq!(engine.index_memory(), memory);
     engine.put(&0_u64.to_le_bytes(), b"other").unwrap();
+}
+
+#[test]
+fn deletes_are_not_refused_as_soon_as_puts_are() {
+    for round in 0..10 {
+        let directory = TempDir::new("space-deletes");
+        let options =
+            Options { compaction: CompactionMode::Manual, max_disk_bytes: 8 << 20, ..options() };
+        let db = Db::open(&directory.join("db"), &options).expect("open");
+        let full = (0_u64..).find(|number| db.put(&number.to_le_bytes(), &[7; 1000]).is_err());
+        let keys = full.expect("there is a limit");
+        for number in 0..1000.min(keys) {
+            let deleted = db.delete(&number.to_le_bytes());
+            deleted.unwrap_or_else(|e| panic!("round {round}, delete {number} of {keys}: {e}"));
+        }
+        db.compact().expect("compact");
+        db.put(b"key", &[7; 1000]).expect("there is room again");
+    }
 }

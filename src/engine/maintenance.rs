@@ -195,7 +195,7 @@ impl Engine {
 
     /// One step. A failure is left to the writer, who meets it when it matters.
     fn allocate_ahead(&self) -> Option<Step> {
-        let allowed = self.may_allocate(1, Purpose::Put).ok()?;
+        let allowed = self.may_allocate(1, Purpose::Ahead).ok()?;
         let step = self.writer.lock().active.as_mut()?.next_step(allowed)?;
         // Without the writer's lock: the file system may take its time.
         let step = step.allocate().ok()??;

@@ -11,6 +11,9 @@ use crate::format::segment::OVERHEAD;
 /// What blocks are wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
+    /// New records, later on. It ends a segment before those that are wanted now: what is allocated
+    /// at the same time in two places must not take what is kept.
+    Ahead,
     /// New records.
     Put,
     /// Tombstones.
@@ -41,6 +44,7 @@ impl Engine {
         let Ok(disk) = self.storage.free_bytes() else { return Ok(allowed) };
         let kept = self.options.segment_size.min(disk.total / 16);
         let kept = match purpose {
+            Purpose::Ahead => kept * 2,
             Purpose::Put => kept,
             Purpose::Delete => kept / 2,
             Purpose::Compaction => 0,
@@ -76,6 +80,7 @@ impl Engine {
         // A group of victims leaves about one segment at most.
         let segment = self.options.segment_size;
         match purpose {
+            Purpose::Ahead => 2 * segment + segment / 2,
             Purpose::Put => segment + segment / 2,
             Purpose::Delete => segment,
             Purpose::Compaction => 0,

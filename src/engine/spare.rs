@@ -35,7 +35,7 @@ impl Engine {
         }
         self.latch.check()?;
         // A spare one may not take what is kept for deletes and compaction.
-        let Ok(allowed) = self.may_allocate(active::missing_of_new(0), Purpose::Put) else {
+        let Ok(allowed) = self.may_allocate(active::missing_of_new(0), Purpose::Ahead) else {
             return Ok(());
         };
         let added = self.add_segment(base_sequence, self.options.segment_size);
