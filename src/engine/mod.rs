@@ -246,7 +246,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// Whether the record at `location` is one of `key`; if so, it is what was found.
-    #[inline]
+    #[inline(always)]
     fn is_of(&mut self, key: &[u8], location: Location) -> Result<bool> {
         let segment = self.segments.of(location)?;
         let offset = segment.offset(location);

@@ -185,7 +185,7 @@ impl Engine {
 
     /// Appends a change, and counts the record that it replaces; answers where it is, with the
     /// writer still locked.
-    #[inline]
+    #[inline(always)]
     fn append<'w>(
         &'w self,
         guard: &Guard,
@@ -314,7 +314,7 @@ impl Writer {
     }
 
     /// Appends a record for which room was made; answers where it is.
-    #[inline]
+    #[inline(always)]
     fn append(&mut self, change: &Change, key: &[u8]) -> Location {
         let is_in_place = self.has_reserved(change, key);
         let sequence = self.next_sequence;

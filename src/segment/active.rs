@@ -286,7 +286,7 @@ impl ActiveSegment {
     }
 
     /// Appends a record, for which room was made, and answers its offset.
-    #[inline]
+    #[inline(always)]
     pub fn append(&mut self, record: &Prepared, key: &[u8], value: &[u8], sequence: u64) -> u64 {
         let offset = self.len();
         self.stage(offset, record, key, value, sequence);
@@ -296,7 +296,7 @@ impl ActiveSegment {
 
     /// Writes a record to `offset`, at or behind the end, for which room was made. It is not part
     /// of the segment until [`ActiveSegment::publish`].
-    #[inline]
+    #[inline(always)]
     pub fn stage(
         &mut self,
         offset: u64,
@@ -361,7 +361,7 @@ impl ActiveSegment {
     }
 
     /// Makes what was written up to `end`, `records` records, part of the segment.
-    #[inline]
+    #[inline(always)]
     pub fn publish(&mut self, end: u64, records: u64) {
         self.map.publish(end as usize);
         self.records += records;
