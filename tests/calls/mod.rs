@@ -13,6 +13,9 @@ pub const HOT_KEYS: u64 = 4;
 const FIRST_COUNTER: u64 = 1 << 40;
 /// … and values with this bit.
 const COUNTER: u64 = 1 << 63;
+/// Keys from here on only make batches take longer: nobody reads them.
+const FIRST_FILLER: u64 = 1 << 41;
+const FILLERS: u64 = 400;
 
 /// The calls of one thread.
 pub struct Recorder<'a> {
@@ -45,6 +48,8 @@ pub enum Planned {
     Delete {
         key: u64,
     },
+    /// All hot keys, one after the other.
+    GetAll,
     /// All at once; without a value, the key is deleted.
     Batch {
         writes: Vec<(u64, Option<u64>)>,
@@ -113,6 +118,7 @@ impl<'a> Recorder<'a> {
                     delta => Planned::Add { key, delta: delta as i64 },
                 }
             }
+            16..=17 if !in_step => Planned::GetAll,
             _ => Planned::Get { key },
         }
     }
@@ -138,12 +144,22 @@ impl<'a> Recorder<'a> {
             };
             added.expect("the batch takes it");
         }
+        if !in_step && self.random.below(4) == 0 {
+            // The index gets the entries of these between those that are read.
+            for key in FIRST_FILLER..FIRST_FILLER + FILLERS {
+                batch.put(&key_bytes(key), &[0; 8], 0).expect("the batch takes it");
+            }
+        }
         Planned::Batch { writes, batch }
     }
 
     pub fn call(&mut self, db: &Db, planned: &Planned) {
-        if let Planned::Replace { key, value, bytes } = planned {
-            return self.replace(db, *key, *value, bytes);
+        match planned {
+            Planned::Replace { key, value, bytes } => return self.replace(db, *key, *value, bytes),
+            Planned::GetAll => {
+                return (0..HOT_KEYS).for_each(|key| self.call(db, &Planned::Get { key }))
+            }
+            _ => {}
         }
         let get = |key: u64, bytes: Option<Vec<u8>>| (What::Get { key, found: None }, bytes);
         self.record(|| match *planned {
@@ -180,7 +196,7 @@ impl<'a> Recorder<'a> {
                 let expected = (sum != delta).then(|| counter(sum - delta));
                 (What::Swap { key, expected, new: Some(counter(sum)), swapped: true }, None)
             }
-            Planned::Replace { .. } => unreachable!("it is two calls"),
+            Planned::Replace { .. } | Planned::GetAll => unreachable!("it is several calls"),
         });
     }
 
