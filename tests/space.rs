@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::sim_disk::SimDisk;
 use common::{bytes_in, TempDir};
-use kv::db::Db;
+use kv::db::{Db, WriteBatch, WriteSync};
 use kv::engine::{recover, Engine};
 use kv::error::{Kind, Result};
 use kv::options::{CompactionMode, Options, SyncLevel};
@@ -172,6 +172,9 @@ fn deletes_are_not_refused_as_soon_as_puts_are() {
         let db = Db::open(&directory.join("db"), &options).expect("open");
         let full = (0_u64..).find(|number| db.put(&number.to_le_bytes(), &[7; 1000]).is_err());
         let keys = full.expect("there is a limit");
+        let mut batch = WriteBatch::new();
+        (1000..1100).for_each(|number: u64| batch.delete(&number.to_le_bytes()).unwrap());
+        db.write(&batch, WriteSync::AsOpened).expect("a batch of deletes is one");
         for number in 0..1000.min(keys) {
             let deleted = db.delete(&number.to_le_bytes());
             deleted.unwrap_or_else(|e| panic!("round {round}, delete {number} of {keys}: {e}"));

@@ -239,8 +239,11 @@ impl Engine {
         changes: &mut [Change<'_>],
         len: usize,
     ) -> Result<(u64, Option<MutexGuard<'_, Writer>>)> {
+        // One that only deletes wins room, where there is no other.
+        let only_deletes = changes.iter().all(|change| change.kind == RecordKind::Tombstone);
+        let purpose = if only_deletes { Purpose::Delete } else { Purpose::Put };
         let mut writer = self.writer.lock();
-        self.make_room(&mut writer, len, Purpose::Put)?;
+        self.make_room(&mut writer, len, purpose)?;
         let first_sequence = writer.next_sequence;
         for change in &*changes {
             let (hash, old) = (change.hash, change.old.as_ref());
