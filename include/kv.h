@@ -623,7 +623,8 @@ typedef struct kv_stats_t {
      */
     uint64_t live_bytes;
     /**
-     * Bytes of all other records: replaced and deleted values, and notes of deletions.
+     * Bytes of all other records: replaced, deleted and expired values (of the last an estimate),
+     * and notes of deletions.
      */
     uint64_t dead_bytes;
     /**

@@ -37,6 +37,8 @@ pub struct State {
     pub next_sequence: u64,
     /// Where the log ended, if the database was closed and not opened for writing since.
     pub closed: Option<Tail>,
+    /// The clock has been this far, as far as values expire by it.
+    pub time_ms: u64,
 }
 
 impl State {
@@ -48,7 +50,9 @@ impl State {
         if highest_number(edit) >= MAX_NUMBER {
             return Err("a number is out of range");
         }
-        self.closed = None;
+        if !matches!(edit, Edit::Time { .. }) {
+            self.closed = None;
+        }
         match *edit {
             Edit::Add(header) => {
                 self.next_id = self.next_id.max(header.id + 1);
@@ -77,6 +81,7 @@ impl State {
             Edit::NextSequence { sequence } => {
                 self.next_sequence = self.next_sequence.max(sequence);
             }
+            Edit::Time { now_ms } => self.time_ms = self.time_ms.max(now_ms),
         }
         Ok(())
     }
@@ -110,6 +115,7 @@ impl State {
             edits.push(Edit::Add(segment.header));
             edits.extend(segment.sealed.map(Edit::Seal));
         }
+        edits.extend((self.time_ms > 0).then_some(Edit::Time { now_ms: self.time_ms }));
         edits.extend(self.closed.map(Edit::Closed));
         edits
     }
@@ -123,6 +129,7 @@ fn highest_number(edit: &Edit) -> u64 {
         Edit::Closed(tail) => tail.id.max(tail.next_sequence),
         Edit::Remove { id } | Edit::NextId { id } => id,
         Edit::NextSequence { sequence } => sequence,
+        Edit::Time { now_ms } => now_ms,
         Edit::Opened => 0,
     }
 }

@@ -260,7 +260,10 @@ impl Engine {
             change.to = active.segment().location(offset);
             let segment = active.segment();
             match change.expiry {
-                Some(expiry) => segment.add_expiring(record.len, expiry),
+                Some(expiry) => {
+                    segment.add_expiring(record.len, expiry);
+                    self.note_expiry(expiry);
+                }
                 None if change.kind == RecordKind::Tombstone => {
                     segment.add_dead(record.len, Class::Tombstone);
                     tombstones += 1;

@@ -4,6 +4,7 @@
 //! after the other, and knows below which sequence it reflects all records of its keys. Segments
 //! do not go while it is copied, since compaction waits. It does not wait for the disk.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use crate::format::name;
 use crate::format::segment::HEADER_PAGE;
 use crate::index::PIECES;
 use crate::notice::Level;
+use crate::segment::Segment;
 use crate::storage::File;
 
 /// Bytes that are written at once.
@@ -194,16 +196,17 @@ impl Engine {
     fn end_of_checkpoint(&self, pieces: Vec<KnownPiece>) -> (Checkpoint, Reach) {
         let writer = self.writer.lock();
         let active = writer.active.as_ref();
-        let checkpoint = Checkpoint {
-            sequence_end: writer.next_sequence,
-            active_records: active.map_or(0, |active| active.records()),
-            segments: self.table.places(),
-            pieces,
-        };
-        // Not the one that waits for the log to go on in it.
-        let begun = self.table.all().into_iter().filter(|s| s.len() > HEADER_PAGE as u64);
-        let highest_id = begun.map(|segment| segment.header.id).max().unwrap_or(0);
+        let active_records = active.map_or(0, |active| active.records());
         let active = active.map_or((0, 0), |active| (active.segment().header.id, active.len()));
+        // Not the one that waits for the log to go on in it: it may go, and says nothing then.
+        let waits = |s: &Segment| s.len() <= HEADER_PAGE as u64 && s.header.id != active.0;
+        let all = self.table.all();
+        let begun: BTreeSet<u64> = all.iter().filter(|s| !waits(s)).map(|s| s.header.id).collect();
+        let mut segments = self.table.places();
+        segments.retain(|known| begun.contains(&known.id));
+        let sequence_end = writer.next_sequence;
+        let checkpoint = Checkpoint { sequence_end, active_records, segments, pieces };
+        let highest_id = begun.last().copied().unwrap_or(0);
         (checkpoint, Reach { highest_id, active })
     }
 }

@@ -150,14 +150,15 @@ impl Engine {
         to - from
     }
 
-    /// Does what has no hurry, whenever the log has grown or segments were sealed: pieces of the
-    /// index, compaction, hints, checkpoints.
+    /// Does what has no hurry, whenever the log has grown, segments were sealed or values may have
+    /// expired: pieces of the index, compaction, hints, checkpoints.
     fn compact_when_rung(&self) {
         process::yield_to_others(NICENESS_OF_COMPACTION);
         let mut loaded = 0;
         self.compact_bell.ring();
-        while self.compact_bell.wait(None) {
+        while self.compact_bell.wait(self.next_look()) {
             self.compact_in_background();
+            self.keep_time_by_itself();
             if loaded < PIECES {
                 loaded += self.load_pieces(loaded);
                 self.compact_bell.ring();

@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod compact;
 pub mod conditional;
 pub mod destroy;
+mod expiry;
 pub mod group;
 pub mod herald;
 pub mod hints;
@@ -58,6 +59,7 @@ use crate::storage::{Lock, Storage};
 use backup::held::Held;
 use compact::control::Control;
 use compact::Compaction;
+use expiry::Expiries;
 use group::Group;
 use herald::Herald;
 use latch::Latch;
@@ -75,6 +77,7 @@ use write::Writer;
 pub struct Engine {
     options: Options,
     clock: Clock,
+    expiries: Expiries,
     storage: Arc<dyn Storage>,
     hasher: KeyHasher,
     uuid: [u8; 16],

@@ -16,7 +16,7 @@ use super::read::{FoundRecord, Kept, Origin, View};
 use super::write::{check_key, Writer};
 use super::{Engine, OldRecord};
 use crate::epoch::{self, Guard};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::record::{Record, RecordKind};
 
 /// What a snapshot is known by. Whoever opens one closes it, once, whatever copies of this there
@@ -36,6 +36,29 @@ pub struct Watch {
     newest: u64,
     /// Snapshots that are being taken.
     being_taken: usize,
+    /// The times of all that are open, the earliest first.
+    times: Vec<u64>,
+}
+
+impl Watch {
+    /// The earliest time that an open snapshot sees.
+    pub(super) fn earliest(&self) -> Option<u64> {
+        self.times.first().copied()
+    }
+
+    fn open(&mut self, now_ms: u64) -> Result<()> {
+        let no_memory = |_| Error::new(Kind::OutOfMemory, "there is no memory for a snapshot");
+        self.times.try_reserve(1).map_err(no_memory)?;
+        let at = self.times.partition_point(|&time| time <= now_ms);
+        self.times.insert(at, now_ms);
+        Ok(())
+    }
+
+    fn close(&mut self, now_ms: u64) {
+        if let Ok(at) = self.times.binary_search(&now_ms) {
+            self.times.remove(at);
+        }
+    }
 }
 
 impl Snapshot {
@@ -53,15 +76,19 @@ impl Engine {
         epoch::synchronize();
         let mut writer = self.writer.lock();
         writer.watch.being_taken -= 1;
-        let sequence = writer.next_sequence;
-        self.versions.open(sequence)?;
+        let (sequence, now_ms) = (writer.next_sequence, self.clock.now_ms());
+        writer.watch.open(now_ms)?;
+        self.versions.open(sequence).inspect_err(|_| writer.watch.close(now_ms))?;
         writer.watch.newest = sequence;
-        Ok(Snapshot { sequence, now_ms: self.clock.now_ms() })
+        Ok(Snapshot { sequence, now_ms })
     }
 
     /// Takes the same snapshot once more. It is closed for itself.
     pub(super) fn reopen_snapshot(&self, snapshot: &Snapshot) -> Result<Snapshot> {
-        self.versions.open(snapshot.sequence)?;
+        let mut writer = self.writer.lock();
+        writer.watch.open(snapshot.now_ms)?;
+        let opened = self.versions.open(snapshot.sequence);
+        opened.inspect_err(|_| writer.watch.close(snapshot.now_ms))?;
         Ok(snapshot.clone())
     }
 
@@ -70,6 +97,7 @@ impl Engine {
         self.versions.close(snapshot.sequence, |newest_left| {
             let mut writer = self.writer.lock();
             writer.watch.newest = newest_left();
+            writer.watch.close(snapshot.now_ms);
         });
     }
 

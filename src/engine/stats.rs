@@ -69,8 +69,10 @@ pub struct Stats {
     pub keys: u64,
     /// Bytes of the keys' newest records.
     pub live_bytes: u64,
-    /// Bytes of all other records: replaced ones, deleted ones, tombstones.
+    /// Bytes of all other records: replaced ones, deleted ones, expired ones, tombstones.
     pub dead_bytes: u64,
+    /// Bytes of those that have expired and were not replaced: an estimate, until all have.
+    pub expired_bytes: u64,
     /// Bytes of the segments and the manifest, with what is allocated ahead.
     pub disk_bytes: u64,
     /// Segments, the active one included.
@@ -188,6 +190,7 @@ impl Engine {
             is_read_only: self.latch.cause().is_some(),
             ..Stats::default()
         };
+        let now = self.clock.now_ms();
         let manifest = self.manifest.lock();
         stats.disk_bytes = manifest.file_len();
         for segment in self.table.all() {
@@ -198,10 +201,12 @@ impl Engine {
             let seal = if is_active { 0 } else { SEAL_LEN as u64 };
             let records = record_bytes(segment.len()).saturating_sub(seal);
             let dead = segment.dead().min(records);
+            let expired = segment.expired(now).min(records - dead);
             stats.segments += 1;
             stats.sealed_segments += u64::from(live.sealed.is_some());
-            stats.dead_bytes += dead;
-            stats.live_bytes += records - dead;
+            stats.dead_bytes += dead + expired;
+            stats.expired_bytes += expired;
+            stats.live_bytes += records - dead - expired;
         }
         stats
     }

@@ -19,6 +19,8 @@ use crate::segment::full::{write_mark, FullSegment};
 pub struct Syncer {
     /// Marks written, which decides where the next one goes.
     turn: u64,
+    /// Notes of the time written, which decides where the next one goes.
+    pub(super) time_turn: u64,
     /// Where the last mark was written: segment id and offset.
     marked: (u64, u64),
     /// Full segments that are on the medium, while the manifest does not know that they are sealed.
@@ -72,6 +74,7 @@ impl Engine {
         covers(next_sequence);
         self.sync_full_segments(syncer, full)?;
         if let Some((segment, file, len)) = active {
+            self.keep_time(syncer, &segment, &*file)?;
             file.sync()?;
             if syncer.marked != (segment.header.id, len) {
                 write_mark(&*file, segment.header.salt, len, syncer.turn)?;
@@ -138,10 +141,11 @@ impl Engine {
 
     /// Notes in the manifest that these segments, which are on the medium, are sealed.
     fn note_sealed(&self, mut synced: Vec<FullSegment>) -> Result<()> {
-        let edits: Vec<Edit> = synced.iter().map(|full| Edit::Seal(sealed(full))).collect();
+        let mut edits: Vec<Edit> = synced.iter().map(|full| Edit::Seal(sealed(full))).collect();
         if edits.is_empty() {
             return Ok(());
         }
+        edits.extend(self.time_edit());
         let told: Vec<(u64, u64)> =
             synced.iter().map(|full| (full.segment.header.id, full.len)).collect();
         self.manifest.lock().append(&edits).inspect_err(|_| {
@@ -181,7 +185,7 @@ impl Engine {
 
     fn close_log(&self) -> Result<()> {
         if !self.writer.lock().opened {
-            return Ok(());
+            return self.keep_time_of_reading();
         }
         self.latch.check()?;
         // Whoever fills it may go on: the file is not cut off in front of it.
@@ -208,6 +212,7 @@ impl Engine {
         // A closed database has no segment but the tail that is not sealed.
         let spare = self.take_spare().map(|spare| spare.segment().header.id);
         let mut edits: Vec<Edit> = spare.iter().map(|&id| Edit::Remove { id }).collect();
+        edits.extend(self.time_edit());
         edits.push(Edit::Closed(tail));
         self.manifest.lock().append(&edits)?;
         if let Some(id) = spare {
@@ -215,6 +220,19 @@ impl Engine {
             let _ = self.storage.remove(&name::segment(id));
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Notes how far the clock has been while the database was only read, if anything has expired
+    /// meanwhile.
+    fn keep_time_of_reading(&self) -> Result<()> {
+        match self.time_edit() {
+            Some(edit) if self.latch.check().is_ok() && self.has_expired_unnoted() => {
+                self.manifest.lock().append(&[edit])
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -198,6 +198,9 @@ impl Engine {
         let sequence = writer.next_sequence;
         self.keep_for_snapshots(guard, &writer, hash, old, sequence)?;
         let location = writer.append(change, key);
+        if let Some(expiry) = change.expiry {
+            self.note_expiry(expiry);
+        }
         if let Some(old) = old {
             old.count_dead();
         }
@@ -340,5 +343,17 @@ impl Writer {
             self.tombstones += 1;
         }
         segment.location(offset)
+    }
+
+    /// The first sequences of segments that are not sealed, with their ids, as far as they are
+    /// here: the sequences of a log have no gaps.
+    pub(super) fn unsealed_firsts(&self) -> Vec<(u64, u64)> {
+        let full = self.full.iter().map(|full| {
+            (full.segment.header.id, full.seal.next_sequence.saturating_sub(full.seal.records))
+        });
+        let active = self.active.iter().map(|active| {
+            (active.segment().header.id, self.next_sequence.saturating_sub(active.records()))
+        });
+        full.chain(active).collect()
     }
 }

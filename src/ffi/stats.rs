@@ -16,7 +16,8 @@ pub struct kv_stats_t {
     pub keys: u64,
     /// Bytes of the keys' newest records: keys, values and what libkv adds to them.
     pub live_bytes: u64,
-    /// Bytes of all other records: replaced and deleted values, and notes of deletions.
+    /// Bytes of all other records: replaced, deleted and expired values (of the last an estimate),
+    /// and notes of deletions.
     pub dead_bytes: u64,
     /// Bytes of the files of the log, with what is allocated ahead of the writes. Hints and the
     /// checkpoint of the index, which can be removed without a loss, are not counted.

@@ -2,8 +2,8 @@
 
 use super::bytes::{put_u16, put_u32, put_u64};
 use super::record::{
-    fields_len, is_wide, mask, record_len, Mark, Record, RecordKind, Seal, CHECKED_FROM, FIELD_LEN,
-    FLAG_BATCH, FLAG_BATCH_MARK, FLAG_EXPIRY, FLAG_WIDE_SEQUENCE, HEADER_LEN, SEAL_LEN,
+    fields_len, is_wide, mask, record_len, Class, Mark, Record, RecordKind, Seal, CHECKED_FROM,
+    FIELD_LEN, FLAG_BATCH, FLAG_BATCH_MARK, FLAG_EXPIRY, FLAG_WIDE_SEQUENCE, HEADER_LEN, SEAL_LEN,
     SEAL_VALUE_LEN,
 };
 
@@ -143,35 +143,70 @@ fn checksum_parts(head: &[u8; 8], key: &[u8], value: &[u8], len: usize) -> u32 {
     hasher.finalize()
 }
 
-/// Bytes of the record that [`encode_moved`] makes of `source`.
-pub fn moved_len(source: &Record, delta: u64) -> usize {
-    let flags = moved_flags(source, delta);
-    record_len(source.header.key_len, source.header.value_len, fields_len(flags))
+/// A record as it is to be at another place.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved<'a> {
+    source: &'a Record<'a>,
+    kind: RecordKind,
+    value: &'a [u8],
+    expiry: Option<u64>,
+    /// What is added there to the base sequence.
+    delta: u64,
 }
 
-/// A batch ends where it was written: the copy of one of its records is a record of its own.
-fn moved_flags(source: &Record, delta: u64) -> u8 {
-    let wide = if is_wide(delta) { FLAG_WIDE_SEQUENCE } else { 0 };
-    wide | source.header.flags & FLAG_EXPIRY
+impl<'a> Moved<'a> {
+    /// The same record.
+    pub fn new(source: &'a Record<'a>, delta: u64) -> Moved<'a> {
+        let (kind, expiry) = (source.header.kind, source.expiry());
+        Moved { source, kind, value: source.value(), expiry, delta }
+    }
+
+    /// A tombstone of its key, with its sequence.
+    pub fn tombstone(source: &'a Record<'a>, delta: u64) -> Moved<'a> {
+        Moved { source, kind: RecordKind::Tombstone, value: &[], expiry: None, delta }
+    }
+
+    /// What the index needs to know of it.
+    pub fn class(&self) -> Class {
+        match self.kind {
+            RecordKind::Tombstone => Class::Tombstone,
+            _ => self.source.header.class(),
+        }
+    }
+
+    /// When the value expires.
+    pub fn expiry(&self) -> Option<u64> {
+        self.expiry
+    }
+
+    /// Bytes of the record.
+    pub fn record_len(&self) -> usize {
+        record_len(self.source.header.key_len, self.value.len(), fields_len(self.flags()))
+    }
+
+    /// A batch ends where it was written: the copy of one of its records is a record of its own.
+    fn flags(&self) -> u8 {
+        let wide = if is_wide(self.delta) { FLAG_WIDE_SEQUENCE } else { 0 };
+        wide | if self.expiry.is_some() { FLAG_EXPIRY } else { 0 }
+    }
 }
 
-/// Writes to `out` the record `source`, as it must be at `offset` of the segment with `salt`, with
-/// `delta` to that segment's base sequence. The caller has verified `source`.
-pub fn encode_moved(source: &Record, salt: u32, offset: u64, delta: u64, out: &mut Vec<u8>) {
+/// Writes to `out` the record `moved`, as it must be at `offset` of the segment with `salt`. The
+/// caller has verified its source.
+pub fn encode_moved(moved: &Moved, salt: u32, offset: u64, out: &mut Vec<u8>) {
     let start = out.len();
-    let (key, value) = (source.key(), source.value());
-    let flags = moved_flags(source, delta);
+    let (key, value, delta) = (moved.source.key(), moved.value, moved.delta);
     out.extend_from_slice(&[0; CHECKED_FROM]);
-    out.extend_from_slice(&encode_head(source.header.kind, key.len(), value.len(), flags));
+    out.extend_from_slice(&encode_head(moved.kind, key.len(), value.len(), moved.flags()));
     if is_wide(delta) {
         out.extend_from_slice(&(delta >> 32).to_le_bytes());
     }
-    if let Some(expiry) = source.expiry() {
+    if let Some(expiry) = moved.expiry {
         out.extend_from_slice(&expiry.to_le_bytes());
     }
     out.extend_from_slice(key);
     out.extend_from_slice(value);
-    out.resize(start + moved_len(source, delta), 0);
+    out.resize(start + moved.record_len(), 0);
     let record = &mut out[start..];
     let crc = crc32fast::hash(&record[CHECKED_FROM..]);
     put_u32(record, 0, crc ^ mask(salt, offset, delta as u32));

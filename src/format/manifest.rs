@@ -47,6 +47,11 @@ pub enum Edit {
         /// The lowest sequence that has not been used.
         sequence: u64,
     },
+    /// The clock has been this far, as far as values expire by it.
+    Time {
+        /// Milliseconds since 1970.
+        now_ms: u64,
+    },
 }
 
 /// What is known of a sealed segment.
@@ -219,6 +224,7 @@ fn encode_edit(edit: &Edit, out: &mut Vec<u8>) {
         Edit::Opened => put(5, &[]),
         Edit::NextId { id } => put(6, &[*id]),
         Edit::NextSequence { sequence } => put(7, &[*sequence]),
+        Edit::Time { now_ms } => put(9, &[*now_ms]),
     }
 }
 
@@ -250,6 +256,7 @@ fn decode_edit(reader: &mut Reader) -> Option<Edit> {
         5 => Edit::Opened,
         6 => Edit::NextId { id: reader.u64()? },
         7 => Edit::NextSequence { sequence: reader.u64()? },
+        9 => Edit::Time { now_ms: reader.u64()? },
         _ => return None,
     })
 }
@@ -281,6 +288,7 @@ mod tests {
             Edit::Opened,
             Edit::NextId { id: 4 },
             Edit::NextSequence { sequence: 300 },
+            Edit::Time { now_ms: 1_700_000_000_000 },
             Edit::Closed(Tail { id: 3, len: 4096, next_sequence: 300 }),
         ]
     }

@@ -57,6 +57,41 @@ impl Expiring {
         self.last = self.last.max(expiry);
         self.bytes += len as u64;
     }
+
+    /// How many of `live` bytes of these records have expired at `now`. It is exact while none has,
+    /// and when all have; in between, as if they expired evenly from the first to the last.
+    pub fn expired_of(&self, live: u64, now: u64) -> u64 {
+        if now < self.first || self.bytes == 0 {
+            return 0;
+        }
+        if now >= self.last {
+            return live;
+        }
+        let (gone, all) = (u128::from(now - self.first), u128::from(self.last - self.first));
+        (u128::from(live) * gone / all) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_expires_is_estimated_between_its_exact_ends() {
+        assert_eq!(Expiring::default().expired_of(0, u64::MAX), 0);
+        let mut expiring = Expiring::default();
+        expiring.add(100, 1000);
+        expiring.add(300, 3000);
+        assert_eq!(expiring, Expiring { bytes: 400, first: 1000, last: 3000 });
+        for (now, expired) in [(0, 0), (999, 0), (1000, 0), (2000, 150), (3000, 300), (9000, 300)] {
+            assert_eq!(expiring.expired_of(300, now), expired, "at {now}");
+        }
+        assert_eq!(expiring.expired_of(1, 2999), 0, "not all before the last");
+        let far = Expiring { bytes: u64::MAX, first: 0, last: u64::MAX };
+        assert_eq!(far.expired_of(u64::MAX, u64::MAX - 1), u64::MAX - 1);
+        let one = Expiring { bytes: 8, first: 5, last: 5 };
+        assert_eq!((one.expired_of(8, 4), one.expired_of(8, 5)), (0, 8));
+    }
 }
 
 /// What a database is born with and keeps: written once, in the manifest.

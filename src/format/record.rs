@@ -356,7 +356,7 @@ impl Seal {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
-    use super::super::encode::{encode_moved, moved_len, Extra, Prepared};
+    use super::super::encode::{encode_moved, Extra, Moved, Prepared};
     use super::*;
 
     const SALT: u32 = 0xdead_beef;
@@ -443,11 +443,26 @@ mod tests {
             assert_eq!((record.expiry(), record.mark()), (expiry, mark));
             for delta in [1, 1 << 40] {
                 let mut out = Vec::new();
-                encode_moved(&record, 42, 8192, delta, &mut out);
-                assert_eq!(out.len(), moved_len(&record, delta));
+                let copy = Moved::new(&record, delta);
+                encode_moved(&copy, 42, 8192, &mut out);
+                assert_eq!((out.len(), copy.expiry()), (copy.record_len(), expiry));
+                assert_eq!(copy.class(), record.header.class());
                 let moved = Record::decode(&out).unwrap();
                 assert!(moved.verifies(42, 8192));
                 assert_eq!((moved.expiry(), moved.mark()), (expiry, None));
+                assert_eq!(moved.sequence_delta(), delta);
+                let mut out = Vec::new();
+                let hiding = Moved::tombstone(&record, delta);
+                encode_moved(&hiding, 42, 8192, &mut out);
+                assert_eq!((out.len(), hiding.expiry()), (hiding.record_len(), None));
+                let moved = Record::decode(&out).unwrap();
+                assert!(moved.verifies(42, 8192));
+                assert_eq!(
+                    (moved.header.class(), hiding.class()),
+                    (Class::Tombstone, Class::Tombstone)
+                );
+                assert_eq!((moved.key(), moved.value()), (record.key(), &b""[..]));
+                assert_eq!((moved.expiry(), moved.mark()), (None, None));
                 assert_eq!(moved.sequence_delta(), delta);
             }
             for bit in 0..bytes.len() * 8 {
@@ -481,7 +496,7 @@ mod tests {
         let source = Record::decode(&bytes).unwrap();
         for delta in [0, 9, u64::from(u32::MAX), u64::from(u32::MAX) + 1, 1 << 60] {
             let mut out = vec![1, 2, 3, 4, 5, 6, 7, 8];
-            encode_moved(&source, 42, 16384, delta, &mut out);
+            encode_moved(&Moved::new(&source, delta), 42, 16384, &mut out);
             let moved = Record::decode(&out[8..]).unwrap();
             assert!(moved.verifies(42, 16384));
             assert!(!moved.verifies(SALT, 4096));

@@ -6,6 +6,7 @@
 //! 12    zero                       56   horizon
 //! 16    database uuid              64   CRC-32 of bytes 0..64
 //! 32    segment id                 2048 and 3072: two sync marks, written in turn
+//!                                  1024 and 1536: two notes of the time, written in turn
 //! ```
 
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64};
@@ -151,6 +152,40 @@ impl SyncMark {
     }
 }
 
+/// "The clock has been this far": what had expired by then must not come back, whatever the clock
+/// says later. It is written now and then while values expire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeNote {
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+}
+
+/// Where the two notes lie: in sectors of their own.
+const NOTE_AT: [usize; 2] = [1024, 1536];
+/// Bytes of a note on disk.
+pub const NOTE_LEN: usize = 16;
+
+impl TimeNote {
+    /// The note, and where in the file the `turn`-th one goes.
+    pub fn encode(&self, salt: u32, turn: u64) -> (u64, [u8; NOTE_LEN]) {
+        let mut out = [0; NOTE_LEN];
+        put_u64(&mut out, 0, self.now_ms);
+        let sum = crc32fast::hash(&out[..8]) ^ salt;
+        put_u32(&mut out, 8, sum);
+        (NOTE_AT[(turn % 2) as usize] as u64, out)
+    }
+
+    /// The later of the notes in a header page; 0 when there is none.
+    pub fn decode(page: &[u8], salt: u32) -> TimeNote {
+        let note = |at: usize| {
+            let bytes = page.get(at..at + NOTE_LEN)?;
+            let valid = crc32fast::hash(&bytes[..8]) ^ salt == get_u32(bytes, 8);
+            valid.then(|| get_u64(bytes, 0))
+        };
+        TimeNote { now_ms: NOTE_AT.into_iter().filter_map(note).max().unwrap_or(0) }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
@@ -199,5 +234,20 @@ mod tests {
         page[2048] ^= 1;
         assert_eq!(SyncMark::decode(&page, 5).offset, 6000);
         assert_eq!(SyncMark::decode(&page, 6).offset, 0, "the mark of another segment");
+    }
+
+    #[test]
+    fn the_later_note_of_the_time_counts_and_a_torn_one_does_not() {
+        let mut page = vec![0; HEADER_PAGE];
+        assert_eq!(TimeNote::decode(&page, 5).now_ms, 0);
+        for (turn, now_ms) in [(0, 5000), (1, 6000), (2, 7000)] {
+            let (at, bytes) = TimeNote { now_ms }.encode(5, turn);
+            page[at as usize..at as usize + NOTE_LEN].copy_from_slice(&bytes);
+            assert_eq!(TimeNote::decode(&page, 5).now_ms, now_ms);
+        }
+        assert_eq!(SyncMark::decode(&page, 5).offset, 0);
+        page[1024] ^= 1;
+        assert_eq!(TimeNote::decode(&page, 5).now_ms, 6000);
+        assert_eq!(TimeNote::decode(&page, 6).now_ms, 0, "the note of another segment");
     }
 }

@@ -71,6 +71,17 @@ impl Index {
         Ok(())
     }
 
+    /// Removes the entries of the piece `number` that `keep` says no to.
+    pub fn retain(
+        &self,
+        guard: &Guard,
+        number: usize,
+        keep: impl Fn(Location) -> bool,
+    ) -> Result<()> {
+        self.lock(guard, number)?.retain(keep);
+        Ok(())
+    }
+
     /// Says how many entries each piece has and how many bytes they take, and that `loader` gives
     /// them when they are needed. The bytes count from now on.
     pub fn load_later(&self, pieces: impl Iterator<Item = (usize, usize)>, loader: Loader) {

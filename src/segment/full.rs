@@ -7,7 +7,7 @@ use super::open::Opener;
 use super::{Segment, Source};
 use crate::error::Result;
 use crate::format::record::Seal;
-use crate::format::segment::SyncMark;
+use crate::format::segment::{SyncMark, TimeNote};
 use crate::storage::File;
 
 /// A segment that takes no more records, and what is needed to put it on the medium.
@@ -44,5 +44,11 @@ impl FullSegment {
 /// Notes in the file of the segment with `salt` that its first `offset` bytes are on the medium.
 pub fn write_mark(file: &dyn File, salt: u32, offset: u64, turn: u64) -> Result<()> {
     let (at, bytes) = SyncMark { offset }.encode(salt, turn);
+    file.write_at(&bytes, at)
+}
+
+/// Notes in the file of the segment with `salt` that the clock has been at `now_ms`.
+pub fn write_time(file: &dyn File, salt: u32, now_ms: u64, turn: u64) -> Result<()> {
+    let (at, bytes) = TimeNote { now_ms }.encode(salt, turn);
     file.write_at(&bytes, at)
 }

@@ -24,6 +24,7 @@ impl Engine {
     /// Compacts some segments, if there is too much garbage: what the background thread does
     /// again and again. Answers whether it did anything.
     pub fn compact_if_due(&self) -> Result<bool> {
+        self.leave_expired_segment()?;
         self.seal()?;
         let mut compaction = self.compaction.lock();
         self.compact_once(&mut compaction, Mode::Step)
@@ -35,6 +36,8 @@ impl Engine {
         if self.options.compaction == CompactionMode::Manual {
             return;
         }
+        self.look_for_expired();
+        let mut has_compacted = false;
         loop {
             let Some(_turn) = self.control.begin_in_background() else { return };
             // Whoever has the lock rings the bell afterwards.
@@ -45,8 +48,14 @@ impl Engine {
             let compacted = self.compact_once(&mut compaction, Mode::Background(throttle, epoch));
             drop(compaction);
             match compacted {
-                Ok(true) => {}
-                Ok(false) => return,
+                Ok(true) => has_compacted = true,
+                Ok(false) => {
+                    // A large checkpoint of what has gone would stay for as long as nobody writes.
+                    if has_compacted {
+                        self.remove_checkpoint_if_small();
+                    }
+                    return;
+                }
                 Err(error) => {
                     // The latch keeps what it must; the rest is tried again at the next bell.
                     if !matches!(error.kind(), Kind::Cancelled | Kind::ReadOnly) {
@@ -56,6 +65,16 @@ impl Engine {
                     return;
                 }
             }
+        }
+    }
+
+    /// Ends the active segment if that is worth while because of what has expired in it.
+    fn look_for_expired(&self) {
+        if !self.control.background_must_end()
+            && self.leave_expired_segment().is_ok_and(|ended| ended)
+        {
+            // What fails is met by whoever syncs.
+            let _ = self.seal();
         }
     }
 
@@ -112,26 +131,29 @@ impl Engine {
     }
 
     /// The log as the choice of victims sees it, if `state` is that of the manifest.
-    fn garbage_view(&self, state: &State) -> View {
+    fn garbage_view(&self, state: &State, firsts: &[(u64, u64)], cutoff: u64) -> View {
         let mut view = View { unsealed_needed_from: u64::MAX, ..View::default() };
         for segment in self.table.all() {
             let Some(live) = state.segments.get(&segment.header.id) else { continue };
             let Some(sealed) = live.sealed else {
                 view.unsealed_bytes += record_bytes(segment.len());
                 view.unsealed_dead += segment.dead();
+                view.unsealed_expired += segment.expired(cutoff).min(segment.len());
                 if segment.dead() > 0 {
-                    let needed_from = needed_from(state, &segment);
+                    let needed_from = needed_from(state, firsts, &segment);
                     view.unsealed_needed_from = view.unsealed_needed_from.min(needed_from);
                 }
                 continue;
             };
             let bytes = record_bytes_of(&segment);
+            let dead = segment.dead().min(bytes);
             view.sealed.push(Candidate {
                 id: segment.header.id,
                 bytes,
-                dead: segment.dead().min(bytes),
+                dead,
+                expired: segment.expired(cutoff).min(bytes - dead),
                 tombstones: segment.tombstones().min(bytes),
-                needed_from: needed_from(state, &segment),
+                needed_from: needed_from(state, firsts, &segment),
                 end: sealed.next_sequence,
                 is_damaged: false,
             });
@@ -143,22 +165,31 @@ impl Engine {
     /// Nothing is worked out while the manifest is being written: that can take its time.
     pub(in crate::engine) fn measure_garbage(&self) {
         let view = match self.manifest.try_lock() {
-            Some(manifest) => self.garbage_view(manifest.state()),
+            // Without the writer, who may wait for the manifest: this is an estimate.
+            Some(manifest) => self.garbage_view(manifest.state(), &[], self.clock.now_ms()),
             None => return,
         };
-        let pressure = view.pressure(&self.limits());
+        let limits = self.limits();
+        let pressure = view.pressure(&limits);
         self.control.pressure.store((pressure * 1000.0) as u32, Ordering::Relaxed);
         // Writers wait for what goes on only, and however long it takes, they get on.
         let is_relieved =
             self.options.compaction == CompactionMode::Auto && !self.control.is_paused();
-        let pressure = if is_relieved { pressure * FULL as f64 } else { 0.0 };
+        let pressure = match is_relieved {
+            true => view.pressure_on_writers(&limits) * FULL as f64,
+            false => 0.0,
+        };
         self.pacer.press(Source::Garbage, (pressure as u64).min(MOST_FOR_GARBAGE));
     }
 
     /// What there is to choose from.
     fn choices(&self, compaction: &Compaction) -> View {
-        let now = self.writer.lock().next_sequence;
-        let mut view = View { now, ..self.garbage_view(self.manifest.lock().state()) };
+        let (now, firsts, cutoff) = {
+            let writer = self.writer.lock();
+            (writer.next_sequence, writer.unsealed_firsts(), self.expiry_cutoff(&writer))
+        };
+        let view = self.garbage_view(self.manifest.lock().state(), &firsts, cutoff);
+        let mut view = View { now, ..view };
         for candidate in &mut view.sealed {
             candidate.is_damaged = compaction.damaged.contains(&candidate.id);
         }

@@ -26,6 +26,16 @@ struct Batch {
     records: Vec<Pending>,
 }
 
+/// What becomes of a record.
+enum Verdict {
+    /// It is needed.
+    Stays,
+    /// It is its key's newest, and has expired.
+    Expired,
+    /// Nobody needs it.
+    Goes,
+}
+
 struct Pending {
     hash: u64,
     from: Location,
@@ -90,24 +100,34 @@ impl Engine {
         for pending in &batch.records {
             let record = Record::decode(&batch.bytes[pending.at..]);
             let Some(record) = record else { continue };
-            if self.must_stay(pending, &record, output.droppable_below)? {
-                written += output.copy(pending.hash, pending.from, pending.sequence, &record)?;
-            }
+            let Pending { hash, from, sequence, .. } = *pending;
+            written += match self.judge(pending, &record, output)? {
+                Verdict::Stays => output.copy(hash, from, sequence, &record)?,
+                Verdict::Expired => output.leave_out(hash, from, sequence, &record)?,
+                Verdict::Goes => 0,
+            };
         }
         run.step(batch.bytes.len() as u64, written as u64)
     }
 
-    fn must_stay(&self, pending: &Pending, record: &Record, droppable_below: u64) -> Result<bool> {
-        match record.header.kind {
-            RecordKind::Put => {}
-            RecordKind::Tombstone => {
-                let needed = pending.sequence >= droppable_below;
-                return Ok(needed && self.find(record.key(), |_| Ok(()))?.is_none());
+    fn judge(&self, pending: &Pending, record: &Record, output: &Output) -> Result<Verdict> {
+        let stays = match record.header.kind {
+            RecordKind::Put => {
+                let from = pending.from;
+                let is_it = |location| Ok((location == from).then_some(()));
+                self.index.find(&epoch::pin()?, pending.hash, is_it)?.is_some()
             }
-            RecordKind::Gap | RecordKind::Seal => return Ok(false),
-        }
-        let from = pending.from;
-        let is_it = |location| Ok((location == from).then_some(()));
-        Ok(self.index.find(&epoch::pin()?, pending.hash, is_it)?.is_some())
+            RecordKind::Tombstone => {
+                let needed = pending.sequence >= output.droppable_below;
+                needed && self.find(record.key(), |_| Ok(()))?.is_none()
+            }
+            RecordKind::Gap | RecordKind::Seal => false,
+        };
+        let has_expired = || record.expiry().is_some_and(|expiry| expiry <= output.cutoff);
+        Ok(match stays {
+            true if has_expired() => Verdict::Expired,
+            true => Verdict::Stays,
+            false => Verdict::Goes,
+        })
     }
 }

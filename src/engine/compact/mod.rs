@@ -9,10 +9,32 @@
 //! stays either begins after it, or holds nothing dead, or was itself compacted after it. Before a
 //! segment is dropped the log is on the medium as far as it made records in it garbage; else a
 //! power cut could take back the overwriting and keep the loss of what it overwrote.
+//!
+//! A record that has expired is its key's newest until it goes, and hides older ones, which may
+//! last longer: it is treated like a tombstone with its sequence. Where that could go it is left
+//! out, and where not, a tombstone takes its place; either way the index forgets it after the
+//! commit, if it still points to it. It does not count as dead: the rules for tombstones rest on
+//! dead records being older than another of their key. A segment of which all that is not dead has
+//! expired, and that ends where its tombstones could go, is not read ([`expired`]): the index is
+//! swept instead. After a crash there is
+//! - before the commit: what there was, and an output that the manifest does not know;
+//! - after it: a tombstone, or nothing at all of the key. Nothing older is left then: all that was
+//!   is in segments that went with the same edit, or before;
+//! - a checkpoint from before it: entries into segments that are not live any more, which the next
+//!   open leaves out. So it is not believed to be of the moment of closing, even if nothing was
+//!   written since;
+//! - the clock set back: what had gone is gone, and of the rest what had expired at a time that the
+//!   files know (`engine/expiry.rs`), of which the commit is one, stays expired.
+//!
+//! Beside others: a write of the key replaces the entry before the sweep or after it, under the
+//! lock of its piece; who prolongs a life writes a new record, so that no record's time changes;
+//! pieces that are loaded later are brought before the commit; a reader that has a location is
+//! waited for before the segment leaves the table; what a snapshot sees has not expired.
 
 mod background;
 pub mod control;
 mod copy;
+mod expired;
 mod output;
 pub mod policy;
 mod rate;
@@ -93,13 +115,14 @@ impl Engine {
     fn compact_all(&self, compaction: &mut Compaction, run: &mut Run) -> Result<()> {
         self.leave_active_segment()?;
         for _ in 0..PASSES {
-            let victims = self.victims();
+            let cutoff = self.expiry_cutoff(&self.writer.lock());
+            let victims = self.victims(cutoff);
             if victims.is_empty() {
                 break;
             }
             run.plan(victims.len() as u64, victims.iter().map(|v| record_bytes_of(v)).sum());
             self.note_opened(&mut self.writer.lock()).map_err(|error| self.latch.watch(error))?;
-            for group in self.groups(&victims) {
+            for group in self.groups(&victims, cutoff) {
                 self.timed(Operation::Compaction, || self.compact_group(compaction, group, run))?;
             }
         }
@@ -110,7 +133,9 @@ impl Engine {
     /// Ends the active segment if there is garbage in it, and seals all full ones.
     fn leave_active_segment(&self) -> Result<()> {
         let mut writer = self.writer.lock();
-        let has_garbage = writer.active.as_ref().is_some_and(|a| a.segment().dead() > 0);
+        let cutoff = self.expiry_cutoff(&writer);
+        let has_garbage =
+            writer.active.as_ref().is_some_and(|a| garbage_of(a.segment(), cutoff) > 0);
         if has_garbage {
             self.make_room(&mut writer, 0, Purpose::Compaction)?;
             self.roll(&mut writer, 0).map_err(|error| self.latch.watch(error))?;
@@ -132,20 +157,20 @@ impl Engine {
 
     /// Sealed segments with garbage, those with the oldest records first. Where there is little
     /// room, those that need least of it.
-    fn victims(&self) -> Vec<Arc<Segment>> {
+    fn victims(&self, cutoff: u64) -> Vec<Arc<Segment>> {
         let mut victims = self.sealed_segments();
-        victims.retain(|segment| segment.dead() > 0);
+        victims.retain(|segment| garbage_of(segment, cutoff) > 0);
         victims.sort_by_key(|segment| segment.header.base_sequence);
         if self.is_short_of_space() {
-            victims.sort_by_key(|segment| record_bytes_of(segment).saturating_sub(segment.dead()));
+            victims.sort_by_key(|segment| live_of(segment, cutoff));
         }
         victims
     }
 
     /// Divides victims so that the live records of each group fill about one segment.
-    fn groups<'a>(&self, victims: &'a [Arc<Segment>]) -> Vec<&'a [Arc<Segment>]> {
+    fn groups<'a>(&self, victims: &'a [Arc<Segment>], cutoff: u64) -> Vec<&'a [Arc<Segment>]> {
         let room = self.room_for_output();
-        let live = |s: &Segment| record_bytes_of(s).saturating_sub(s.dead());
+        let live = |segment: &Segment| live_of(segment, cutoff);
         let mut groups = Vec::new();
         let (mut start, mut sum) = (0, 0);
         for (at, victim) in victims.iter().enumerate() {
@@ -168,11 +193,12 @@ impl Engine {
     ) -> Result<()> {
         // A record that is counted as dead may be in the index for a moment. `Output::new` waits
         // until that is over.
-        let is_dead: Vec<bool> = victims.iter().map(|v| v.dead() == record_bytes_of(v)).collect();
+        let (cutoff, are_spent) = self.are_spent(victims);
         let (began, written) = (Instant::now(), run.written());
-        let mut output = Output::new(self, victims);
-        let copied = victims.iter().zip(is_dead).try_for_each(|(victim, is_dead)| {
-            if is_dead && self.tombstones_may_go(victim, output.droppable_below) {
+        let mut output = Output::new(self, victims, cutoff);
+        let copied = victims.iter().zip(are_spent).try_for_each(|(victim, is_spent)| {
+            if is_spent && self.may_go_unread(victim, output.droppable_below) {
+                output.unread.extend(is_in_index(victim).then(|| Arc::clone(victim)));
                 run.skip(record_bytes_of(victim));
                 return run.step(0, 0);
             }
@@ -183,11 +209,16 @@ impl Engine {
                 }
             })
         });
-        if let Err(error) = copied.and_then(|()| self.commit(victims, &mut output)) {
+        let has_index = copied.and_then(|()| match output.unread.is_empty() {
+            true => Ok(()),
+            false => self.load_index(),
+        });
+        if let Err(error) = has_index.and_then(|()| self.commit(victims, &mut output)) {
             output.abandon();
             return Err(self.latch.watch(error));
         }
-        self.swing_all(&output.moves).map_err(|error| self.latch.watch(error))?;
+        let swung = self.swing_all(&output.moves).and_then(|()| self.sweep(&output.unread));
+        swung.map_err(|error| self.latch.watch(error))?;
         output.full.iter().for_each(|full| full.segment.set_moving(false));
         let nameless = victims.iter().filter(|victim| self.may_lose_its_name(victim));
         self.table.remove(victims);
@@ -206,10 +237,12 @@ impl Engine {
         !is_read || epoch::pin().and_then(|guard| victim.keep_open(&guard)).is_ok()
     }
 
-    /// Whether none of the tombstones of `victim` is needed, as far as can be told without reading.
-    fn tombstones_may_go(&self, victim: &Segment, droppable_below: u64) -> bool {
+    /// Whether nothing in `victim` is needed against older records, as far as can be told without
+    /// reading: neither tombstones nor records that have expired.
+    fn may_go_unread(&self, victim: &Segment, droppable_below: u64) -> bool {
+        let hides_none = victim.tombstones() == 0 && !is_in_index(victim);
         let end = self.manifest.lock().state().end_of(victim.header.id);
-        victim.tombstones() == 0 || end.is_some_and(|end| end <= droppable_below)
+        hides_none || end.is_some_and(|end| end <= droppable_below)
     }
 
     /// Puts the output in the place of the victims, in one step.
@@ -226,6 +259,7 @@ impl Engine {
             edits.push(Edit::Seal(super::sync::sealed(full)));
         }
         edits.extend(victims.iter().map(|victim| Edit::Remove { id: victim.header.id }));
+        edits.extend(self.time_edit());
         // Before anybody takes down the output instead of the victims.
         let outputs = output.full.iter().map(|full| &full.segment);
         victims.iter().chain(outputs).for_each(|segment| segment.set_moving(true));
@@ -250,13 +284,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Points the index to the copy, unless a newer record has come meanwhile.
+    /// Points the index to the copy, unless a newer record has come meanwhile; or to nothing.
     fn swing(&self, guard: &Guard, moved: &Move) -> Result<()> {
         let entry = self.index.entry(guard, moved.hash, |location| Ok(location == moved.from))?;
-        if entry.location().is_some() {
-            entry.set(moved.to);
-        } else {
-            self.table.pinned(guard).of(moved.to)?.add_dead(moved.len as usize, moved.class);
+        match (entry.location(), moved.to) {
+            (Some(_), Some(to)) => entry.set(to),
+            (_, None) => entry.remove(),
+            (None, Some(to)) => {
+                self.table.pinned(guard).of(to)?.add_dead(moved.len as usize, moved.class);
+            }
         }
         Ok(())
     }
@@ -267,22 +303,41 @@ impl Engine {
         // key.
         let writer = self.writer.lock();
         let manifest = self.manifest.lock();
+        let firsts = writer.unsealed_firsts();
         let outside = |segment: &&Arc<Segment>| {
             let id = segment.header.id;
             let is_live = manifest.state().segments.contains_key(&id);
             is_live && segment.dead() > 0 && victims.iter().all(|v| v.header.id != id)
         };
         let all = self.table.all();
-        let needed_from = all.iter().filter(outside).map(|s| needed_from(manifest.state(), s));
+        let needed_from =
+            all.iter().filter(outside).map(|s| needed_from(manifest.state(), &firsts, s));
         needed_from.min().unwrap_or(u64::MAX).min(writer.next_sequence)
     }
 }
 
 /// The segment holds no record that a tombstone below this sequence is needed against, unless
 /// nothing in it is dead: then it holds none at all.
-fn needed_from(state: &State, segment: &Segment) -> u64 {
-    let first = state.first_of(segment.header.id).unwrap_or(segment.header.base_sequence);
-    first.max(segment.header.horizon)
+fn needed_from(state: &State, unsealed_firsts: &[(u64, u64)], segment: &Segment) -> u64 {
+    let id = segment.header.id;
+    let unsealed = unsealed_firsts.iter().find(|(unsealed, _)| *unsealed == id);
+    let first = unsealed.map(|&(_, first)| first).or_else(|| state.first_of(id));
+    first.unwrap_or(segment.header.base_sequence).max(segment.header.horizon)
+}
+
+/// Bytes in dead records and in those that have expired at `cutoff`, as an estimate.
+fn garbage_of(segment: &Segment, cutoff: u64) -> u64 {
+    segment.dead().saturating_add(segment.expired(cutoff))
+}
+
+/// Bytes in the other records of a sealed segment.
+fn live_of(segment: &Segment, cutoff: u64) -> u64 {
+    record_bytes_of(segment).saturating_sub(garbage_of(segment, cutoff))
+}
+
+/// Whether the index points to records of a sealed segment.
+fn is_in_index(segment: &Segment) -> bool {
+    segment.dead() < record_bytes_of(segment)
 }
 
 /// Bytes of records in a sealed segment.

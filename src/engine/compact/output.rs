@@ -6,7 +6,7 @@ use crate::engine::space::Purpose;
 use crate::engine::Engine;
 use crate::epoch;
 use crate::error::Result;
-use crate::format::encode::{encode_moved, moved_len};
+use crate::format::encode::{encode_moved, Moved};
 use crate::format::name;
 use crate::format::record::{Class, Record, MAX_RECORD_LEN};
 use crate::format::segment::SegmentKind;
@@ -15,11 +15,11 @@ use crate::segment::active::{self, ActiveSegment};
 use crate::segment::full::FullSegment;
 use crate::segment::Segment;
 
-/// A record that has a new place.
+/// A record that has a new place, or has expired and gets none.
 pub struct Move {
     pub hash: u64,
     pub from: Location,
-    pub to: Location,
+    pub to: Option<Location>,
     pub len: u32,
     pub class: Class,
 }
@@ -33,18 +33,22 @@ pub struct Output<'a> {
     horizon: u64,
     /// Tombstones below this sequence are needed by no segment outside the group.
     pub droppable_below: u64,
+    /// Values that expire then or before need not stay.
+    pub cutoff: u64,
     current: Option<ActiveSegment>,
     /// The sequence after the highest in the current segment.
     next_sequence: u64,
     /// Segments that are finished.
     pub full: Vec<FullSegment>,
-    /// Records that were copied, tombstones apart.
+    /// Records that were copied, tombstones apart, and records that have expired.
     pub moves: Vec<Move>,
+    /// Victims that were not read, though the index points into them.
+    pub unread: Vec<Arc<Segment>>,
     encoded: Vec<u8>,
 }
 
 impl<'a> Output<'a> {
-    pub fn new(engine: &'a Engine, victims: &[Arc<Segment>]) -> Output<'a> {
+    pub fn new(engine: &'a Engine, victims: &[Arc<Segment>], cutoff: u64) -> Output<'a> {
         let horizon = engine.writer.lock().next_sequence;
         // A write is applied to the index after it is appended: until its thread unpins.
         epoch::synchronize();
@@ -54,10 +58,12 @@ impl<'a> Output<'a> {
             base_sequence: base.unwrap_or(horizon),
             horizon,
             droppable_below: engine.droppable_below(victims),
+            cutoff,
             current: None,
             next_sequence: 0,
             full: Vec::new(),
             moves: Vec::new(),
+            unread: Vec::new(),
             encoded: Vec::new(),
         }
     }
@@ -70,25 +76,53 @@ impl<'a> Output<'a> {
         sequence: u64,
         record: &Record,
     ) -> Result<usize> {
-        let delta = sequence - self.base_sequence;
-        let len = moved_len(record, delta);
+        let moved = Moved::new(record, sequence - self.base_sequence);
+        let (to, len) = self.append(&moved, sequence)?;
+        let class = moved.class();
+        if !matches!(class, Class::Tombstone | Class::Gap) {
+            self.moves.push(Move { hash, from, to: Some(to), len: len as u32, class });
+        }
+        Ok(len)
+    }
+
+    /// Leaves a record out that has expired. An older one of its key may be there, which must not
+    /// come back: then a tombstone takes its place. Answers its bytes in the output.
+    pub fn leave_out(
+        &mut self,
+        hash: u64,
+        from: Location,
+        sequence: u64,
+        record: &Record,
+    ) -> Result<usize> {
+        let len = if sequence < self.droppable_below {
+            0
+        } else {
+            let moved = Moved::tombstone(record, sequence - self.base_sequence);
+            self.append(&moved, sequence)?.1
+        };
+        self.moves.push(Move { hash, from, to: None, len: 0, class: record.header.class() });
+        Ok(len)
+    }
+
+    /// Appends a record; answers where it is, and its length.
+    fn append(&mut self, moved: &Moved, sequence: u64) -> Result<(Location, usize)> {
+        let len = moved.record_len();
         debug_assert!(len <= MAX_RECORD_LEN);
         let segment = self.segment_with_room(len)?;
         let (salt, offset) = (segment.segment().header.salt, segment.len());
         let to = segment.segment().location(offset);
         self.encoded.clear();
-        encode_moved(record, salt, offset, delta, &mut self.encoded);
+        encode_moved(moved, salt, offset, &mut self.encoded);
         let Some(segment) = &mut self.current else { return Err(active::does_not_fit()) };
         segment.append_encoded(&self.encoded);
         self.next_sequence = self.next_sequence.max(sequence + 1);
-        if let Some(expiry) = record.expiry() {
+        if let Some(expiry) = moved.expiry() {
             segment.segment().add_expiring(len, expiry);
         }
-        match record.header.class() {
-            class @ (Class::Tombstone | Class::Gap) => segment.segment().add_dead(len, class),
-            class => self.moves.push(Move { hash, from, to, len: len as u32, class }),
+        if let class @ (Class::Tombstone | Class::Gap) = moved.class() {
+            segment.segment().add_dead(len, class);
         }
-        Ok(len)
+        Ok((to, len))
     }
 
     /// The current segment if it has room for `len` bytes, or else a new one.

@@ -17,6 +17,8 @@ pub struct Candidate {
     pub bytes: u64,
     /// Bytes of those that are dead, tombstones included.
     pub dead: u64,
+    /// Bytes of others that have expired: an estimate, but for whether they are all of the others.
+    pub expired: u64,
     /// Bytes of tombstones.
     pub tombstones: u64,
     /// It holds no record that a tombstone below this sequence is needed against.
@@ -25,6 +27,18 @@ pub struct Candidate {
     pub end: u64,
     /// It cannot be read, and is no victim.
     pub is_damaged: bool,
+}
+
+impl Candidate {
+    /// Whether nothing in it is needed, but to hide older records.
+    fn is_spent(&self) -> bool {
+        self.dead + self.expired == self.bytes && !self.is_damaged
+    }
+
+    /// Bytes of it that would be copied at most.
+    fn kept(&self) -> u64 {
+        self.bytes.saturating_sub(self.dead) + self.tombstones
+    }
 }
 
 /// The log as a whole.
@@ -36,6 +50,8 @@ pub struct View {
     pub unsealed_bytes: u64,
     /// Bytes of dead ones among those.
     pub unsealed_dead: u64,
+    /// Bytes of others among those that have expired.
+    pub unsealed_expired: u64,
     /// None of them holds a record that a tombstone below this sequence is needed against.
     pub unsealed_needed_from: u64,
     /// The sequence of the next write.
@@ -83,7 +99,7 @@ pub enum Choice {
 /// The garbage that is let be when there is little room, in percent.
 const SHORT_PERCENT: u64 = 5;
 /// Segments removed at once.
-const REMOVED_AT_ONCE: usize = 64;
+const REMOVED_AT_ONCE: usize = 1024;
 /// Compaction that has begun goes on until garbage is below so much of the limit, in percent.
 const STOP_PERCENT: u64 = 97;
 
@@ -93,9 +109,13 @@ impl View {
     }
 
     fn live(&self) -> u64 {
-        let live = |c: &Candidate| c.bytes.saturating_sub(c.dead);
-        let unsealed = self.unsealed_bytes.saturating_sub(self.unsealed_dead);
-        self.sealed.iter().map(live).sum::<u64>() + unsealed
+        let live = |c: &Candidate| c.bytes.saturating_sub(c.dead + c.expired);
+        let garbage = self.unsealed_dead + self.unsealed_expired;
+        self.sealed.iter().map(live).sum::<u64>() + self.unsealed_bytes.saturating_sub(garbage)
+    }
+
+    fn expired(&self) -> u64 {
+        self.sealed.iter().map(|c| c.expired).sum::<u64>() + self.unsealed_expired
     }
 
     /// Bytes of the log beyond which there is too much garbage.
@@ -109,50 +129,106 @@ impl View {
     /// allowed makes of the live bytes (1.5 times those, at the default, with hints and a
     /// checkpoint); one of the two may be needed for an output.
     pub fn pressure(&self, limits: &Limits) -> f64 {
-        let (segment, live) = (limits.segment_size as f64, self.live() as f64);
+        self.pressure_of(self.live(), limits)
+    }
+
+    /// The same as far as it is the doing of those who write: that time passes is not.
+    pub fn pressure_on_writers(&self, limits: &Limits) -> f64 {
+        self.pressure_of(self.live() + self.expired(), limits)
+    }
+
+    fn pressure_of(&self, live: u64, limits: &Limits) -> f64 {
+        let (segment, live) = (limits.segment_size as f64, live as f64);
         let with_garbage = live * 100.0 / (100 - limits.garbage_percent.min(99)) as f64;
         let bound = with_garbage + (2.0 * segment - segment.min(live)) / 1.08 - segment / 4.0;
         let ramp = segment / 2.0;
         (self.bytes() as f64 - (bound - ramp)).max(0.0) / ramp
     }
 
-    /// Whether the tombstones of `of` may be needed because of another segment.
-    fn holds_back(&self, of: &Candidate) -> bool {
-        let older = |c: &Candidate| c.id != of.id && c.dead > 0 && c.needed_from < of.end;
-        of.tombstones > 0 && (self.unsealed_needed_from < of.end || self.sealed.iter().any(older))
+    /// What may need tombstones.
+    fn holders(&self) -> Holders {
+        let mut holders = Holders { first: (None, self.unsealed_needed_from), second: u64::MAX };
+        for c in self.sealed.iter().filter(|c| c.dead > 0) {
+            if c.needed_from < holders.first.1 {
+                holders.second = holders.first.1;
+                holders.first = (Some(c.id), c.needed_from);
+            } else {
+                holders.second = holders.second.min(c.needed_from);
+            }
+        }
+        holders
     }
 
     /// Bytes that compacting each sealed segment would free.
-    fn reclaimable(&self) -> Vec<u64> {
-        let free = |c: &Candidate| match self.holds_back(c) {
-            true => c.dead.saturating_sub(c.tombstones),
-            false => c.dead,
+    fn reclaimable(&self, holders: &Holders) -> Vec<u64> {
+        let free = |c: &Candidate| match holders.hold_back(c) {
+            // What has expired leaves tombstones then, which are shorter: say, by half.
+            true => c.dead.saturating_sub(c.tombstones) + c.expired / 2,
+            false => c.dead + c.expired,
         };
         let free = |c: &Candidate| if c.is_damaged { 0 } else { free(c).min(c.bytes) };
         self.sealed.iter().map(free).collect()
+    }
+
+    /// Segments that hold nothing that is needed, the oldest first; what is needed by nobody but
+    /// others of them is not needed either.
+    fn spent(&self) -> Vec<u64> {
+        let mut spent: Vec<&Candidate> = self.sealed.iter().filter(|c| c.is_spent()).collect();
+        spent.sort_by_key(|c| (c.end, c.id));
+        spent.truncate(REMOVED_AT_ONCE);
+        loop {
+            let mut ids: Vec<u64> = spent.iter().map(|c| c.id).collect();
+            ids.sort_unstable();
+            let stays = |c: &&Candidate| c.dead > 0 && ids.binary_search(&c.id).is_err();
+            let needed_from = self.sealed.iter().filter(stays).map(|c| c.needed_from).min();
+            let needed_from = needed_from.unwrap_or(u64::MAX).min(self.unsealed_needed_from);
+            let count = spent.len();
+            spent.retain(|c| c.tombstones + c.expired == 0 || c.end <= needed_from);
+            if spent.len() == count {
+                return spent.iter().map(|c| c.id).collect();
+            }
+        }
+    }
+}
+
+/// Segments with dead records: those that may need tombstones of others.
+struct Holders {
+    /// The one that may need those with the lowest sequences, and from which on. None: one that is
+    /// not sealed.
+    first: (Option<u64>, u64),
+    /// From which on one of all but the first may.
+    second: u64,
+}
+
+impl Holders {
+    /// Whether what hides older records in `of` may be needed because of another segment.
+    fn hold_back(&self, of: &Candidate) -> bool {
+        let from = if self.first.0 == Some(of.id) { self.second } else { self.first.1 };
+        of.tombstones + of.expired > 0 && from < of.end
     }
 }
 
 /// What to do next. `is_running`: whether compaction has begun and has not stopped since.
 pub fn choose(view: &View, limits: &Limits, is_running: bool) -> Choice {
-    let reclaimable = view.reclaimable();
-    let each = || view.sealed.iter().zip(&reclaimable);
-    let is_empty = |c: &Candidate, free: u64| free == c.bytes && !c.is_damaged;
-    let empty = each().filter(|(c, free)| is_empty(c, **free)).map(|(c, _)| c.id);
-    let empty: Vec<u64> = empty.take(REMOVED_AT_ONCE).collect();
-    if !empty.is_empty() {
-        return Choice::Remove(empty);
+    let spent = view.spent();
+    if !spent.is_empty() {
+        return Choice::Remove(spent);
     }
     let percent = limits.garbage_percent;
     let least = if is_running { percent * STOP_PERCENT / 100 } else { percent };
     if view.bytes() <= view.limit(limits, least) {
         return Choice::Nothing;
     }
-    let held_back: u64 = each().map(|(c, free)| c.dead.saturating_sub(*free)).sum();
-    let group = match held_back * 200 > view.bytes() * percent {
-        true => release_tombstones(view, limits),
-        false => best(view, &reclaimable, limits),
-    };
+    let holders = view.holders();
+    let held = view.sealed.iter().filter(|c| holders.hold_back(c));
+    let held_back: u64 = held.map(|c| c.tombstones.min(c.dead)).sum();
+    let mut group = release_spent(view, limits);
+    if group.is_empty() {
+        group = match held_back * 200 > view.bytes() * percent {
+            true => release_tombstones(view, limits),
+            false => best(view, &view.reclaimable(&holders), limits),
+        };
+    }
     match group.is_empty() {
         true => Choice::Nothing,
         false => Choice::Rewrite(group),
@@ -162,21 +238,53 @@ pub fn choose(view: &View, limits: &Limits, is_running: bool) -> Choice {
 /// Segments that hold tombstones of others back, those that do so longest first. Copied, they hold
 /// nothing back any more.
 fn release_tombstones(view: &View, limits: &Limits) -> Vec<u64> {
-    let held: Vec<&Candidate> = view.sealed.iter().filter(|c| view.holds_back(c)).collect();
+    let holders = view.holders();
+    let is_held = |c: &&Candidate| c.tombstones > 0 && holders.hold_back(c);
+    let held: Vec<&Candidate> = view.sealed.iter().filter(is_held).collect();
     let holds = |c: &&Candidate| {
         let holds_another = held.iter().any(|held| held.id != c.id && c.needed_from < held.end);
         c.dead > 0 && !c.is_damaged && holds_another
     };
     let mut holders: Vec<&Candidate> = view.sealed.iter().filter(holds).collect();
     holders.sort_by_key(|c| (c.needed_from, c.id));
-    let mut room = limits.room;
+    within(holders, limits.room)
+}
+
+/// Segments that hold others back which hold nothing that is needed: if copying what is live in the
+/// former is far less work than reading the latter. Those go unread then.
+fn release_spent(view: &View, limits: &Limits) -> Vec<u64> {
+    let (mut spent, mut holders): (Vec<&Candidate>, Vec<&Candidate>) =
+        view.sealed.iter().filter(|c| c.dead + c.expired > 0).partition(|c| c.is_spent());
+    spent.sort_by_key(|c| c.end);
+    holders.retain(|c| c.dead > 0);
+    holders.sort_by_key(|c| (c.needed_from, c.id));
+    let (mut read, mut copied, mut holding, mut worthwhile) = (0, 0, 0, 0);
+    for candidate in spent {
+        while let Some(holder) = holders.get(holding).filter(|h| h.needed_from < candidate.end) {
+            copied += if holder.is_damaged { u64::MAX / 4 } else { holder.kept() };
+            holding += 1;
+        }
+        read += candidate.bytes;
+        let stays = view.unsealed_needed_from < candidate.end;
+        if stays || copied >= u64::MAX / 4 {
+            break;
+        }
+        if copied * 2 <= read {
+            worthwhile = holding;
+        }
+    }
+    holders.truncate(worthwhile);
+    within(holders, limits.room)
+}
+
+/// As many of these, from the first on, as leave no more than `room`.
+fn within(segments: Vec<&Candidate>, mut room: u64) -> Vec<u64> {
     let fits = |c: &&Candidate| {
-        let kept = c.bytes.saturating_sub(c.dead) + c.tombstones;
-        let left = room.checked_sub(kept);
+        let left = room.checked_sub(c.kept());
         room = left.unwrap_or(0);
         left.is_some()
     };
-    holders.into_iter().take_while(fits).map(|c| c.id).collect()
+    segments.into_iter().take_while(fits).map(|c| c.id).collect()
 }
 
 /// The best victim, and of the next ones those whose records fill up its output.

@@ -6,7 +6,7 @@ const LIMITS: Limits = Limits { garbage_percent: 23, segment_size: 1000, slack: 
 
 fn candidate(id: u64, bytes: u64, dead: u64) -> Candidate {
     let (needed_from, end) = (id * 1000, id * 1000 + 1000);
-    Candidate { id, bytes, dead, tombstones: 0, needed_from, end, is_damaged: false }
+    Candidate { id, bytes, dead, expired: 0, tombstones: 0, needed_from, end, is_damaged: false }
 }
 
 fn view(sealed: Vec<Candidate>) -> View {
@@ -119,6 +119,70 @@ fn many_tombstones_have_those_rewritten_that_hold_them_back() {
     assert!(matches!(choose(&log, &LIMITS, false), Choice::Rewrite(group) if group.contains(&3)));
 }
 
+#[test]
+fn what_has_expired_is_garbage_that_presses_nobody_who_writes() {
+    let mut log = view((0..10).map(|id| candidate(id, 1000, 0)).collect());
+    log.sealed[4].expired = 999;
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Nothing, "little of the log");
+    for id in [5, 6, 7, 8] {
+        log.sealed[id].expired = 900;
+    }
+    assert!(matches!(choose(&log, &LIMITS, false), Choice::Rewrite(group) if group[0] == 4));
+    log.unsealed_bytes = 5000;
+    log.unsealed_expired = 5000;
+    assert!(log.pressure(&LIMITS) > 1.0);
+    assert_eq!(log.pressure_on_writers(&LIMITS), 0.0);
+    log.unsealed_dead = 5000;
+    log.unsealed_expired = 0;
+    assert!(log.pressure_on_writers(&LIMITS) > 1.0);
+}
+
+#[test]
+fn segments_whose_records_have_all_expired_go_however_little_garbage_there_is() {
+    let mut log = view((0..100).map(|id| candidate(id, 1000, 0)).collect());
+    log.sealed[50].expired = 1000;
+    log.sealed[51].expired = 999;
+    log.sealed[52] = Candidate { dead: 400, expired: 600, ..candidate(52, 1000, 0) };
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Remove(vec![50, 52]));
+    // Segment 7 may hold older records of their keys, and the end of the log as well.
+    log.sealed[7].dead = 10;
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Nothing);
+    log.sealed[7].needed_from = 1_000_000;
+    log.unsealed_needed_from = 52_000;
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Remove(vec![50]));
+    log.sealed[50].is_damaged = true;
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Nothing);
+}
+
+#[test]
+fn what_is_needed_against_segments_that_go_as_well_goes_with_them() {
+    let spent = |id| Candidate { dead: 300, expired: 700, ..candidate(id, 1000, 0) };
+    let mut log = view((0..10).map(spent).collect());
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Remove((0..10).collect()));
+    // One that stays and begins in the middle lets those go that end before it.
+    log.sealed[5].expired = 600;
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Remove((0..5).collect()));
+}
+
+#[test]
+fn what_little_holds_back_segments_that_could_go_unread_is_rewritten_first() {
+    let spent = |id| Candidate { dead: 300, expired: 700, ..candidate(id, 1000, 0) };
+    let mut log = view((0..10).map(spent).collect());
+    log.sealed[0] = candidate(0, 1000, 10);
+    assert_eq!(choose(&log, &LIMITS, false), Choice::Rewrite(vec![0]));
+    // Where much does, what has expired is rewritten itself: its tombstones are shorter.
+    for id in 0..5 {
+        log.sealed[id] = candidate(id as u64, 1000, 10);
+    }
+    assert!(matches!(choose(&log, &LIMITS, false), Choice::Rewrite(group) if group[0] >= 5));
+    log.sealed[0].is_damaged = true;
+    (1..5).for_each(|id| log.sealed[id].dead = 0);
+    assert!(matches!(choose(&log, &LIMITS, false), Choice::Rewrite(group) if group[0] >= 5));
+    log.sealed[0].is_damaged = false;
+    log.unsealed_needed_from = 5500;
+    assert!(matches!(choose(&log, &LIMITS, false), Choice::Rewrite(group) if group[0] >= 5));
+}
+
 /// A log of records of one length: which key each is of, and where each key's newest one is.
 struct Model {
     segments: Vec<(Candidate, Vec<u32>)>,
@@ -183,7 +247,7 @@ impl Model {
         let sealed = sealed.iter().map(|(segment, _)| *segment).collect();
         let (unsealed_bytes, unsealed_dead) = (last.0.bytes, last.0.dead);
         let (unsealed_needed_from, now) = (u64::MAX, self.written);
-        View { sealed, unsealed_bytes, unsealed_dead, unsealed_needed_from, now }
+        View { sealed, unsealed_bytes, unsealed_dead, unsealed_needed_from, now, ..View::default() }
     }
 
     fn compact(&mut self) {

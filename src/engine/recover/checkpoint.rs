@@ -30,6 +30,8 @@ pub(super) struct Basis {
     active_records: u64,
     /// The segments that it knows and that are still live.
     segments: BTreeMap<u64, KnownSegment>,
+    /// Whether those are all that it knows: else entries of it may point to nowhere.
+    is_whole: bool,
     pieces: Vec<KnownPiece>,
     highest_id: u64,
 }
@@ -74,13 +76,21 @@ impl Recovery {
         let highest_id = checkpoint.segments.iter().map(|known| known.id).max().unwrap_or(0);
         let live: BTreeSet<u64> = live.iter().map(|live| live.header.id).collect();
         let is_live = |known: &KnownSegment| live.contains(&known.id);
+        let is_whole = checkpoint.segments.iter().all(is_live);
         let known = checkpoint.segments.into_iter().filter(is_live);
         let segments: BTreeMap<u64, KnownSegment> = known.map(|known| (known.id, known)).collect();
         self.table.keep(segments.values());
         let (sequence_end, active_records) = (checkpoint.sequence_end, checkpoint.active_records);
         let pieces = checkpoint.pieces;
-        self.basis =
-            Some(Basis { file, sequence_end, active_records, segments, pieces, highest_id });
+        self.basis = Some(Basis {
+            file,
+            sequence_end,
+            active_records,
+            segments,
+            is_whole,
+            pieces,
+            highest_id,
+        });
     }
 
     /// Opens a database that was closed with a checkpoint of that moment: without reading any
@@ -97,6 +107,7 @@ impl Recovery {
         let is_exact = self.damage.is_none()
             && basis.sequence_end == tail.next_sequence
             && basis.first_news() == tail.next_sequence
+            && basis.is_whole
             && ids.eq((tail.id != 0).then_some(tail.id))
             && self.manifest.state().segments.keys().all(|&id| basis.knows(id))
             && sealed.iter().all(|opened| opened.has_seal && basis.is_in_place(&opened.segment));

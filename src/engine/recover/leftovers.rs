@@ -36,7 +36,7 @@ impl Recovery {
         let state = self.manifest.state();
         let file = self.storage.open(name, false)?;
         let header = match self.read_header(&*file)? {
-            Ok((header, _)) => header,
+            Ok((header, ..)) => header,
             Err(what @ segment::FOREIGN) => {
                 let path = format!("{}/{name}", self.storage.path());
                 return Err(Error::corrupt(&path, 0, what));

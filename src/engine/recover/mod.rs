@@ -2,6 +2,7 @@
 //! crash left is put in order.
 
 mod checkpoint;
+mod files;
 mod lazy;
 mod leftovers;
 mod log_end;
@@ -19,6 +20,7 @@ use parking_lot::Mutex;
 use super::backup::held::Held;
 use super::checkpoint::Reach;
 use super::compact::control::Control;
+use super::expiry::Expiries;
 use super::group::Group;
 use super::herald::Herald;
 use super::latch::Latch;
@@ -31,12 +33,11 @@ use super::unapplied::Batches;
 use super::versions::Versions;
 use super::write::Writer;
 use super::Engine;
-use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::format::manifest::{Edit, SealedSegment};
 use crate::format::name;
 use crate::format::record::SEAL_LEN;
-use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE};
+use crate::format::segment::SegmentHeader;
 use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location};
 use crate::manifest::{LiveSegment, Manifest};
@@ -142,6 +143,8 @@ struct Recovery {
     /// Sealed segments without a hint.
     unhinted: VecDeque<u64>,
     next_sequence: u64,
+    /// The clock has been this far.
+    time_ms: u64,
     tail: Option<FoundTail>,
     full: Vec<FoundFull>,
     /// The records of the segments that are not sealed.
@@ -170,7 +173,7 @@ impl Recovery {
         herald: Arc<Herald>,
     ) -> Recovery {
         let hasher = KeyHasher::new(manifest.identity().hash_seed);
-        let next_sequence = manifest.state().next_sequence;
+        let (next_sequence, time_ms) = (manifest.state().next_sequence, manifest.state().time_ms);
         let limit = options.open_segments();
         let opener = Opener::new(Arc::clone(&storage), options.read_mode, limit);
         Recovery {
@@ -185,6 +188,7 @@ impl Recovery {
             sample: Vec::new(),
             unhinted: VecDeque::new(),
             next_sequence,
+            time_ms,
             tail: None,
             full: Vec::new(),
             log_end: Vec::new(),
@@ -240,49 +244,6 @@ impl Recovery {
         }
     }
 
-    /// The header of a segment's file, and its sync mark; what is wrong with it if it is damaged.
-    /// That it cannot be read now does not mean that it is damaged.
-    fn read_header(
-        &self,
-        file: &dyn File,
-    ) -> Result<std::result::Result<(SegmentHeader, SyncMark), &'static str>> {
-        if file.len()? < HEADER_PAGE as u64 {
-            return Ok(Err("the file is shorter than a header page"));
-        }
-        let mut page = vec![0; HEADER_PAGE];
-        file.read_at(&mut page, 0)?;
-        let header = SegmentHeader::decode(&page, &self.manifest.identity().uuid);
-        Ok(header.map(|header| (header, SyncMark::decode(&page, header.salt))))
-    }
-
-    /// Opens the file of a segment that the manifest knows. `is_synced` says that it is on the
-    /// medium.
-    fn open_segment(
-        &self,
-        header: SegmentHeader,
-        is_synced: bool,
-    ) -> Result<(Arc<dyn File>, SyncMark, String)> {
-        let name = name::segment(header.id);
-        let path = format!("{}/{name}", self.storage.path());
-        let is_sealed =
-            self.manifest.state().segments.get(&header.id).is_some_and(|s| s.sealed.is_some());
-        let file = self.storage.open(&name, !is_sealed).map_err(|error| match error.kind() {
-            Kind::DoesNotExist => Error::corrupt(&path, 0, "the file is missing"),
-            _ => error,
-        })?;
-        if !is_synced {
-            // What a failed sync left in the cache alone must not be believed, nor lost later on.
-            file.sync()?;
-            file.drop_cache()?;
-        }
-        let (found, mark) =
-            self.read_header(&*file)?.map_err(|what| Error::corrupt(&path, 0, what))?;
-        if found != header {
-            return Err(Error::corrupt(&path, 0, "the header is not the one in the manifest"));
-        }
-        Ok((file, mark, path))
-    }
-
     /// Removes what a crash left, and ends the log where its whole part ends.
     fn put_in_order(&mut self) -> Result<()> {
         // Before tidying, which makes and renames a MANIFEST.new of its own.
@@ -327,10 +288,18 @@ impl Recovery {
         Ok(())
     }
 
+    /// All keys there are have been loaded, whatever they take: from now on there is a limit.
+    fn limit_index(&self) {
+        if self.options.max_index_bytes > 0 {
+            self.index.set_limit(self.options.max_index_bytes as usize);
+        }
+    }
+
     fn into_engine(self, lock: Box<dyn Lock>) -> Result<Engine> {
         let latch = Latch::new(Arc::clone(&self.herald));
         let latency = Histograms::new(self.options.latency_histograms);
         let pacer = Pacer::new(self.options.segment_size, Arc::clone(&self.herald));
+        self.limit_index();
         let mut active = None;
         if let Some(damage) = &self.damage {
             latch.close(damage);
@@ -342,10 +311,6 @@ impl Recovery {
             active = Some(resumed);
         }
         let state = self.manifest.state();
-        // All keys there are have been loaded, whatever they take.
-        if self.options.max_index_bytes > 0 {
-            self.index.set_limit(self.options.max_index_bytes as usize);
-        }
         let resumed = active.as_ref().map_or(0, |active| record_bytes(active.len()));
         let counters = Counters::new(resumed, self.next_sequence);
         let opened = state.closed.is_none() && self.damage.is_none();
@@ -360,10 +325,12 @@ impl Recovery {
             tombstones: 0,
             watch: Watch::default(),
         };
-        let clock = Clock::new(self.options.time.clone(), 0);
+        let (clock, expiries) =
+            Expiries::at_open(&self.options.time, &self.table.all(), self.time_ms);
         Ok(Engine {
             options: self.options,
             clock,
+            expiries,
             storage: self.storage,
             hasher: self.hasher,
             uuid: self.manifest.identity().uuid,
