@@ -753,6 +753,10 @@ typedef struct kv_stats_t {
      * 1: the database refuses writes, since a failure or because it was opened so; 0: it does not.
      */
     uint64_t read_only;
+    /**
+     * Bytes of expired records that are not yet removed; dead_bytes has them too. About.
+     */
+    uint64_t expired_bytes;
 } kv_stats_t;
 
 /**

@@ -43,10 +43,11 @@ const fn counter(
 }
 
 /// Times are in nanoseconds here, or in milliseconds since 1970, and in seconds in the text.
-static FAMILIES: [Family; 34] = [
+static FAMILIES: [Family; 35] = [
     gauge("keys", "", "Keys.", |s| s.keys),
     gauge("live_bytes", "bytes", "Newest records of all keys.", |s| s.live_bytes),
-    gauge("garbage_bytes", "bytes", "Replaced and deleted records.", |s| s.dead_bytes),
+    gauge("garbage_bytes", "bytes", "Replaced, deleted and expired records.", |s| s.dead_bytes),
+    gauge("expired_bytes", "bytes", "Expired records, not yet removed.", |s| s.expired_bytes),
     gauge("disk_bytes", "bytes", "Files of the log.", |s| s.disk_bytes),
     gauge("index_bytes", "bytes", "Memory of the index.", |s| s.index_bytes),
     gauge("segments", "", "Files that hold records.", |s| s.segments),

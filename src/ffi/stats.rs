@@ -83,6 +83,8 @@ pub struct kv_stats_t {
     pub opened_unix_ms: u64,
     /// 1: the database refuses writes, since a failure or because it was opened so; 0: it does not.
     pub read_only: u64,
+    /// Bytes of expired records that are not yet removed; dead_bytes has them too. About.
+    pub expired_bytes: u64,
 }
 
 /// Tells figures of this moment. While others write, they are of slightly different moments.
@@ -151,5 +153,6 @@ fn told(stats: &Stats, size: usize) -> kv_stats_t {
         snapshot_bytes: stats.snapshot_bytes,
         opened_unix_ms: stats.opened_unix_ms,
         read_only: u64::from(stats.is_read_only),
+        expired_bytes: stats.expired_bytes,
     }
 }
