@@ -5,7 +5,8 @@
 //! it, and `checkpointed`, closed with a hint and a checkpoint, which came later. `tests/golden/v2`
 //! has the same with what version 2 brought, and `everything`, where also sequences are so far
 //! apart that compaction needs the wide field, and a sealed segment of the log has all kinds of
-//! records. A new format version gets a directory of its own:
+//! records; and `timed`, whose files know how far the clock was. A new format version gets a
+//! directory of its own:
 //!
 //! ```text
 //! KV_WRITE_GOLDEN=1 cargo test --test golden
@@ -34,7 +35,7 @@ use kv::options::{CompactionMode, Options, SyncLevel};
 
 /// The databases of a version.
 fn names(version: u32) -> &'static [&'static str] {
-    const NAMES: [&str; 4] = ["closed", "killed", "checkpointed", "everything"];
+    const NAMES: [&str; 5] = ["closed", "killed", "checkpointed", "everything", "timed"];
     if version == 1 {
         &NAMES[..3]
     } else {
@@ -188,6 +189,18 @@ fn write_checkpointed(scratch: &TempDir, to: &Path) {
     keep(&path, to);
 }
 
+/// The files know how far the clock was: the header page, since it was synced, and the manifest.
+fn write_timed(scratch: &TempDir, to: &Path) {
+    let path = scratch.join("timed");
+    let db = Db::open(&path, &options()).expect("a new database opens");
+    write(&db, &FIRST);
+    write(&db, &SECOND);
+    write_third(&db);
+    db.sync().expect("sync");
+    db.close().expect("close");
+    keep(&path, to);
+}
+
 /// Some of it on the medium, some not, and copied while it is open.
 fn write_killed(scratch: &TempDir, to: &Path) {
     let path = scratch.join("killed");
@@ -259,8 +272,8 @@ fn write_golden() {
     let directory = golden(FORMAT_VERSION);
     std::fs::create_dir_all(&directory).expect("the directory can be created");
     let scratch = TempDir::new("golden");
-    let writers: [fn(&TempDir, &Path); 4] =
-        [write_closed, write_killed, write_checkpointed, write_everything];
+    let writers: [fn(&TempDir, &Path); 5] =
+        [write_closed, write_killed, write_checkpointed, write_everything, write_timed];
     for (name, write) in names(FORMAT_VERSION).iter().zip(writers) {
         // Golden files stay as they are.
         if !directory.join(name).exists() {
