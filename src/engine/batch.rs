@@ -5,6 +5,8 @@
 //! A reader that comes upon a record of a batch that is still being applied waits for one of those
 //! locks; deleted keys point to their tombstones until then, so that they are noticed too.
 
+use std::ops::Range;
+
 use parking_lot::MutexGuard;
 
 use super::conditional::{check_ttl, WriteSync};
@@ -20,6 +22,8 @@ use crate::index::{number_of, Held, Location};
 
 /// The most bytes of records that one batch may have.
 const MAX_BATCH_LEN: usize = 16 << 30;
+/// No number of a write, and more than a batch has.
+const NONE: u32 = u32::MAX;
 /// Changes whose places are fetched at once.
 const FETCHED_AT_ONCE: usize = 32;
 
@@ -108,7 +112,7 @@ impl WriteBatch {
 struct Change<'a> {
     hash: u64,
     /// Its number in the batch.
-    number: usize,
+    number: u32,
     key: &'a [u8],
     value: &'a [u8],
     kind: RecordKind,
@@ -116,6 +120,12 @@ struct Change<'a> {
     old: Option<OldRecord<'a>>,
     record: Option<Prepared>,
     to: Location,
+}
+
+/// A piece of the index, locked, and the changes to it.
+struct Part<'a> {
+    held: Held<'a>,
+    changes: Range<usize>,
 }
 
 impl Engine {
@@ -131,51 +141,64 @@ impl Engine {
             some.iter().for_each(|change| self.index.prefetch(&guard, change.hash));
             some.iter().try_for_each(|change| self.fetch_old(&guard, change.hash))?;
         }
-        let mut pieces = self.hold_pieces(&guard, &mut changes)?;
-        // A delete of a key that is not there writes nothing.
-        changes.retain(|change| change.kind == RecordKind::Put || change.old.is_some());
+        let mut parts = self.hold_pieces(&guard, &mut changes)?;
         if changes.is_empty() {
-            drop((pieces, changes));
+            drop((parts, changes));
             drop(guard);
             // The keys may be gone by deletes that are not on the medium yet.
             let next_sequence = self.writer.lock().next_sequence;
             return self.acknowledge(next_sequence - 1, 0, sync);
         }
-        let len = prepare(&mut changes)?;
-        self.reserve(&guard, &mut pieces, &changes)?;
-        let (first_sequence, until_applied) = self.append_all(&guard, &mut changes, len)?;
-        self.apply(&mut pieces, &changes, first_sequence);
+        let order = in_order(&changes, batch.len());
+        let len = prepare(&mut changes, &order)?;
+        self.reserve(&guard, &mut parts, &changes)?;
+        let (first_sequence, until_applied) = self.append_all(&guard, &mut changes, &order, len)?;
+        self.apply(&mut parts, &changes, first_sequence);
         drop(until_applied);
         let next_sequence = first_sequence + changes.len() as u64;
-        drop((pieces, changes));
+        drop((parts, changes));
         drop(guard);
         self.acknowledge(next_sequence - 1, len, sync)
     }
 
     /// The writes that count, in the order of their hashes, which is the order of pieces.
     fn changes_of<'a>(&self, batch: &'a WriteBatch) -> Result<Vec<Change<'a>>> {
-        let mut changes = Vec::new();
-        changes.try_reserve_exact(batch.len()).map_err(|_| {
-            Error::new(Kind::OutOfMemory, "there is no memory for writing the batch")
-        })?;
+        let no_memory = |_| Error::new(Kind::OutOfMemory, "there is no memory for the batch");
+        if batch.len() >= NONE as usize {
+            let what = format!("the batch has {} writes; the limit is {NONE}", batch.len());
+            return Err(Error::new(Kind::BatchTooLarge, what));
+        }
+        let mut by_hash: Vec<(u64, u32)> = Vec::new();
+        by_hash.try_reserve_exact(batch.len()).map_err(no_memory)?;
+        let hash = |operation| self.hasher.hash(batch.key(operation));
+        let numbered = batch.operations.iter().zip(0..);
+        // Of one key, the last one first.
+        by_hash.extend(numbered.map(|(operation, number)| (hash(operation), NONE - number)));
+        by_hash.sort_unstable();
         let has_ttl = batch.operations.iter().any(|operation| operation.ttl_ms > 0);
         let now = if has_ttl { self.clock.now_ms() } else { 0 };
-        changes.extend(batch.operations.iter().enumerate().map(|(number, operation)| Change {
-            hash: self.hasher.hash(batch.key(operation)),
-            number,
-            key: batch.key(operation),
-            value: batch.value(operation),
-            kind: operation.kind,
-            expiry: (operation.ttl_ms > 0).then(|| now.saturating_add(operation.ttl_ms)),
-            old: None,
-            record: None,
-            to: Location(0),
-        }));
-        // Of one key, the last one first.
-        changes.sort_unstable_by(|a, b| {
-            a.hash.cmp(&b.hash).then_with(|| a.key.cmp(b.key)).then(b.number.cmp(&a.number))
-        });
-        changes.dedup_by(|older, kept| older.hash == kept.hash && older.key == kept.key);
+        let mut changes: Vec<Change> = Vec::new();
+        changes.try_reserve_exact(batch.len()).map_err(no_memory)?;
+        for (hash, from_end) in by_hash {
+            let number = NONE - from_end;
+            let operation = &batch.operations[number as usize];
+            let key = batch.key(operation);
+            let mut same_hash = changes.iter().rev().take_while(|later| later.hash == hash);
+            if same_hash.any(|later| later.key == key) {
+                continue;
+            }
+            changes.push(Change {
+                hash,
+                number,
+                key,
+                value: batch.value(operation),
+                kind: operation.kind,
+                expiry: (operation.ttl_ms > 0).then(|| now.saturating_add(operation.ttl_ms)),
+                old: None,
+                record: None,
+                to: Location(0),
+            });
+        }
         Ok(changes)
     }
 
@@ -190,43 +213,46 @@ impl Engine {
         Ok(())
     }
 
-    /// Locks all pieces of the index that change, the lowest first, and finds the old records.
+    /// Locks all pieces of the index that change, the lowest first, finds the old records, and
+    /// leaves out what changes nothing: a delete of a key that is not there.
     fn hold_pieces<'a>(
         &'a self,
         guard: &'a Guard,
-        changes: &mut [Change<'a>],
-    ) -> Result<Vec<Held<'a>>> {
-        let mut pieces = Vec::new();
+        changes: &mut Vec<Change<'a>>,
+    ) -> Result<Vec<Part<'a>>> {
+        let mut parts: Vec<Part> = Vec::new();
         let mut lookup = Lookup::new(guard, &self.table, &self.hasher);
-        let mut start = 0;
-        while start < changes.len() {
-            let number = number_of(changes[start].hash);
-            let end = start + changes[start..].partition_point(|c| number_of(c.hash) == number);
-            let held = self.index.hold(guard, number)?;
-            for change in &mut changes[start..end] {
-                held.find(change.hash, |location| lookup.is_of(change.key, location))?;
+        for change in &mut *changes {
+            let number = number_of(change.hash);
+            if parts.last().is_none_or(|last| last.held.number() != number) {
+                parts.push(Part { held: self.index.hold(guard, number)?, changes: 0..0 });
+            }
+            if let Some(part) = parts.last() {
+                part.held.find(change.hash, |location| lookup.is_of(change.key, location))?;
                 change.old = lookup.found.take();
             }
-            pieces.push(held);
+        }
+        changes.retain(|change| change.kind == RecordKind::Put || change.old.is_some());
+        let mut start = 0;
+        for part in &mut parts {
+            let number = part.held.number();
+            let is_mine = |change: &&Change| number_of(change.hash) == number;
+            let end = start + changes[start..].iter().take_while(is_mine).count();
+            part.changes = start..end;
             start = end;
         }
-        Ok(pieces)
+        Ok(parts)
     }
 
     /// Makes sure that the index has room for all new keys.
-    fn reserve(
-        &self,
-        guard: &Guard,
-        pieces: &mut [Held<'_>],
-        changes: &[Change<'_>],
-    ) -> Result<()> {
+    fn reserve(&self, guard: &Guard, parts: &mut [Part], changes: &[Change]) -> Result<()> {
         let mut lookup = Lookup::new(guard, &self.table, &self.hasher);
         let mut hashes = Vec::new();
-        for held in pieces {
-            let new = of_piece(held, changes).iter().filter(|change| change.old.is_none());
+        for part in parts {
+            let new = changes[part.changes.clone()].iter().filter(|c| c.old.is_none());
             hashes.clear();
             hashes.extend(new.map(|change| change.hash));
-            held.reserve(&hashes, &mut |location| lookup.hash_at(location))?;
+            part.held.reserve(&hashes, &mut |location| lookup.hash_at(location))?;
         }
         Ok(())
     }
@@ -237,6 +263,7 @@ impl Engine {
         &self,
         guard: &Guard,
         changes: &mut [Change<'_>],
+        order: &[u32],
         len: usize,
     ) -> Result<(u64, Option<MutexGuard<'_, Writer>>)> {
         // One that only deletes wins room, where there is no other.
@@ -253,8 +280,8 @@ impl Engine {
         let start = active.len();
         let (mut offset, mut sequence) = (start, first_sequence);
         let mut tombstones = 0;
-        for at in in_order(changes) {
-            let change = &mut changes[at];
+        for &at in order {
+            let change = &mut changes[at as usize];
             let Some(record) = &change.record else { continue };
             active.stage(offset, record, change.key, change.value, sequence);
             change.to = active.segment().location(offset);
@@ -287,45 +314,40 @@ impl Engine {
     }
 
     /// Points the index to the records.
-    fn apply(&self, pieces: &mut [Held<'_>], changes: &[Change<'_>], first_sequence: u64) {
-        for held in &mut *pieces {
-            for change in of_piece(held, changes) {
+    fn apply(&self, parts: &mut [Part], changes: &[Change], first_sequence: u64) {
+        for Part { held, changes: of_part } in &mut *parts {
+            for change in &changes[of_part.clone()] {
                 held.set(change.hash, change.old.as_ref().map(|old| old.location), change.to);
             }
         }
         self.batches.end(first_sequence);
         // Readers know now that what they meet is the whole.
-        for held in pieces {
+        for Part { held, changes: of_part } in parts {
             let gone = |change: &&Change| change.kind == RecordKind::Tombstone;
-            for change in of_piece(held, changes).iter().filter(gone) {
+            for change in changes[of_part.clone()].iter().filter(gone) {
                 held.remove(change.hash, change.to);
             }
         }
     }
 }
 
-/// The changes to one piece.
-fn of_piece<'c, 'a>(held: &Held, changes: &'c [Change<'a>]) -> &'c [Change<'a>] {
-    let from = changes.partition_point(|change| number_of(change.hash) < held.number());
-    let len = changes[from..].partition_point(|change| number_of(change.hash) == held.number());
-    &changes[from..from + len]
-}
-
-/// The positions of changes in the order of the batch.
-fn in_order(changes: &[Change<'_>]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..changes.len()).collect();
-    order.sort_unstable_by_key(|&at| changes[at].number);
+/// The positions of changes in the order of a batch of `len` writes.
+fn in_order(changes: &[Change<'_>], len: usize) -> Vec<u32> {
+    let mut order = vec![NONE; len];
+    for (change, at) in changes.iter().zip(0..) {
+        order[change.number as usize] = at;
+    }
+    order.retain(|&at| at != NONE);
     order
 }
 
 /// Prepares the records; answers how long they are together.
-fn prepare(changes: &mut [Change<'_>]) -> Result<usize> {
-    let order = in_order(changes);
+fn prepare(changes: &mut [Change<'_>], order: &[u32]) -> Result<usize> {
     let is_in_batch = order.len() > 1;
     let mut builder = MarkBuilder::default();
     let mut len = 0_usize;
     for (position, &at) in order.iter().enumerate() {
-        let change = &mut changes[at];
+        let change = &mut changes[at as usize];
         let is_last = is_in_batch && position + 1 == order.len();
         let mark = is_last.then(|| builder.mark());
         let extra = Extra { expiry: change.expiry, is_in_batch, mark };
@@ -334,7 +356,7 @@ fn prepare(changes: &mut [Change<'_>]) -> Result<usize> {
         len += record.len;
         change.record = Some(record);
     }
-    if len > MAX_BATCH_LEN || order.len() > u32::MAX as usize {
+    if len > MAX_BATCH_LEN {
         let what = format!("the batch has {len} bytes; the limit is {MAX_BATCH_LEN}");
         return Err(Error::new(Kind::BatchTooLarge, what));
     }

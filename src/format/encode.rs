@@ -40,7 +40,7 @@ impl Prepared {
     pub fn new(kind: RecordKind, key: &[u8], value: &[u8]) -> Prepared {
         let head = encode_head(kind, key.len(), value.len(), 0);
         let len = record_len(key.len(), value.len(), 0);
-        let crc = checksum_parts(&head, key, value, len - CHECKED_FROM);
+        let crc = checksum_of([&head, key, value], len - CHECKED_FROM);
         Prepared { head, fields: [0; MAX_FIELDS_LEN], fields_len: 0, crc, len }
     }
 
@@ -61,13 +61,8 @@ impl Prepared {
         }
         let head = encode_head(kind, key.len(), value.len(), flags);
         let len = record_len(key.len(), value.len(), at);
-        let mut hasher = crc32fast::Hasher::new();
-        for part in [&head, &fields[..at], key, value] {
-            hasher.update(part);
-        }
-        let padding = len - HEADER_LEN - at - key.len() - value.len();
-        hasher.update(&[0; super::ALIGNMENT][..padding]);
-        Prepared { head, fields, fields_len: at as u8, crc: hasher.finalize(), len }
+        let crc = checksum_of([&head, &fields[..at], key, value], len - CHECKED_FROM);
+        Prepared { head, fields, fields_len: at as u8, crc, len }
     }
 
     /// A gap with room for `value_len` bytes.
@@ -125,21 +120,22 @@ fn encode_head(kind: RecordKind, key_len: usize, value_len: usize, flags: u8) ->
 /// faster than three over pieces too short for the vector instructions.
 const GATHER_MAX: usize = 512;
 
-/// The CRC-32 of `head`, `key`, `value` and zeros up to `len` bytes.
-fn checksum_parts(head: &[u8; 8], key: &[u8], value: &[u8], len: usize) -> u32 {
+/// The CRC-32 of `parts`, one behind the other, and zeros up to `len` bytes.
+#[inline]
+fn checksum_of<const N: usize>(parts: [&[u8]; N], len: usize) -> u32 {
     if len <= GATHER_MAX {
         let mut gathered = [0u8; GATHER_MAX];
-        let key_end = 8 + key.len();
-        gathered[..8].copy_from_slice(head);
-        gathered[8..key_end].copy_from_slice(key);
-        gathered[key_end..key_end + value.len()].copy_from_slice(value);
+        let mut at = 0;
+        for part in parts {
+            gathered[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
         return crc32fast::hash(&gathered[..len]);
     }
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head);
-    hasher.update(key);
-    hasher.update(value);
-    hasher.update(&[0; super::ALIGNMENT][..len - 8 - key.len() - value.len()]);
+    parts.iter().for_each(|part| hasher.update(part));
+    let padding = len - parts.iter().map(|part| part.len()).sum::<usize>();
+    hasher.update(&[0; super::ALIGNMENT][..padding]);
     hasher.finalize()
 }
 

@@ -20,8 +20,6 @@
 //! home, it is there before it is gone from where it was.
 
 use super::{Location, LOCATION_BITS};
-use std::collections::HashMap;
-
 use crate::atomic::{fence, AtomicU64, Ordering};
 use crate::cpu;
 use crate::error::{Error, Kind, Result};
@@ -159,20 +157,28 @@ impl Buckets {
         self.free_place(self.fraction(hash)).is_some()
     }
 
-    /// Whether there are places for entries of all these hashes.
+    /// Whether there are places for entries of all these hashes, the lowest of which comes first.
     pub fn has_room_for_all(&self, hashes: &[u64]) -> bool {
-        // How many places of a bucket the hashes so far would take.
-        let mut taken = HashMap::new();
+        debug_assert!(hashes.is_sorted());
+        // Buckets, and how many of their places the hashes so far would take.
+        let mut taken: Vec<(usize, usize)> = Vec::new();
         hashes.iter().all(|&hash| {
             let mut bucket = self.home(self.fraction(hash));
             for _ in 0..=MAX_SPILL {
                 let free = self.entries(bucket).filter(|&entry| entry == 0).count();
-                let taken: &mut usize = taken.entry(bucket).or_default();
-                if *taken < free {
-                    *taken += 1;
-                    return true;
+                // Homes are in the order of hashes: those that meet here came just before.
+                let mut recent = taken.iter_mut().rev().take(2 * MAX_SPILL + 2);
+                match recent.find(|(at, _)| *at == bucket) {
+                    Some((_, count)) if *count < free => {
+                        *count += 1;
+                        return true;
+                    }
+                    None if free > 0 => {
+                        taken.push((bucket, 1));
+                        return true;
+                    }
+                    _ => bucket = self.after(bucket),
                 }
-                bucket = self.after(bucket);
             }
             false
         })
