@@ -10,6 +10,7 @@ use common::TempDir;
 use kv::clock::{ManualTime, TimeSource};
 use kv::db::{Db, WriteBatch, WriteOptions, WriteSync, Written};
 use kv::error::Kind;
+use kv::format::MAX_VALUE_LEN;
 use kv::options::Options;
 
 fn value(db: &Db, key: &[u8]) -> Option<Vec<u8>> {
@@ -307,6 +308,22 @@ fn a_value_is_put_together_in_the_log() {
     }
     db.compact().unwrap();
     assert_eq!(db.stats().dead_bytes, 0, "gaps go too");
+}
+
+/// A gap is no longer than a value, and takes the place of a whole record.
+#[test]
+fn what_no_gap_could_take_the_place_of_is_not_reserved() {
+    let place = TempDir::new("writes-reserve-long");
+    let db = open(&place);
+    let an_hour = WriteOptions { ttl_ms: 3_600_000, ..WriteOptions::default() };
+    for (key, too_long) in [(&b"k"[..], MAX_VALUE_LEN - 16), (&[7; 1000], MAX_VALUE_LEN - 1015)] {
+        for len in [too_long, MAX_VALUE_LEN, MAX_VALUE_LEN + 1, usize::MAX] {
+            let refused = db.reserve(key, len, &an_hour).err().map(|error| error.kind());
+            assert_eq!(refused, Some(Kind::ValueTooLong), "{len}");
+        }
+    }
+    db.put(b"key", b"value").unwrap();
+    assert_eq!(value(&db, b"key").unwrap(), b"value");
 }
 
 #[test]
