@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::TempDir;
 use kv::clock::{ManualTime, TimeSource};
 use kv::db::{Db, WriteBatch, WriteOptions, WriteSync, Written};
-use kv::error::Kind;
+use kv::error::{Error, Kind};
 use kv::format::MAX_VALUE_LEN;
 use kv::options::Options;
 
@@ -308,6 +308,25 @@ fn a_value_is_put_together_in_the_log() {
     }
     db.compact().unwrap();
     assert_eq!(db.stats().dead_bytes, 0, "gaps go too");
+}
+
+/// Who fills a reservation may go on when the database was closed, also if it refused writes: the
+/// log, opened again, does not go on in the same place.
+#[test]
+fn a_database_that_refuses_writes_leaves_a_reservation_its_room() {
+    let place = TempDir::new("writes-reserve-latched");
+    let db = open(&place);
+    db.put(b"before", b"value").unwrap();
+    let mut reservation = db.reserve(b"never", 1 << 20, &WriteOptions::default()).unwrap();
+    db.refuse_writes(Error::new(Kind::Internal, "a test says so"));
+    assert!(db.close().is_err());
+
+    let db = open(&place);
+    db.put(b"after", &[7; 10_000]).unwrap();
+    reservation.fill(&[1; 1 << 20]);
+    assert_eq!(value(&db, b"before").unwrap(), b"value");
+    assert_eq!(value(&db, b"after").unwrap(), [7; 10_000]);
+    assert_eq!(value(&db, b"never"), None);
 }
 
 /// A gap is no longer than a value, and takes the place of a whole record.
