@@ -103,7 +103,7 @@ impl Engine {
         let with = |expiry| Change::put_until(key, Value::Reserved(reservation), expiry);
         let prepare = || with(self.expiry_in(options.ttl_ms));
         let decide = |change: &mut Change<'v>, guard: &Guard, old: Option<&OldRecord>| {
-            let old = self.live(guard, old)?;
+            let old = self.live_for(options, guard, old)?;
             if let Some(stopped) = stopped(options, old) {
                 return Ok(Decision::Leave(stopped));
             }
