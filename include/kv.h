@@ -2297,7 +2297,7 @@ KV_NOEXCEPT;
  * @param db           The database.
  * @param key          The key. NULL is KV_EMPTY_KEY if key_len is 0, else KV_NULL_ARGUMENT.
  * @param key_len      Its length in bytes, 1 to KV_MAX_KEY_LEN.
- * @param value_len    The value's length in bytes, 0 to KV_MAX_VALUE_LEN.
+ * @param value_len    The value's length in bytes; with key_len at most KV_MAX_VALUE_LEN - 16.
  * @param options      What the write depends on and what comes with it, looked at when it is
  *   committed, but for skip_if_equal, which must be 0; NULL is as kv_put().
  * @param reservation  Out: the reservation. Not NULL.

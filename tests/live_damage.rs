@@ -147,3 +147,44 @@ fn a_damaged_time_makes_no_value_expire() {
     }
     db.engine().close_snapshot(snapshot);
 }
+
+/// A version or a time is believed of no damaged record by who writes on its condition, or keeps it.
+#[test]
+fn a_damaged_record_meets_no_condition_and_gives_no_time_on() {
+    let directory = TempDir::new("live-damage");
+    let path = directory.join("db");
+    let options = Options { compaction: CompactionMode::Manual, ..Options::default() };
+    let db = Db::open(&path, &options).expect("a new database opens");
+    let until = WriteOptions { ttl_ms: 3_600_000, ..WriteOptions::default() };
+    db.put_with(b"the key", b"value", &until).expect("put_with");
+    let version = db.version(b"the key").expect("version").expect("it is there");
+    let segment = &segments_in(&path)[0];
+    let bytes = std::fs::read(segment).expect("the segment can be read");
+    let key = bytes.windows(7).position(|window| window == b"the key").expect("it is there");
+    let file = std::fs::File::options().write(true).open(segment).expect("it can be written");
+    let change = |at: usize, bit: u8| {
+        file.write_all_at(&[bytes[at] ^ bit], at as u64).expect("it can be written");
+    };
+
+    let keeping = WriteOptions { keep_ttl: true, ..WriteOptions::default() };
+    let on = |if_version| WriteOptions { if_version, ..WriteOptions::default() };
+    // The fifth byte of the time, which is before the key, and the lowest of the sequence.
+    for (at, bit) in [(key - 3, 1), (key - 20, 2)] {
+        change(at, bit);
+        let reserved = |options| db.reserve(b"the key", 5, options).and_then(|r| db.commit(r));
+        let errors = [
+            db.put_with(b"the key", b"value", &keeping),
+            db.put_with(b"the key", b"value", &on(version)),
+            db.put_with(b"the key", b"value", &on(version ^ 2)),
+            db.delete_with(b"the key", &on(version)),
+            db.delete_with(b"the key", &on(version ^ 2)),
+            reserved(&keeping),
+            reserved(&on(version ^ 2)),
+        ];
+        for (number, result) in errors.into_iter().enumerate() {
+            assert_eq!(result.map_err(|error| error.kind()), Err(Kind::Corrupt), "call {number}");
+        }
+        change(at, 0);
+    }
+    assert_eq!(db.version(b"the key").expect("version"), Some(version), "nothing was written");
+}

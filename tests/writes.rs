@@ -9,7 +9,8 @@ use std::sync::Arc;
 use common::TempDir;
 use kv::clock::{ManualTime, TimeSource};
 use kv::db::{Db, WriteBatch, WriteOptions, WriteSync, Written};
-use kv::error::Kind;
+use kv::error::{Error, Kind};
+use kv::format::MAX_VALUE_LEN;
 use kv::options::Options;
 
 fn value(db: &Db, key: &[u8]) -> Option<Vec<u8>> {
@@ -307,6 +308,41 @@ fn a_value_is_put_together_in_the_log() {
     }
     db.compact().unwrap();
     assert_eq!(db.stats().dead_bytes, 0, "gaps go too");
+}
+
+/// Who fills a reservation may go on when the database was closed, also if it refused writes: the
+/// log, opened again, does not go on in the same place.
+#[test]
+fn a_database_that_refuses_writes_leaves_a_reservation_its_room() {
+    let place = TempDir::new("writes-reserve-latched");
+    let db = open(&place);
+    db.put(b"before", b"value").unwrap();
+    let mut reservation = db.reserve(b"never", 1 << 20, &WriteOptions::default()).unwrap();
+    db.refuse_writes(Error::new(Kind::Internal, "a test says so"));
+    assert!(db.close().is_err());
+
+    let db = open(&place);
+    db.put(b"after", &[7; 10_000]).unwrap();
+    reservation.fill(&[1; 1 << 20]);
+    assert_eq!(value(&db, b"before").unwrap(), b"value");
+    assert_eq!(value(&db, b"after").unwrap(), [7; 10_000]);
+    assert_eq!(value(&db, b"never"), None);
+}
+
+/// A gap is no longer than a value, and takes the place of a whole record.
+#[test]
+fn what_no_gap_could_take_the_place_of_is_not_reserved() {
+    let place = TempDir::new("writes-reserve-long");
+    let db = open(&place);
+    let an_hour = WriteOptions { ttl_ms: 3_600_000, ..WriteOptions::default() };
+    for (key, too_long) in [(&b"k"[..], MAX_VALUE_LEN - 16), (&[7; 1000], MAX_VALUE_LEN - 1015)] {
+        for len in [too_long, MAX_VALUE_LEN, MAX_VALUE_LEN + 1, usize::MAX] {
+            let refused = db.reserve(key, len, &an_hour).err().map(|error| error.kind());
+            assert_eq!(refused, Some(Kind::ValueTooLong), "{len}");
+        }
+    }
+    db.put(b"key", b"value").unwrap();
+    assert_eq!(value(&db, b"key").unwrap(), b"value");
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Engine {
         let bytes = || Value::Bytes(Cow::Borrowed(value));
         let prepare = || Change::put_until(key, bytes(), self.expiry_in(options.ttl_ms));
         let decide = |change: &mut Change<'v>, guard: &Guard, old: Option<&OldRecord>| {
-            let old = self.live(guard, old)?;
+            let old = self.live_for(options, guard, old)?;
             if let Some(stopped) = stopped(options, old) {
                 return Ok(Decision::Leave(stopped));
             }
@@ -96,7 +96,7 @@ impl Engine {
     /// Removes `key`, if it has the version that `options` ask for.
     pub fn delete_with(&self, key: &[u8], options: &WriteOptions) -> Result<Written> {
         let decide = |_: &mut Change, guard: &Guard, old: Option<&OldRecord>| {
-            let old = self.live(guard, old)?;
+            let old = self.live_for(options, guard, old)?;
             Ok(match (stopped(options, old), old) {
                 (_, None) => Decision::Leave(Written::NotFound),
                 (Some(stopped), _) => Decision::Leave(stopped),
@@ -140,6 +140,22 @@ impl Engine {
             Ok(Decision::Append)
         };
         self.change(key, WriteSync::AsOpened, || Change::put(key, &[]), decide)
+    }
+
+    /// The old record of a key, if its value is there still, for a write with these options. What
+    /// the write depends on, or keeps, is believed of no damaged record.
+    #[inline]
+    pub(super) fn live_for<'o, 'a>(
+        &self,
+        options: &WriteOptions,
+        guard: &Guard,
+        old: Option<&'o OldRecord<'a>>,
+    ) -> Result<Option<&'o OldRecord<'a>>> {
+        let old = self.live(guard, old)?;
+        if let Some(old) = old.filter(|_| options.keep_ttl || options.if_version != 0) {
+            old.record(guard, &mut Vec::new())?;
+        }
+        Ok(old)
     }
 
     /// When a value expires that is to live so long; 0: never.

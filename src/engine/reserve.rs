@@ -15,6 +15,10 @@ use crate::format::record::{record_len, RecordKind};
 use crate::format::MAX_VALUE_LEN;
 use crate::storage::map::Hole;
 
+/// The most bytes of key and value together: a gap must have room for all of the record but its
+/// header, and is no longer than a value. What is left are a field and zeros.
+const LONGEST: usize = MAX_VALUE_LEN - 16;
+
 /// A value that is being put into the log. Dropped, it was never there.
 pub struct Reservation {
     hole: Hole,
@@ -73,8 +77,9 @@ impl Engine {
     ) -> Result<Reservation> {
         check_key(key)?;
         check_ttl(options.ttl_ms)?;
-        if value_len > MAX_VALUE_LEN {
-            let what = format!("the value has {value_len} bytes; the limit is {MAX_VALUE_LEN}");
+        let limit = LONGEST - key.len();
+        if value_len > limit {
+            let what = format!("the value has {value_len} bytes; the limit is {limit} here");
             return Err(Error::new(Kind::ValueTooLong, what));
         }
         let extra = Extra { expiry: (options.ttl_ms > 0).then_some(0), ..Extra::default() };
@@ -98,7 +103,7 @@ impl Engine {
         let with = |expiry| Change::put_until(key, Value::Reserved(reservation), expiry);
         let prepare = || with(self.expiry_in(options.ttl_ms));
         let decide = |change: &mut Change<'v>, guard: &Guard, old: Option<&OldRecord>| {
-            let old = self.live(guard, old)?;
+            let old = self.live_for(options, guard, old)?;
             if let Some(stopped) = stopped(options, old) {
                 return Ok(Decision::Leave(stopped));
             }

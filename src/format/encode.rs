@@ -65,8 +65,9 @@ impl Prepared {
         Prepared { head, fields, fields_len: at as u8, crc, len }
     }
 
-    /// A gap with room for `value_len` bytes.
+    /// A gap with room for `value_len` bytes, no more than a value may have.
     pub fn gap(value_len: usize) -> Prepared {
+        debug_assert!(value_len <= super::MAX_VALUE_LEN);
         let head = encode_head(RecordKind::Gap, 0, value_len, 0);
         let (crc, len) = (crc32fast::hash(&head), record_len(0, value_len, 0));
         Prepared { head, fields: [0; MAX_FIELDS_LEN], fields_len: 0, crc, len }
