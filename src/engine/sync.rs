@@ -187,8 +187,8 @@ impl Engine {
         if !self.writer.lock().opened {
             return self.keep_time_of_reading();
         }
-        // Whoever fills it may go on: the file is not cut off in front of it, and the log does not go
-        // on there when it is opened again, whether writes are refused or not.
+        // Whoever fills it may go on: the file is not cut off in front of it, and the log does not
+        // go on there when it is opened again, whether writes are refused or not.
         self.writer.lock().pass_hole();
         self.latch.check()?;
         let next = {
