@@ -148,7 +148,8 @@ fn a_damaged_time_makes_no_value_expire() {
     db.engine().close_snapshot(snapshot);
 }
 
-/// A version or a time is believed of no damaged record by who writes on its condition, or keeps it.
+/// A version or a time is believed of no damaged record by who writes on its condition, or keeps
+/// it.
 #[test]
 fn a_damaged_record_meets_no_condition_and_gives_no_time_on() {
     let directory = TempDir::new("live-damage");
