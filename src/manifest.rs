@@ -234,7 +234,8 @@ pub struct Stored {
     pub identity: Identity,
     /// What the edits add up to.
     pub state: State,
-    /// Frames that were written, the first included.
+    /// Frames that were written, the first included, but for those that only tell the time: that is
+    /// told by who only reads, too.
     pub frames: usize,
     version: u32,
     /// Where the whole part ends.
@@ -291,8 +292,8 @@ fn refuse(path: &str, bad: BadHeader) -> Error {
     }
 }
 
-/// Applies all frames; answers the state, how many frames there are, and where the whole part of
-/// the file ends.
+/// Applies all frames; answers the state, how many frames tell more than the time, and where the
+/// whole part of the file ends.
 fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, usize, u64)> {
     let mut state = State::new();
     let mut frames = 0;
@@ -304,7 +305,8 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, usize
                     state.apply(edit).map_err(|what| Error::corrupt(path, at, what))?;
                 }
                 at = next;
-                frames += 1;
+                let tells_more = edits.iter().any(|edit| !matches!(edit, Edit::Time { .. }));
+                frames += usize::from(tells_more);
             }
             Frame::End if at > HEADER_LEN as u64 => return Ok((state, frames, at)),
             // The first frame was synced before the file got its name.

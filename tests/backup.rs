@@ -10,9 +10,11 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
 
 use common::{copy_directory, seed, segments_in, Random, TempDir};
-use kv::db::{self, Db};
+use kv::clock::{ManualTime, TimeSource};
+use kv::db::{self, Db, WriteOptions};
 use kv::error::Kind;
 use kv::options::{CompactionMode, Options, SyncLevel};
 
@@ -172,6 +174,36 @@ fn a_backup_and_its_source_go_on_apart() {
     db.close().unwrap();
     must_hold(&source, &model);
     must_hold(&backup, &copy_model);
+}
+
+/// Who reads a backup in which something expires leaves a note of the time there: it is a backup
+/// still, and a newer one may take its place.
+#[test]
+fn a_backup_that_was_only_read_is_replaced() {
+    let directory = TempDir::new("backup-read");
+    let (source, backup) = (directory.join("db"), directory.join("backup"));
+    let time = Arc::new(ManualTime::default());
+    time.advance(1_800_000_000_000);
+    let options = Options { time: TimeSource::Manual(Arc::clone(&time)), ..options() };
+    let db = Db::open(&source, &options).unwrap();
+    let until = WriteOptions { ttl_ms: 1000, ..WriteOptions::default() };
+    db.put_with(b"short", b"value", &until).unwrap();
+    db.put_with(b"long", b"value", &WriteOptions { ttl_ms: 1_000_000, ..until }).unwrap();
+    db.backup(&backup).unwrap();
+    time.advance(5000);
+    let manifest_len = || fs::metadata(backup.join("MANIFEST")).unwrap().len();
+    let len_before = manifest_len();
+    let copy = Db::open(&backup, &options).unwrap();
+    assert_eq!(copy.get(b"short", <[u8]>::len).unwrap(), None);
+    copy.close().unwrap();
+    assert!(manifest_len() > len_before, "the time was noted");
+    db.put(b"new", b"value").unwrap();
+    db.backup(&backup).unwrap();
+    let copy = Db::open(&backup, &options).unwrap();
+    assert_eq!(copy.get(b"new", <[u8]>::len).unwrap(), Some(5));
+    copy.put(b"own", b"value").unwrap();
+    copy.close().unwrap();
+    assert_eq!(db.backup(&backup).unwrap_err().kind(), Kind::AlreadyExists);
 }
 
 #[test]

@@ -163,14 +163,18 @@ impl Buckets {
         // Buckets, and how many of their places the hashes so far would take.
         let mut taken: Vec<(usize, usize)> = Vec::new();
         hashes.iter().all(|&hash| {
-            let mut bucket = self.home(self.fraction(hash));
+            let home = self.home(self.fraction(hash));
+            let mut bucket = home;
             for _ in 0..=MAX_SPILL {
                 let free = self.entries(bucket).filter(|&entry| entry == 0).count();
-                // Homes are in the order of hashes: those that meet here came just before.
-                let mut recent = taken.iter_mut().rev().take(2 * MAX_SPILL + 2);
-                match recent.find(|(at, _)| *at == bucket) {
-                    Some((_, count)) if *count < free => {
-                        *count += 1;
+                // Homes are in the order of hashes: those that meet here came just before; but
+                // behind the last bucket comes the first, which was met at the beginning.
+                let recent = taken.len().saturating_sub(4 * MAX_SPILL);
+                let first = if bucket < home { recent.min(4 * MAX_SPILL) } else { 0 };
+                let mut near = (recent..taken.len()).rev().chain(0..first);
+                match near.find(|&at| taken[at].0 == bucket) {
+                    Some(at) if taken[at].1 < free => {
+                        taken[at].1 += 1;
                         return true;
                     }
                     None if free > 0 => {

@@ -181,3 +181,38 @@ fn readers_find_what_stays_while_entries_move() {
         stop.store(true, Ordering::Relaxed);
     });
 }
+
+/// What is said to have room has it, also where entries spill from the last bucket to the first.
+#[test]
+fn room_for_many_is_room_for_all_of_them() {
+    let mut state = 7;
+    let mut next = || random(&mut state);
+    let (mut with_room, mut without) = (0, 0);
+    for round in 0..4_000_u64 {
+        let count = 1 + (round % 80) as usize;
+        let buckets = Buckets::new(count, TAG_BITS).unwrap();
+        let capacity = buckets.capacity() as u64;
+        let old = capacity * (round % 7) / 8;
+        for number in 0..old {
+            let hash = next();
+            if buckets.has_room(hash) {
+                buckets.insert(hash, Location(number + 1));
+            }
+        }
+        let free = buckets.entries_of_all().0.iter().filter(|&&entry| entry == 0).count() as u64;
+        let new = free - free.min(round % 13);
+        let mut hashes: Vec<u64> = (0..new).map(|_| next()).collect();
+        hashes.sort_unstable();
+        let has_room = buckets.has_room_for_all(&hashes);
+        let fit = hashes.iter().all(|&hash| {
+            let has_room = buckets.has_room(hash);
+            has_room.then(|| buckets.insert(hash, Location(9999))).is_some()
+        });
+        assert_eq!(has_room, fit, "{new} in {count} buckets with {old}");
+        match fit {
+            true => with_room += 1,
+            false => without += 1,
+        }
+    }
+    assert!(with_room > 500 && without > 500, "{with_room} and {without}");
+}
