@@ -186,7 +186,8 @@ fn readers_find_what_stays_while_entries_move() {
 #[test]
 fn room_for_many_is_room_for_all_of_them() {
     let mut state = 7;
-    let mut next = || random(&mut state);
+    // All of the first piece.
+    let mut next = || random(&mut state) >> 10;
     let (mut with_room, mut without) = (0, 0);
     for round in 0..4_000_u64 {
         let count = 1 + (round % 80) as usize;
