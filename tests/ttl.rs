@@ -288,3 +288,30 @@ fn what_a_snapshot_sees_is_not_reclaimed() {
     assert_eq!(engine.stats().keys, 0);
     assert!(bytes_in(&world.path()) < 300 << 10);
 }
+
+/// A segment with one long record takes few places when it is opened again: what lies behind them
+/// is not its own.
+#[test]
+fn a_long_value_that_goes_takes_nothing_with_it() {
+    let world = World::new("ttl-long");
+    let engine = world.alone();
+    let long = vec![1; 4 * SEGMENT as usize];
+    for number in 0..3 {
+        put_for(&engine, &key(b't', number), &long, 1000);
+        for lasting in number * 1000..number * 1000 + 1000 {
+            engine.put(&key(b'l', lasting), &[7; 1000]).unwrap();
+        }
+    }
+    while engine.seal_in_background() {}
+    // The index is built anew.
+    let engine = world.after_a_kill("copy");
+    world.time.advance(2000);
+    while engine.compact_if_due().unwrap() {}
+    for number in 0..3 {
+        assert!(!has(&engine, &key(b't', number)));
+    }
+    for lasting in 0..3000 {
+        assert!(has(&engine, &key(b'l', lasting)), "key {lasting}");
+    }
+    assert!(bytes_in(&world.place.join("copy")) < 8 << 20, "what has expired has gone");
+}

@@ -5,6 +5,7 @@
 //! A reader that comes upon a record of a batch that is still being applied waits for one of those
 //! locks; deleted keys point to their tombstones until then, so that they are noticed too.
 
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 use parking_lot::MutexGuard;
@@ -66,7 +67,6 @@ impl WriteBatch {
 
     fn add(&mut self, kind: RecordKind, key: &[u8], value: &[u8], ttl_ms: u64) -> Result<()> {
         check_key(key)?;
-        let no_memory = |_| Error::new(Kind::OutOfMemory, "there is no memory for the batch");
         self.operations.try_reserve(1).map_err(no_memory)?;
         self.bytes.try_reserve(key.len() + value.len()).map_err(no_memory)?;
         let at = self.bytes.len();
@@ -149,7 +149,7 @@ impl Engine {
             let next_sequence = self.writer.lock().next_sequence;
             return self.acknowledge(next_sequence - 1, 0, sync);
         }
-        let order = in_order(&changes, batch.len());
+        let order = in_order(&changes, batch.len())?;
         let len = prepare(&mut changes, &order)?;
         self.reserve(&guard, &mut parts, &changes)?;
         let (first_sequence, until_applied) = self.append_all(&guard, &mut changes, &order, len)?;
@@ -163,7 +163,6 @@ impl Engine {
 
     /// The writes that count, in the order of their hashes, which is the order of pieces.
     fn changes_of<'a>(&self, batch: &'a WriteBatch) -> Result<Vec<Change<'a>>> {
-        let no_memory = |_| Error::new(Kind::OutOfMemory, "there is no memory for the batch");
         if batch.len() >= NONE as usize {
             let what = format!("the batch has {} writes; the limit is {NONE}", batch.len());
             return Err(Error::new(Kind::BatchTooLarge, what));
@@ -332,13 +331,15 @@ impl Engine {
 }
 
 /// The positions of changes in the order of a batch of `len` writes.
-fn in_order(changes: &[Change<'_>], len: usize) -> Vec<u32> {
-    let mut order = vec![NONE; len];
+fn in_order(changes: &[Change<'_>], len: usize) -> Result<Vec<u32>> {
+    let mut order = Vec::new();
+    order.try_reserve_exact(len).map_err(no_memory)?;
+    order.resize(len, NONE);
     for (change, at) in changes.iter().zip(0..) {
         order[change.number as usize] = at;
     }
     order.retain(|&at| at != NONE);
-    order
+    Ok(order)
 }
 
 /// Prepares the records; answers how long they are together.
@@ -361,6 +362,11 @@ fn prepare(changes: &mut [Change<'_>], order: &[u32]) -> Result<usize> {
         return Err(Error::new(Kind::BatchTooLarge, what));
     }
     Ok(len)
+}
+
+#[cold]
+fn no_memory(_: TryReserveError) -> Error {
+    Error::new(Kind::OutOfMemory, "there is no memory for the batch")
 }
 
 #[cold]

@@ -4,6 +4,8 @@
 //! record is written around the value, and that is all. Whoever does write meanwhile does not wait:
 //! a gap record closes the hole off, the log goes on behind it, and committing copies the value.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::conditional::{check_ttl, stopped, WriteOptions, Written};
 use super::space::Purpose;
 use super::write::{check_key, Change, Decision, Value, Writer};
@@ -19,12 +21,15 @@ use crate::storage::map::Hole;
 /// header, and is no longer than a value. What is left are a field and zeros.
 const LONGEST: usize = MAX_VALUE_LEN - 16;
 
+/// How many there were in this process.
+static RESERVATIONS: AtomicU64 = AtomicU64::new(0);
+
 /// A value that is being put into the log. Dropped, it was never there.
 pub struct Reservation {
     hole: Hole,
     key: Box<[u8]>,
     options: WriteOptions,
-    /// Tells it from other reservations of the database.
+    /// Tells it from all other reservations, those of other databases included.
     number: u64,
 }
 
@@ -87,8 +92,7 @@ impl Engine {
         let len = record_len(key.len(), value_len, lead - key.len() - record_len(0, 0, 0));
         let mut writer = self.writer.lock();
         self.make_room(&mut writer, len, Purpose::Put)?;
-        writer.reservations += 1;
-        let number = writer.reservations;
+        let number = RESERVATIONS.fetch_add(1, Ordering::Relaxed);
         let active = writer.active.as_mut().ok_or_else(no_active)?;
         let hole = active.open_hole(lead, value_len, len);
         writer.reserved =

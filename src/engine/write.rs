@@ -35,8 +35,6 @@ pub struct Writer {
     pub opened: bool,
     /// The hole at the end of the log, if there is one.
     pub(super) reserved: Option<Reserved>,
-    /// How many there were.
-    pub(super) reservations: u64,
     /// Tombstones that were appended since the database was opened.
     pub tombstones: u64,
     /// What snapshots need.

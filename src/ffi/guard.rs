@@ -71,7 +71,7 @@ pub(super) fn on_shared_part<C, T: Send + Sync>(
 }
 
 /// Frees something of a database, which cannot be closed meanwhile; it may have been before.
-#[allow(dead_code, reason = "the first parts of databases, snapshots and iterators, come next")]
+#[cfg(test)]
 pub(super) fn free_part<C, T: Send>(table: &Table<C, Part<T>>, handle: *mut C) {
     value((), || {
         if let Some(part) = table.remove_quietly(handle) {

@@ -19,6 +19,8 @@
 //! store, so a reader sees an entry as it was or as it is. Where an entry has to move towards its
 //! home, it is there before it is gone from where it was.
 
+use std::collections::HashMap;
+
 use super::{Location, LOCATION_BITS};
 use crate::atomic::{fence, AtomicU64, Ordering};
 use crate::cpu;
@@ -157,32 +159,21 @@ impl Buckets {
         self.free_place(self.fraction(hash)).is_some()
     }
 
-    /// Whether there are places for entries of all these hashes, the lowest of which comes first.
+    /// Whether there are places for entries of all these hashes.
     pub fn has_room_for_all(&self, hashes: &[u64]) -> bool {
-        debug_assert!(hashes.is_sorted());
-        // Buckets, and how many of their places the hashes so far would take.
-        let mut taken: Vec<(usize, usize)> = Vec::new();
+        // What insertion would do, one after the other: buckets, and how many of their places the
+        // hashes so far would take.
+        let mut taken: HashMap<usize, usize> = HashMap::new();
         hashes.iter().all(|&hash| {
-            let home = self.home(self.fraction(hash));
-            let mut bucket = home;
+            let mut bucket = self.home(self.fraction(hash));
             for _ in 0..=MAX_SPILL {
                 let free = self.entries(bucket).filter(|&entry| entry == 0).count();
-                // Homes are in the order of hashes: those that meet here came just before; but
-                // behind the last bucket comes the first, which was met at the beginning.
-                let recent = taken.len().saturating_sub(4 * MAX_SPILL);
-                let first = if bucket < home { recent.min(4 * MAX_SPILL) } else { 0 };
-                let mut near = (recent..taken.len()).rev().chain(0..first);
-                match near.find(|&at| taken[at].0 == bucket) {
-                    Some(at) if taken[at].1 < free => {
-                        taken[at].1 += 1;
-                        return true;
-                    }
-                    None if free > 0 => {
-                        taken.push((bucket, 1));
-                        return true;
-                    }
-                    _ => bucket = self.after(bucket),
+                let count = taken.entry(bucket).or_default();
+                if *count < free {
+                    *count += 1;
+                    return true;
                 }
+                bucket = self.after(bucket);
             }
             false
         })

@@ -12,6 +12,7 @@ use crate::epoch;
 use crate::error::Result;
 use crate::index::{Location, PIECES};
 use crate::segment::active::ActiveSegment;
+use crate::segment::table::page_of;
 use crate::segment::Segment;
 
 /// The active segment is not ended for fewer bytes than this that have expired.
@@ -40,14 +41,16 @@ impl Engine {
     /// Removes the entries of the index that point into segments that went unread. All pieces were
     /// brought before.
     pub(super) fn sweep(&self, unread: &[Arc<Segment>]) -> Result<()> {
-        let range = |segment: &Arc<Segment>| {
-            (segment.location(0), Location(segment.location(segment.len()).0 + 1))
-        };
-        let mut ranges: Vec<(Location, Location)> = unread.iter().map(range).collect();
-        ranges.sort_unstable_by_key(|(start, _)| start.0);
+        // By the places that they have: a segment may reach over more than its own, if all of its
+        // records begin in its first.
+        let mut places = self.table.places();
+        places.retain(|place| unread.iter().any(|segment| segment.header.id == place.id));
+        places.sort_unstable_by_key(|place| place.first_page);
         let keep = |location: Location| {
-            let behind = ranges.partition_point(|(start, _)| start.0 <= location.0);
-            behind == 0 || ranges[behind - 1].1 .0 <= location.0
+            let page = page_of(location);
+            let behind = places.partition_point(|place| place.first_page <= page);
+            let place = behind.checked_sub(1).map(|at| &places[at]);
+            place.is_none_or(|place| place.first_page + place.pages <= page)
         };
         (0..PIECES).try_for_each(|number| self.index.retain(&epoch::pin()?, number, keep))
     }

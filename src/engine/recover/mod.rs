@@ -321,7 +321,6 @@ impl Recovery {
             next_sequence: self.next_sequence,
             opened,
             reserved: None,
-            reservations: 0,
             tombstones: 0,
             watch: Watch::default(),
         };
