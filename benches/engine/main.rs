@@ -93,8 +93,9 @@ fn timed(body: impl FnOnce()) -> Cost {
     Cost { wall: wall.elapsed().as_secs_f64(), processor: thread_seconds() - processor }
 }
 
-const WORKLOADS: [&str; 14] = [
+const WORKLOADS: [&str; 15] = [
     "put, new keys",
+    "put, new keys, as the next two",
     "write, batches of 100 new keys",
     "put_with a time to live, new keys",
     "get_into",
@@ -121,6 +122,7 @@ fn round(settings: &Settings, path: &Path) -> [Cost; WORKLOADS.len()] {
             db.put(&key(i), &value);
         }
     });
+    let single = beside(path, |db| put_again(settings, db));
     let batch = beside(path, |db| write_batches(settings, db));
     let expiring = beside(path, |db| put_expiring(settings, db));
     let get = timed(|| {
@@ -152,8 +154,8 @@ fn round(settings: &Settings, path: &Path) -> [Cost; WORKLOADS.len()] {
     reopened.into_iter().for_each(Handle::close);
     let copy = roofline(settings, path);
     [
-        put, batch, expiring, get, many, views, scan, miss, overwrite, scan_again, delete, close,
-        open, copy,
+        put, single, batch, expiring, get, many, views, scan, miss, overwrite, scan_again, delete,
+        close, open, copy,
     ]
 }
 
@@ -165,6 +167,15 @@ fn beside(path: &Path, body: impl FnOnce(&Handle)) -> Cost {
     db.close();
     std::fs::remove_dir_all(&path).expect("the database can be removed");
     cost
+}
+
+/// Writes the same keys once more, in a database beside the first: what the next two compare with.
+fn put_again(settings: &Settings, db: &Handle) {
+    let mut value = vec![42; settings.value];
+    for i in 0..settings.keys {
+        stamp(&mut value, i);
+        db.put(&key(i), &value);
+    }
 }
 
 /// Writes the keys that single puts have written, a hundred at a time.

@@ -19,12 +19,14 @@ use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};
 use crate::format::encode::{Extra, Prepared};
 use crate::format::record::{Class, MarkBuilder, RecordKind};
-use crate::index::{number_of, Held, Location};
+use crate::index::{number_of, Held, Location, PIECES};
 
 /// The most bytes of records that one batch may have.
 const MAX_BATCH_LEN: usize = 16 << 30;
 /// No number of a write, and more than a batch has.
 const NONE: u32 = u32::MAX;
+/// With an index of so many bytes, most records that it points to are in the cache as well.
+const CACHED: usize = 4 << 20;
 /// Changes whose places are fetched at once.
 const FETCHED_AT_ONCE: usize = 32;
 
@@ -139,7 +141,9 @@ impl Engine {
         let guard = epoch::pin()?;
         for some in changes.chunks(FETCHED_AT_ONCE) {
             some.iter().for_each(|change| self.index.prefetch(&guard, change.hash));
-            some.iter().try_for_each(|change| self.fetch_old(&guard, change.hash))?;
+            if self.index.memory() > CACHED {
+                some.iter().try_for_each(|change| self.fetch_old(&guard, change.hash))?;
+            }
         }
         let mut parts = self.hold_pieces(&guard, &mut changes)?;
         if changes.is_empty() {
@@ -219,7 +223,7 @@ impl Engine {
         guard: &'a Guard,
         changes: &mut Vec<Change<'a>>,
     ) -> Result<Vec<Part<'a>>> {
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<Part> = Vec::with_capacity(changes.len().min(PIECES));
         let mut lookup = Lookup::new(guard, &self.table, &self.hasher);
         for change in &mut *changes {
             let number = number_of(change.hash);
