@@ -142,7 +142,7 @@ impl Engine {
         for some in changes.chunks(FETCHED_AT_ONCE) {
             some.iter().for_each(|change| self.index.prefetch(&guard, change.hash));
             if self.index.memory() > CACHED {
-                some.iter().try_for_each(|change| self.fetch_old(&guard, change.hash))?;
+                some.iter().try_for_each(|change| self.fetch_record(&guard, change.hash))?;
             }
         }
         let mut parts = self.hold_pieces(&guard, &mut changes)?;
@@ -203,17 +203,6 @@ impl Engine {
             });
         }
         Ok(changes)
-    }
-
-    /// Begins to fetch the record that may be the old one of a key.
-    fn fetch_old(&self, guard: &Guard, hash: u64) -> Result<()> {
-        let segments = self.table.pinned(guard);
-        self.index.find(guard, hash, |location| {
-            let holder = segments.of(location)?;
-            holder.prefetch(guard, holder.offset(location));
-            Ok(Some(()))
-        })?;
-        Ok(())
     }
 
     /// Locks all pieces of the index that change, the lowest first, finds the old records, and
@@ -279,7 +268,7 @@ impl Engine {
             let (hash, old) = (change.hash, change.old.as_ref());
             self.keep_for_snapshots(guard, &writer, hash, old, first_sequence)?;
         }
-        let active = writer.active.as_mut().ok_or_else(no_active)?;
+        let active = writer.end()?;
         let start = active.len();
         let (mut offset, mut sequence) = (start, first_sequence);
         let mut tombstones = 0;
@@ -371,9 +360,4 @@ fn prepare(changes: &mut [Change<'_>], order: &[u32]) -> Result<usize> {
 #[cold]
 fn no_memory(_: TryReserveError) -> Error {
     Error::new(Kind::OutOfMemory, "there is no memory for the batch")
-}
-
-#[cold]
-fn no_active() -> Error {
-    Error::new(Kind::Internal, "room was made in no segment")
 }

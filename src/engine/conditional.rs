@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::write::{check_value, Change, Decision, Value};
-use super::{Engine, OldRecord};
+use super::{copy_of, Engine, OldRecord};
 use crate::epoch::Guard;
 use crate::error::{Error, Kind, Result};
 
@@ -185,12 +185,4 @@ fn counter(value: &[u8]) -> Result<i64> {
 #[cold]
 fn overflow(before: i64, delta: i64) -> Error {
     Error::new(Kind::Overflow, format!("{before} plus {delta} is no 64-bit number"))
-}
-
-fn copy_of(value: &[u8]) -> Result<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(value.len())
-        .map_err(|_| Error::new(Kind::OutOfMemory, "there is no memory for a copy of the value"))?;
-    copy.extend_from_slice(value);
-    Ok(copy)
 }

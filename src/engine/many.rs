@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::read::{FoundRecord, Kept};
 use super::write::check_key;
-use super::Engine;
+use super::{copy_of, Engine};
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};
 use crate::storage::map::Map;
@@ -66,12 +66,7 @@ impl Views {
     fn keep(&mut self, value: &[u8], map: Option<&Map>) -> Result<Place> {
         let place = map.and_then(|map| Some((map, map.offset_of(value)?)));
         let Some((map, offset)) = place else {
-            let mut copy = Vec::new();
-            copy.try_reserve_exact(value.len()).map_err(|_| {
-                Error::new(Kind::OutOfMemory, "there is no memory for a copy of the value")
-            })?;
-            copy.extend_from_slice(value);
-            self.copies.push(copy);
+            self.copies.push(copy_of(value)?);
             return Ok(Place::Copied { number: self.copies.len() - 1 });
         };
         let number = *self.numbers.entry(map.address()).or_insert_with(|| {
@@ -160,14 +155,9 @@ impl Engine {
             *hash = checked(at).map_or(0, |key| self.hasher.hash(key));
             self.index.prefetch(guard, *hash);
         }
-        let segments = self.table.pinned(guard);
         for &hash in &hashes[..group.len()] {
-            // The first record with the key's tag is hardly ever another key's.
-            if let Ok(Some(location)) = self.index.find(guard, hash, |at| Ok(Some(at))) {
-                if let Ok(segment) = segments.of(location) {
-                    segment.prefetch(guard, segment.offset(location));
-                }
-            }
+            // What cannot be fetched is met when the key is looked up.
+            let _ = self.fetch_record(guard, hash);
         }
         for (&hash, at) in hashes.iter().zip(group) {
             let mut was_found = false;

@@ -45,7 +45,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::epoch::Guard;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::format::record::{Header, Record};
 use crate::index::hash::KeyHasher;
 use crate::index::{Entry, Index, Location};
@@ -271,4 +271,13 @@ impl<'a> Lookup<'a> {
         segment.verify(&record, offset)?;
         Ok(self.hasher.hash(record.key()))
     }
+}
+
+/// A copy of a value, or an error where there is no memory for it.
+fn copy_of(value: &[u8]) -> Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(value.len())
+        .map_err(|_| Error::new(Kind::OutOfMemory, "there is no memory for a copy of the value"))?;
+    copy.extend_from_slice(value);
+    Ok(copy)
 }

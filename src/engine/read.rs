@@ -287,6 +287,20 @@ impl Kept {
     }
 }
 
+impl Engine {
+    /// Begins to fetch the record that is probably the newest of the key of `hash`: the first one
+    /// with its tag, which is hardly ever another key's.
+    pub(super) fn fetch_record(&self, guard: &Guard, hash: u64) -> Result<()> {
+        let segments = self.table.pinned(guard);
+        self.index.find(guard, hash, |location| {
+            let holder = segments.of(location)?;
+            holder.prefetch(guard, holder.offset(location));
+            Ok(Some(()))
+        })?;
+        Ok(())
+    }
+}
+
 #[cold]
 fn found_twice() -> Error {
     Error::new(Kind::Internal, "a key was found twice in one lookup")

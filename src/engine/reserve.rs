@@ -93,7 +93,7 @@ impl Engine {
         let mut writer = self.writer.lock();
         self.make_room(&mut writer, len, Purpose::Put)?;
         let number = RESERVATIONS.fetch_add(1, Ordering::Relaxed);
-        let active = writer.active.as_mut().ok_or_else(no_active)?;
+        let active = writer.end()?;
         let hole = active.open_hole(lead, value_len, len);
         writer.reserved =
             Some(Reserved { number, lead, gap: Prepared::gap(len - record_len(0, 0, 0)) });
@@ -162,9 +162,4 @@ impl Writer {
             self.next_sequence += 1;
         }
     }
-}
-
-#[cold]
-fn no_active() -> Error {
-    Error::new(Kind::Internal, "room was made in no segment")
 }

@@ -307,6 +307,12 @@ impl Engine {
 }
 
 impl Writer {
+    /// The segment at the end of the log, in which room was made.
+    pub(super) fn end(&mut self) -> Result<&mut ActiveSegment> {
+        let none = || Error::new(Kind::Internal, "room was made in no segment");
+        self.active.as_mut().ok_or_else(none)
+    }
+
     /// Whether a record of `len` bytes can be appended at once.
     fn has_room(&self, len: usize) -> bool {
         self.opened
