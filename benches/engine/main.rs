@@ -10,11 +10,13 @@
 #![allow(unsafe_code, reason = "the C functions are called as C calls them")]
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod common;
 mod handle;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use common::{key, random, thread_ns};
 use handle::{expect, Handle};
 use kv::db::Db;
 use kv::ffi::{
@@ -56,30 +58,6 @@ impl Settings {
     }
 }
 
-/// The key of number `i`: spread over the key space, and different for each number.
-fn key(i: u64) -> [u8; 16] {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    key[8..].copy_from_slice(&i.to_be_bytes());
-    key
-}
-
-/// A number that looks random for each `i` (SplitMix64).
-fn random(i: u64) -> u64 {
-    let mut z = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// Seconds that this thread has had a processor.
-fn thread_seconds() -> f64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the clock exists and the result is written to a live variable.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-}
-
 /// One workload's wall and processor seconds.
 #[derive(Clone, Copy)]
 struct Cost {
@@ -88,9 +66,10 @@ struct Cost {
 }
 
 fn timed(body: impl FnOnce()) -> Cost {
-    let (wall, processor) = (Instant::now(), thread_seconds());
+    let (wall, processor) = (Instant::now(), thread_ns());
     body();
-    Cost { wall: wall.elapsed().as_secs_f64(), processor: thread_seconds() - processor }
+    let wall = wall.elapsed().as_secs_f64();
+    Cost { wall, processor: (thread_ns() - processor) as f64 * 1e-9 }
 }
 
 const WORKLOADS: [&str; 15] = [
