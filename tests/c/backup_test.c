@@ -1,5 +1,6 @@
 /* Backups and restoring: what they hold, progress and cancelling, and every misuse. */
 #include "test.h"
+#include "watcher.h"
 
 
 enum { KEYS = 6000 };
@@ -78,25 +79,6 @@ static void test_a_backup_and_its_restoration(void)
     db = test_open("source", NULL);
     CHECK(has_key(db, 5, 'b') && has_key(db, 100, 'a'));
     CHECK_OK(kv_close(db));
-}
-
-struct watcher {
-    kv_db *db;
-    unsigned calls;
-    unsigned last_call;
-    kv_progress_t last;
-};
-
-static int32_t watch(const kv_progress_t *progress, void *context)
-{
-    struct watcher *watcher = context;
-    CHECK(progress->size == sizeof *progress);
-    CHECK(progress->done_bytes >= watcher->last.done_bytes);
-    CHECK(progress->done_bytes <= progress->total_bytes);
-    CHECK(progress->segments_done <= progress->segments_total);
-    watcher->last = *progress;
-    watcher->calls++;
-    return watcher->calls == watcher->last_call;
 }
 
 /* All that a progress function may do, and what it may not. */

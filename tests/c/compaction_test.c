@@ -1,5 +1,6 @@
 /* Compaction and statistics: progress, cancelling, pausing, kv_stats(), and limits on space. */
 #include "test.h"
+#include "watcher.h"
 
 #include <stddef.h>
 #include <time.h>
@@ -85,24 +86,6 @@ static void test_the_size_of_stats(void)
     CHECK_FAILS(KV_NULL_ARGUMENT, "stats", kv_stats(db, NULL));
     CHECK_FAILS(KV_NULL_ARGUMENT, "db", kv_stats(NULL, &stats));
     CHECK_OK(kv_close(db));
-}
-
-struct watcher {
-    kv_db *db;
-    unsigned calls;
-    unsigned last_call;
-    kv_progress_t last;
-};
-
-static int32_t watch(const kv_progress_t *progress, void *context)
-{
-    struct watcher *watcher = context;
-    CHECK(progress->size == sizeof *progress);
-    CHECK(progress->done_bytes >= watcher->last.done_bytes);
-    CHECK(progress->done_bytes <= progress->total_bytes);
-    watcher->last = *progress;
-    watcher->calls++;
-    return watcher->calls == watcher->last_call;
 }
 
 /* All that a progress function may do, and what it may not. */
