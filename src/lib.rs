@@ -16,3 +16,5 @@ pub mod notice;
 pub mod options;
 pub mod segment;
 pub mod storage;
+#[doc(hidden)]
+pub mod wrong_turn;

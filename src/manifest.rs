@@ -11,6 +11,7 @@ use crate::format::manifest::{
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{name, Identity, FORMAT_VERSION, MAX_NUMBER};
 use crate::storage::{read_part, File, Storage};
+use crate::wrong_turn::{is_taken, unless, when, WrongTurn};
 
 /// A manifest longer than this is written anew at open: some thousand edits.
 const REWRITE_AT: u64 = 256 << 10;
@@ -162,11 +163,16 @@ impl Manifest {
         let file = storage.open(name::MANIFEST, true)?;
         // Its name may be as new as the death of the last process: until it is on the medium, a
         // power cut could bring back an older manifest, and what is done now follows from this one.
-        storage.sync_directory()?;
+        unless(WrongTurn::ManifestNameBelieved, || storage.sync_directory())?;
         // What a failed sync left in the cache alone must not be believed.
-        file.sync()?;
-        file.drop_cache()?;
-        let Stored { identity, version, state, end, .. } = read_file(&*file, &path)?;
+        unless(WrongTurn::UnsyncedManifestBelieved, || {
+            file.sync()?;
+            file.drop_cache()
+        })?;
+        let Stored { identity, version, state, mut end, .. } = read_file(&*file, &path)?;
+        if is_taken(WrongTurn::ManifestGoesOnBehindTornFrame) {
+            end = file.len()?;
+        }
         Ok(Manifest { identity, file, end, state, version })
     }
 
@@ -188,9 +194,10 @@ impl Manifest {
         storage.remove_if_there(name::MANIFEST_NEW)?;
         let file = storage.create(name::MANIFEST_NEW)?;
         file.write_at(&bytes, 0)?;
-        file.sync()?;
+        unless(WrongTurn::ManifestRenamedBeforeSync, || file.sync())?;
         storage.rename(name::MANIFEST_NEW, name::MANIFEST)?;
-        storage.sync_directory()?;
+        when(WrongTurn::ManifestRenamedBeforeSync, || file.sync())?;
+        unless(WrongTurn::ManifestNameNotSynced, || storage.sync_directory())?;
         let (end, version) = (bytes.len() as u64, FORMAT_VERSION);
         Ok(Manifest { identity, file, end, state, version })
     }
@@ -218,7 +225,7 @@ impl Manifest {
             let _ = self.file.truncate(self.end);
             return Err(error);
         }
-        self.file.sync()?;
+        unless(WrongTurn::ManifestNotSynced, || self.file.sync())?;
         self.end += frame.len() as u64;
         for edit in edits {
             let applied = self.state.apply(edit);

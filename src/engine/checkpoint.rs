@@ -20,6 +20,7 @@ use crate::index::PIECES;
 use crate::notice::Level;
 use crate::segment::Segment;
 use crate::storage::File;
+use crate::wrong_turn::{unless, WrongTurn};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 1 << 20;
@@ -162,7 +163,7 @@ impl Engine {
         add(&self.counters.bytes_checkpoints, writing.at);
         writing.file.sync()?;
         // It must never know more than the log: that may be lost in a power cut.
-        self.sync_to(checkpoint.sequence_end)?;
+        unless(WrongTurn::CheckpointBeyondLog, || self.sync_to(checkpoint.sequence_end))?;
         self.storage.rename(name::INDEX_NEW, name::INDEX)?;
         // What a failed sync of the directory lost may be the name of a segment.
         self.storage.sync_directory().map_err(|error| self.latch.watch(error))?;

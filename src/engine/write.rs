@@ -22,6 +22,7 @@ use crate::index::Location;
 use crate::options::SyncLevel;
 use crate::segment::active::{self, ActiveSegment};
 use crate::segment::full::FullSegment;
+use crate::wrong_turn::{unless, WrongTurn};
 
 /// The end of the log.
 pub struct Writer {
@@ -226,8 +227,10 @@ impl Engine {
         if !waits {
             return Ok(());
         }
-        self.sync_to(sequence + 1).map_err(|error| {
-            error.with_kind(Kind::UnknownOutcome).context("the write may or may not be durable")
+        self.sync_to(sequence + 1).or_else(|error| {
+            let error = error.with_kind(Kind::UnknownOutcome);
+            let error = error.context("the write may or may not be durable");
+            unless(WrongTurn::FailedSyncAcknowledged, || Err(error))
         })
     }
 
@@ -286,7 +289,7 @@ impl Engine {
     /// Makes sure that the manifest knows that the database is being written.
     pub(super) fn note_opened(&self, writer: &mut Writer) -> Result<()> {
         if !writer.opened {
-            self.manifest.lock().append(&[Edit::Opened])?;
+            unless(WrongTurn::OpenedNotNoted, || self.manifest.lock().append(&[Edit::Opened]))?;
             writer.opened = true;
         }
         Ok(())

@@ -7,8 +7,9 @@ use super::open::Opener;
 use super::{Segment, Source};
 use crate::error::Result;
 use crate::format::record::Seal;
-use crate::format::segment::{SyncMark, TimeNote};
+use crate::format::segment::{SegmentKind, SyncMark, TimeNote};
 use crate::storage::File;
+use crate::wrong_turn::{unless, WrongTurn};
 
 /// A segment that takes no more records, and what is needed to put it on the medium.
 pub struct FullSegment {
@@ -37,7 +38,11 @@ impl FullSegment {
 
     /// Puts the segment on the medium.
     pub fn sync(&self) -> Result<()> {
-        self.file.sync()
+        let turn = match self.segment.header.kind {
+            SegmentKind::Log => WrongTurn::SealBeforeSync,
+            SegmentKind::Compacted => WrongTurn::OutputNotSynced,
+        };
+        unless(turn, || self.file.sync())
     }
 }
 

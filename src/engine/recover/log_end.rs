@@ -11,6 +11,7 @@ use crate::segment::digest::{self, End};
 use crate::segment::scan::{Scan, Whole};
 use crate::segment::{Segment, Source};
 use crate::storage::File;
+use crate::wrong_turn::{is_taken, WrongTurn};
 
 impl Recovery {
     /// Reads the segments that are not sealed, and finds where the log ends.
@@ -28,12 +29,14 @@ impl Recovery {
         for header in unsealed {
             let (file, mark, path) = self.open_segment(*header, false)?;
             let len = file.len()?;
-            if let Some(end) = &ended {
+            if let Some(end) = ended.as_ref().filter(|_| !is_taken(WrongTurn::HoleInLogPassed)) {
                 // A sync reaches a segment only after the ones before it.
                 if mark.offset > HEADER_PAGE as u64 {
                     return Err(end.clone());
                 }
-                self.discarded.push(header.id);
+                if !is_taken(WrongTurn::DiscardedSegmentsKept) {
+                    self.discarded.push(header.id);
+                }
                 continue;
             }
             let synced = match closed {
@@ -104,7 +107,7 @@ impl Recovery {
         self.tail = Some(FoundTail { segment, file, len: offset, records, torn });
         // The log goes on without a gap, whatever was begun after this point and is discarded.
         self.next_sequence = next;
-        if offset < synced {
+        if offset < synced && !is_taken(WrongTurn::DamageTakenForTornTail) {
             return Err(end);
         }
         Ok(Some(end))
