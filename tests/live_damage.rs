@@ -12,6 +12,7 @@ use common::{segments_in, TempDir};
 use kv::clock::{ManualTime, TimeSource};
 use kv::db::{Db, WriteOptions};
 use kv::error::Kind;
+use kv::format::record::HEADER_LEN;
 use kv::options::{CompactionMode, Options, ReadMode, SyncLevel};
 
 /// Changes a byte in the middle of the value that consists of `byte`.
@@ -188,4 +189,28 @@ fn a_damaged_record_meets_no_condition_and_gives_no_time_on() {
         change(at, 0);
     }
     assert_eq!(db.version(b"the key").expect("version"), Some(version), "nothing was written");
+}
+
+/// A disk that writes an older record to the place of the newer one, both whole, gives no older
+/// value: a record stands where it was written or nowhere.
+#[test]
+fn a_record_in_the_place_of_another_is_damage() {
+    let directory = TempDir::new("live-damage");
+    let path = directory.join("db");
+    let options = Options { compaction: CompactionMode::Manual, ..Options::default() };
+    let db = Db::open(&path, &options).expect("a new database opens");
+    for value in *b"on" {
+        db.put(b"the key", &[value; 300]).expect("put");
+    }
+    let segment = &segments_in(&path)[0];
+    let bytes = std::fs::read(segment).expect("the segment can be read");
+    let keys = bytes.windows(7).enumerate().filter(|(_, window)| window == b"the key");
+    let places: Vec<usize> = keys.map(|(at, _)| at - HEADER_LEN).collect();
+    let [old, new] = places[..] else { panic!("two records have the key: {places:?}") };
+    let file = std::fs::File::options().write(true).open(segment).expect("it can be written");
+    file.write_all_at(&bytes[old..new], new as u64).expect("it can be written");
+    let found = db.get(b"the key", |value| value[0]).map_err(|error| error.kind());
+    assert_eq!(found, Err(Kind::Corrupt));
+    let found = db.value_len(b"the key").map_err(|error| error.kind());
+    assert_eq!(found, Err(Kind::Corrupt));
 }
