@@ -28,6 +28,7 @@ BUILD_TOOLS = cc=gcc c++=g++ cmake=cmake
 CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind
 
 .PHONY: help demo check build test lint header bench bench-engine install install-tools clean
+.PHONY: test-wrong-turns
 .PHONY: build-tools openmetrics-parser check-c-debug check-c-release test-rust test-schedules
 .NOTPARALLEL:
 
@@ -36,6 +37,7 @@ help:
 	@echo "make check          all checks and tests: Rust, C, C++, valgrind, installed programs"
 	@echo "make build          the libraries and the examples, in build/release"
 	@echo "make test           the tests alone, without valgrind"
+	@echo "make test-wrong-turns  mistakes in the library, to see that the tests notice them"
 	@echo "make lint           formatting and clippy"
 	@echo "make header         refresh include/kv.h from src/ffi"
 	@echo "make bench          the benchmarks of single operations (BENCH_ARGS=...)"
@@ -54,7 +56,7 @@ build: build-tools
 	@cmake --build build/release --target examples -j $(JOBS)
 
 # Every part prints its own result; the last line is reached only when all have passed.
-check: install-tools openmetrics-parser lint test-rust test-schedules check-c-debug check-c-release
+check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules check-c-debug check-c-release
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
@@ -70,6 +72,12 @@ lint:
 test-rust:
 	@echo "==> tests in Rust"
 	@$(CARGO) test $(CARGO_FLAGS)
+
+# The library with its mistakes is another one: the tests are built once more, with it.
+test-wrong-turns:
+	@echo "==> wrong turns, each of which a test must notice"
+	@$(CARGO) clippy $(CARGO_FLAGS) --features wrong-turns --test wrong_turns -- -D warnings
+	@$(CARGO) test $(CARGO_FLAGS) --features wrong-turns --test wrong_turns -- --nocapture
 
 # A package of its own, with a directory of its own: it builds the sources against other atomics.
 test-schedules:
