@@ -28,6 +28,8 @@ const SYNC_GROUP: Harness = ("group", "threads_share_syncs_and_are_told_the_trut
 const FAILED_GROUP: Harness = ("group", "a_sync_that_fails_is_told_to_all_who_wait");
 const RECLAIM: Harness =
     ("ttl_crash", "a_power_cut_in_the_midst_of_reclaiming_brings_nothing_older_back");
+const EXPIRY: Harness =
+    ("ttl_crash", "any_history_of_values_that_expire_survives_compaction_and_kills");
 const CLOCK: Harness = ("ttl", "keys_that_had_expired_stay_so_when_the_clock_is_set_back");
 const KILLED: Harness = ("corrupt", "every_bit_and_every_length_of_a_killed_database");
 const HINTS: Harness = ("corrupt", "bits_and_lengths_of_compacted_databases");
@@ -87,7 +89,7 @@ const TABLE: [(WrongTurn, Harness, u64); 57] = [
     (CheckpointNotChecked, CHECKPOINT, 0),
     (BadCheckpointKept, FUTURE, 0),
     (GoneSegmentsBelieved, CRASH, 0),
-    (TombstoneDroppedEarly, CRASH, 0),
+    (TombstoneDroppedEarly, EXPIRY, 0),
     (ExpiredDroppedEarly, RECLAIM, 0),
     (UnreadThoughNeeded, RECLAIM, 0),
     (OutputNotSynced, CRASH, 0),
