@@ -42,6 +42,8 @@ help:
 	@echo "make header         refresh include/kv.h from src/ffi"
 	@echo "make bench          the benchmarks of single operations (BENCH_ARGS=...)"
 	@echo "make bench-engine   every promised figure with its target (BENCH_ARGS=--quick)"
+	@echo "make torture-fs     kills, power cuts, failing disks and calls on this machine's kernel"
+	@echo "                    (PART=kill|power|errors|syscalls|full|memory, SECONDS=, ROUNDS=, SEED=)"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make clean          remove all that was built"
@@ -57,7 +59,7 @@ build: build-tools
 
 # Every part prints its own result; the last line is reached only when all have passed.
 check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules
-check: check-c-debug check-c-release
+check: check-c-debug check-c-release check-torture-fs
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
@@ -126,3 +128,31 @@ build-tools:
 
 clean:
 	rm -rf build "$(TARGET_DIR)"
+
+# A package of its own (tests/torture_fs/). What this machine cannot do, it says and leaves out.
+.PHONY: torture-fs torture-fs-tools torture-fs-build check-torture-fs
+TORTURE_FS_TOOLS = strace=strace qemu-storage-daemon=qemu-system-common nbdkit=nbdkit \
+	nbdfuse=libnbd-bin fusermount3=fuse3 mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs \
+	mkfs.btrfs=btrfs-progs
+TORTURE_FS = "$(TARGET_DIR)/torture-fs/release/kv-torture-fs"
+PART ?=
+SECONDS ?=
+ROUNDS ?=
+SEED ?=
+
+torture-fs: torture-fs-tools torture-fs-build
+	@$(TORTURE_FS) PART=$(PART) SECONDS=$(SECONDS) ROUNDS=$(ROUNDS) SEED=$(SEED)
+
+torture-fs-tools:
+	@PATH="$$PATH:/usr/sbin:/sbin" scripts/install-tools.sh $(TORTURE_FS_TOOLS) \
+		|| echo "==> going on without them"
+
+torture-fs-build:
+	@cd tests/torture_fs && CARGO_TARGET_DIR="$(TARGET_DIR)/torture-fs" \
+		cargo build --quiet --release $(CARGO_FLAGS)
+
+# A slice of it, with the tools that there are.
+check-torture-fs: torture-fs-build
+	@echo "==> a slice of make torture-fs"
+	@cd tests/torture_fs && cargo fmt --check
+	@$(TORTURE_FS) SECONDS=3 SEED=$(SEED)
