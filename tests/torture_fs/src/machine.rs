@@ -25,10 +25,11 @@ pub fn lacks(programs: &[&str]) -> Option<String> {
     if unsafe { libc::geteuid() } != 0 {
         return Some("only root can mount".into());
     }
-    programs.iter().find(|name| !has_program(name)).map(|name| format!("there is no {name}"))
+    programs.iter().find(|name| !has(name)).map(|name| format!("there is no {name}"))
 }
 
-fn has_program(name: &str) -> bool {
+/// Whether there is such a program.
+pub fn has(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     directories.into_iter().any(|directory: PathBuf| directory.join(name).is_file())

@@ -13,6 +13,7 @@ mod power;
 mod random;
 mod settings;
 mod shared;
+mod syscalls;
 mod tale;
 mod worker;
 
@@ -24,7 +25,8 @@ type Part = (&'static str, u64, fn(&Settings) -> Verdict);
 type Child = (&'static str, fn(&[String]) -> Result<(), String>);
 
 /// Every part, with the rounds that it does if nothing is said.
-const PARTS: [Part; 2] = [("kill", 1_000, kill::run), ("power", 500, power::run)];
+const PARTS: [Part; 3] =
+    [("kill", 1_000, kill::run), ("power", 500, power::run), ("syscalls", 500, syscalls::run)];
 
 /// What this program is when a part starts it again.
 const CHILDREN: [Child; 2] = [("kill-child", kill::child), ("power-child", power::child)];
