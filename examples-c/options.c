@@ -32,6 +32,8 @@ static kv_options *options_from_code(void)
     must(kv_options_set_sync(options, KV_SYNC_ALWAYS), "sync");
     must(kv_options_set_read_mode(options, KV_READ_PREAD), "read_mode");
     must(kv_options_set_create_if_missing(options, 0), "create_if_missing");
+    /* Files that are made can be read by the group too; else their owner alone reads them. */
+    must(kv_options_set_file_mode(options, 0640), "file_mode");
     return options;
 }
 

@@ -30,6 +30,8 @@ use crate::storage::{process, Storage};
 pub struct Db {
     engine: Arc<Engine>,
     maintenance: Option<Maintenance>,
+    /// The mode of files that backups make.
+    file_mode: u32,
     /// Goes last: what happens at closing is told too.
     delivery: Option<Delivery>,
 }
@@ -39,7 +41,8 @@ impl Db {
     pub fn open(path: &Path, options: &Options) -> Result<Db> {
         refuse_urls(path)?;
         process::watch_for_forks();
-        let storage = PosixStorage::open(path, options.create_if_missing)?;
+        let (create, file_mode) = (options.create_if_missing, options.file_mode);
+        let storage = PosixStorage::open_with_mode(path, create, file_mode)?;
         Db::open_in(Arc::new(storage), options)
     }
 
@@ -51,7 +54,8 @@ impl Db {
         let opened = recover::open_told(storage, options.clone(), herald);
         let engine = Arc::new(opened.inspect_err(|error| delivery.herald().tell_damage(error))?);
         let maintenance = Maintenance::start(Arc::clone(&engine))?;
-        Ok(Db { engine, maintenance: Some(maintenance), delivery: Some(delivery) })
+        let file_mode = options.file_mode;
+        Ok(Db { engine, maintenance: Some(maintenance), file_mode, delivery: Some(delivery) })
     }
 
     /// Puts everything on the medium and closes the database. It is closed even if this fails.
@@ -287,6 +291,7 @@ impl Db {
     ) -> Result<()> {
         refuse_urls(path)?;
         let (parent, name) = PosixParent::of(path)?;
+        let parent = parent.with_file_mode(self.file_mode);
         let began = Instant::now();
         let outcome = self.engine.backup(&parent, &name, &mut tell);
         self.engine.herald().tell_backup(path, began.elapsed(), outcome.as_ref().err());

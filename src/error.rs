@@ -39,7 +39,7 @@ pub enum Kind {
     Closed,
     /// The handle belongs to the parent of this process.
     Forked,
-    /// The operating system does not permit it.
+    /// The operating system does not permit it, or a file to be written has other names.
     PermissionDenied,
     /// The disk, a quota or a file-size limit is full. Nothing was written; it works again when
     /// there is room.

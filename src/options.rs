@@ -82,6 +82,8 @@ pub struct Options {
     pub time: TimeSource,
     /// Keep histograms of how long operations take.
     pub latency_histograms: bool,
+    /// The mode of files that are made, one of [`FILE_MODES`].
+    pub file_mode: u32,
     /// Who is told what happens.
     pub listeners: Listeners,
 }
@@ -96,6 +98,8 @@ pub const MIN_SEGMENT_SIZE: u64 = MIB;
 pub const MAX_SEGMENT_SIZE: u64 = 2 * GIB;
 /// The longest `sync_interval_ms`: a day.
 pub const MAX_SYNC_INTERVAL_MS: u64 = 86_400_000;
+/// What `file_mode` may be: no one reads more than the group does, or writes what he cannot read.
+const FILE_MODES: [u32; 6] = [0o600, 0o640, 0o660, 0o644, 0o664, 0o666];
 /// The least `max_disk_bytes`, in segments.
 const LEAST_SEGMENTS: u64 = 4;
 
@@ -117,6 +121,7 @@ impl Default for Options {
             max_index_bytes: 0,
             time: TimeSource::System,
             latency_histograms: false,
+            file_mode: FILE_MODES[0],
             listeners: Listeners::default(),
         }
     }
@@ -155,6 +160,11 @@ impl Options {
     /// Sets the most memory that the index may take; 0 is no limit.
     pub fn set_max_index_bytes(&mut self, bytes: u64) -> Result<()> {
         self.set_number("max_index_bytes", bytes)
+    }
+
+    /// Sets the mode of files that are made.
+    pub fn set_file_mode(&mut self, mode: u64) -> Result<()> {
+        self.set_text("file_mode", &format!("{mode:04o}"))
     }
 
     /// An error if options contradict each other.
@@ -211,7 +221,7 @@ const fn number(least: u64, most: u64) -> Form {
 }
 
 /// Every option.
-pub static SETTINGS: [Setting; 14] = [
+pub static SETTINGS: [Setting; 15] = [
     Setting {
         name: c"segment_size",
         unit: c"bytes",
@@ -356,6 +366,18 @@ pub static SETTINGS: [Setting; 14] = [
         get: |options| options.latency_histograms as u64,
         set: |options, to| options.latency_histograms = to != 0,
     },
+    Setting {
+        name: c"file_mode",
+        unit: c"",
+        default: c"0600",
+        range: c"0600, 0640, 0660, 0644, 0664, 0666",
+        description: c"who may read and write files that are made",
+        form: Form::Choice(&["0600", "0640", "0660", "0644", "0664", "0666"]),
+        get: |options| {
+            FILE_MODES.iter().position(|&mode| mode == options.file_mode).unwrap_or(0) as u64
+        },
+        set: |options, to| options.file_mode = FILE_MODES[to as usize],
+    },
 ];
 
 #[cfg(test)]
@@ -382,6 +404,7 @@ mod tests {
             ("max_disk_bytes", "1GiB"),
             ("max_index_bytes", "32MiB"),
             ("latency_histograms", "true"),
+            ("file_mode", "0664"),
         ] {
             options.set_text(name, value).unwrap();
         }
@@ -396,6 +419,7 @@ mod tests {
         assert_eq!(options.compaction_garbage_percent, 40);
         assert_eq!(options.compaction_bytes_per_second, 8 * MIB);
         assert_eq!((options.max_disk_bytes, options.max_index_bytes), (GIB, 32 * MIB));
+        assert_eq!(options.file_mode, 0o664);
     }
 
     #[test]
@@ -415,6 +439,13 @@ mod tests {
         }
         assert!(options.set_max_index_bytes(MIB - 1).is_err());
         assert!(options.set_max_disk_bytes(4 * MIB - 1).is_err());
+        // One that its owner cannot read, one that runs, one that is no octal number, and 640.
+        for mode in [0, 0o400, 0o700, 0o606, 640, 0o100600, u64::MAX] {
+            let error = options.set_file_mode(mode).unwrap_err();
+            assert!(error.to_string().contains("0600, 0640"), "{error}");
+        }
+        options.set_file_mode(0o640).unwrap();
+        assert_eq!(options.get_text("file_mode").unwrap(), "0640");
     }
 
     #[test]

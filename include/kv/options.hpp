@@ -84,6 +84,7 @@ inline constexpr option_of<byte_count> compaction_bytes_per_second{
 inline constexpr option_of<byte_count> max_disk_bytes{kv_options_set_max_disk_bytes};
 inline constexpr option_of<byte_count> max_index_bytes{kv_options_set_max_index_bytes};
 inline constexpr option_of<bool> latency_histograms{kv_options_set_latency_histograms};
+inline constexpr option_of<std::uint64_t> file_mode{kv_options_set_file_mode};
 
 } // namespace option
 

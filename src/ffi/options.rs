@@ -71,21 +71,22 @@ pub unsafe extern "C" fn kv_options_free(options: *mut kv_options) {
 
 /// Sets an option by its name from text, as a configuration file or a command line has it.
 ///
-///   name                         allowed values                   default
-///   segment_size                 1MiB to 2GiB                     64MiB
-///   sync                         none, interval, always           interval
-///   sync_interval_ms             1 to 86400000                    1000
-///   create_if_missing            true, false                      true
-///   error_if_exists              true, false                      false
-///   verify_checksums             true, false                      true
-///   read_mode                    mmap, pread                      mmap
-///   on_damage                    fail, read_only                  fail
-///   compaction                   auto, manual                     auto
-///   compaction_garbage_percent   5 to 90                          23
-///   compaction_bytes_per_second  0 (no limit), or 1 and more      0
-///   max_disk_bytes               0 (no limit), or 4MiB and more   0
-///   max_index_bytes              0 (no limit), or 1MiB and more   0
-///   latency_histograms           true, false                      false
+///   name                         allowed values                         default
+///   segment_size                 1MiB to 2GiB                           64MiB
+///   sync                         none, interval, always                 interval
+///   sync_interval_ms             1 to 86400000                          1000
+///   create_if_missing            true, false                            true
+///   error_if_exists              true, false                            false
+///   verify_checksums             true, false                            true
+///   read_mode                    mmap, pread                            mmap
+///   on_damage                    fail, read_only                        fail
+///   compaction                   auto, manual                           auto
+///   compaction_garbage_percent   5 to 90                                23
+///   compaction_bytes_per_second  0 (no limit), or 1 and more            0
+///   max_disk_bytes               0 (no limit), or 4MiB and more         0
+///   max_index_bytes              0 (no limit), or 1MiB and more         0
+///   latency_histograms           true, false                            false
+///   file_mode                    0600, 0640, 0660, 0644, 0664, 0666     0600
 ///
 /// Sizes may have a unit: 64MiB, 64 MB and 64m are the same. max_disk_bytes is four segments at
 /// least, which kv_open() checks.
@@ -303,6 +304,31 @@ pub unsafe extern "C" fn kv_options_set_on_damage(
         let action = convert::choice(action, "action", &[OnDamage::Fail, OnDamage::ReadOnly])?;
         change(options, |settings| assign(&mut settings.on_damage, action))
     })
+}
+
+/// Sets who may read and write the files that are made while the database is open, backups
+/// included: their mode, whatever the umask is. A directory that is made gets the same mode, and
+/// may be entered by those who may read. Directories and files that are there keep theirs, and the
+/// mode is not stored: a database that several users share is opened with it each time. What
+/// kv_restore() makes is for its owner alone.
+///
+/// @param options  The options. Not NULL.
+/// @param mode     0600 (the default), 0640, 0660, 0644, 0664 or 0666: octal numbers.
+/// @return
+///   - KV_OK: the option is set.
+///   - KV_INVALID_OPTION: it is none of these.
+///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
+///   - KV_INTERNAL: a bug in libkv; report the message.
+///
+/// Threads: any, one at a time.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kv_options_set_file_mode(
+    options: *mut kv_options,
+    mode: u64,
+) -> kv_status {
+    guard::status(|| change(options, |settings| settings.set_file_mode(mode)))
 }
 
 /// The settings that C passes to kv_open(), or the defaults for NULL.

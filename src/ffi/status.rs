@@ -76,7 +76,8 @@ pub const KV_CANCELLED: kv_status = -31;
 /// callback. It can be made afterwards.
 pub const KV_BUSY: kv_status = -32;
 
-/// The operating system does not permit it.
+/// The operating system does not permit it; or a file of the database has a second name elsewhere
+/// (a hard link), and nothing is written to such a file.
 pub const KV_PERMISSION_DENIED: kv_status = -40;
 /// The disk, a quota or a file-size limit is full. Nothing was written, nothing is lost; it
 /// works again when there is room.

@@ -67,6 +67,11 @@ mod tests {
             assert_eq!((parse_hint(&segment(id)), parse_segment(&hint(id))), (None, None));
         }
         assert_eq!(segment(1), "00000001.seg");
+        // A manifest knows segments by their ids alone, and no id leads out of a directory.
+        let is_plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+        for id in (0..64).map(|bit| 1 << bit).chain([0, u64::MAX]) {
+            assert!(is_plain(&segment(id)) && is_plain(&hint(id)), "{}", segment(id));
+        }
         for name in ["1.seg", "00000001.sega", "+0000001.seg", "-0000001.seg", ".seg", "a.seg", ""]
         {
             assert_eq!(parse_segment(name), None, "{name}");

@@ -368,3 +368,7 @@ fn fraction_of(hash: u64, precision: u32) -> u64 {
 #[cfg(test)]
 #[path = "buckets_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "flood_tests.rs"]
+mod flood_tests;

@@ -12,6 +12,7 @@
 //! * After a failed sync nothing is known of the file's unsynced bytes.
 
 pub mod barrier;
+mod entry;
 mod file;
 pub mod map;
 pub mod parent;

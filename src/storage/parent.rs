@@ -1,7 +1,7 @@
 //! The directory above a database's, on the real disk: what makes a directory take another's place.
 //! A room of `unsafe`.
 
-#![allow(unsafe_code, reason = "mkdirat, renameat2 and unlinkat have no safe interface")]
+#![allow(unsafe_code, reason = "renameat2 and unlinkat have no safe interface")]
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs;
@@ -12,14 +12,16 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::posix::{failed_sync, retry, PosixStorage};
-use super::{DirectoryId, Parent, Storage};
+use super::posix::{failed_sync, retry, PosixStorage, PRIVATE};
+use super::{entry, DirectoryId, Parent, Storage};
 use crate::error::{Error, Kind, Result};
 
 /// A directory in which directories are.
 pub struct PosixParent {
     path: String,
     directory: fs::File,
+    /// The mode of files that are made in directories in it.
+    file_mode: u32,
 }
 
 impl PosixParent {
@@ -40,7 +42,13 @@ impl PosixParent {
             .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
             .open(above)
             .map_err(|e| Error::io(format_args!("open the directory {shown}"), &e))?;
-        Ok((PosixParent { path: shown, directory }, name.to_owned()))
+        Ok((PosixParent { path: shown, directory, file_mode: PRIVATE }, name.to_owned()))
+    }
+
+    /// Directories and files that are made from now on have this mode, or one that fits.
+    #[must_use]
+    pub fn with_file_mode(self, file_mode: u32) -> PosixParent {
+        PosixParent { file_mode, ..self }
     }
 
     fn shown(&self, name: &OsStr) -> String {
@@ -67,7 +75,10 @@ impl Parent for PosixParent {
 
     fn open(&self, name: &OsStr) -> Result<Option<Arc<dyn Storage>>> {
         match open_at(&self.directory, name, libc::O_RDONLY | libc::O_NOFOLLOW) {
-            Ok(directory) => Ok(Some(Arc::new(PosixStorage::new(self.shown(name), directory)))),
+            Ok(directory) => {
+                let shown = self.shown(name);
+                Ok(Some(Arc::new(PosixStorage::new(shown, directory, self.file_mode))))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => {
                 Err(Error::io(format_args!("open the directory {}", self.shown(name)), &error))
@@ -76,12 +87,11 @@ impl Parent for PosixParent {
     }
 
     fn create(&self, name: &OsStr) -> Result<()> {
-        let made = CString::new(name.as_bytes()).map_err(io::Error::from).and_then(|n| {
-            // SAFETY: the descriptor is open and the name is NUL-terminated for the whole call.
-            retry(|| unsafe { libc::mkdirat(self.directory.as_raw_fd(), n.as_ptr(), 0o700) })
-        });
-        made.map(|_| ())
-            .map_err(|e| Error::io(format_args!("create the directory {}", self.shown(name)), &e))
+        let mode = entry::directory_mode(self.file_mode);
+        let made = CString::new(name.as_bytes())
+            .map_err(io::Error::from)
+            .and_then(|name| entry::make_directory(&self.directory, &name, mode));
+        made.map_err(|e| Error::io(format_args!("create the directory {}", self.shown(name)), &e))
     }
 
     fn rename(&self, from: &OsStr, to: &OsStr) -> Result<()> {

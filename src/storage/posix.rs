@@ -9,61 +9,55 @@ use std::any::Any;
 use std::ffi::CString;
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::file::PosixFile;
-use super::{parent, process, DirectoryId, File, FreeBytes, Lock, Storage};
+use super::{entry, parent, process, DirectoryId, File, FreeBytes, Lock, Storage};
 use crate::error::{Error, Kind, Result};
+
+/// The mode of files that are made, unless told otherwise.
+pub const PRIVATE: u32 = 0o600;
 
 /// A database directory on a real file system.
 pub struct PosixStorage {
     path: String,
     directory: fs::File,
+    /// The mode of files that are made in it.
+    file_mode: u32,
 }
 
 impl PosixStorage {
     /// Opens the directory at `path`, or creates it (mode 0700) if `create`.
     pub fn open(path: &Path, create: bool) -> Result<PosixStorage> {
+        PosixStorage::open_with_mode(path, create, PRIVATE)
+    }
+
+    /// The same; what is made has this mode, and a directory one that fits.
+    pub fn open_with_mode(path: &Path, create: bool, file_mode: u32) -> Result<PosixStorage> {
         let shown = path.display().to_string();
         if create {
-            create_directory(path)?;
+            create_directory(path, entry::directory_mode(file_mode))?;
         }
         let directory = fs::OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
             .open(path)
             .map_err(|e| Error::io(format_args!("open the directory {shown}"), &e))?;
-        Ok(PosixStorage::new(shown, directory))
+        Ok(PosixStorage::new(shown, directory, file_mode))
     }
 
     /// The directory that is open, and known as `path`.
-    pub(super) fn new(path: String, directory: fs::File) -> PosixStorage {
-        PosixStorage { path, directory }
+    pub(super) fn new(path: String, directory: fs::File, file_mode: u32) -> PosixStorage {
+        PosixStorage { path, directory, file_mode }
     }
 
     fn shown(&self, name: &str) -> String {
         format!("{}/{name}", self.path)
-    }
-
-    fn open_at(&self, name: &str, flags: libc::c_int) -> io::Result<fs::File> {
-        let c_name = CString::new(name)?;
-        let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let mode: libc::c_uint = 0o600;
-        // SAFETY: the descriptor is open and the name is NUL-terminated for the whole call.
-        let fd = retry(|| unsafe {
-            libc::openat(self.directory.as_raw_fd(), c_name.as_ptr(), flags, mode)
-        })?;
-        // SAFETY: openat gave us this descriptor, and nobody else has it.
-        let file = unsafe { fs::File::from_raw_fd(fd) };
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        Ok(file)
     }
 
     fn wrap(&self, name: &str, file: fs::File) -> Arc<dyn File> {
@@ -72,13 +66,25 @@ impl PosixStorage {
 }
 
 /// Creates the directory and makes its name durable, unless it is there already.
-fn create_directory(path: &Path) -> Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => sync_parent(path),
+fn create_directory(path: &Path, mode: u32) -> Result<()> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {
+            undo_umask(path, mode);
+            sync_parent(path)
+        }
         // Whoever made it may have died before its name was on the medium.
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && is_empty(path) => sync_parent(path),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(Error::io(format_args!("create the directory {}", path.display()), &e)),
+    }
+}
+
+/// Gives a directory that was just made the mode that it was to have. A file system that keeps no
+/// modes has none to give.
+fn undo_umask(path: &Path, mode: u32) {
+    let made = fs::symlink_metadata(path).ok().filter(|data| data.is_dir());
+    if made.is_some_and(|data| !entry::has_mode(&data, mode)) {
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode));
     }
 }
 
@@ -128,24 +134,28 @@ impl Storage for PosixStorage {
     fn list(&self) -> Result<Vec<String>> {
         // Through the descriptor, so that it is this very directory, wherever the path leads by
         // now.
-        let by_descriptor = PathBuf::from(format!("/proc/self/fd/{}", self.directory.as_raw_fd()));
-        let entries = fs::read_dir(&by_descriptor).or_else(|_| fs::read_dir(&self.path));
-        let names = entries.and_then(|entries| {
-            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
-        });
-        names.map_err(|e| Error::io(format_args!("list the directory {}", self.path), &e))
+        entry::names(&self.directory)
+            .map_err(|e| Error::io(format_args!("list the directory {}", self.path), &e))
     }
 
     fn create(&self, name: &str) -> Result<Arc<dyn File>> {
-        self.open_at(name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)
+        entry::create(&self.directory, name, self.file_mode)
             .map(|file| self.wrap(name, file))
             .map_err(|e| Error::io(format_args!("create {}", self.shown(name)), &e))
     }
 
     fn open(&self, name: &str, writable: bool) -> Result<Arc<dyn File>> {
-        self.open_at(name, if writable { libc::O_RDWR } else { libc::O_RDONLY })
-            .map(|file| self.wrap(name, file))
-            .map_err(|e| Error::io(format_args!("open {}", self.shown(name)), &e))
+        let file = entry::open(&self.directory, name, writable)
+            .map_err(|bad| bad.into_error("open", &self.shown(name)))?;
+        if writable && entry::has_other_names(&file) {
+            let shown = self.shown(name);
+            let what = format!(
+                "{shown} has another name elsewhere (a hard link): what is written to one is \
+                 written to both. Copy the file, and put the copy in its place"
+            );
+            return Err(Error::new(Kind::PermissionDenied, what));
+        }
+        Ok(self.wrap(name, file))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
@@ -200,7 +210,8 @@ impl Storage for PosixStorage {
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
         let failed = |e| Error::io(format_args!("lock {}", self.shown(name)), &e);
         loop {
-            let file = self.open_at(name, libc::O_RDWR | libc::O_CREAT).map_err(failed)?;
+            let file = entry::open_or_create(&self.directory, name, self.file_mode)
+                .map_err(|bad| bad.into_error("lock", &self.shown(name)))?;
             let held = DirectoryLock::register(&self.path, &file)?;
             if let Err(error) = retry(|| flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)) {
                 if error.kind() != io::ErrorKind::WouldBlock {
@@ -214,9 +225,12 @@ impl Storage for PosixStorage {
             if file.metadata().map_err(failed)?.nlink() == 0 {
                 continue;
             }
-            // For messages only; that it cannot be written is no reason not to go on.
-            let note = format!("pid {}\nboot {}\n", std::process::id(), process::boot_id());
-            let _ = file.set_len(0).and_then(|()| (&file).write_all(note.as_bytes()));
+            // For messages only; that it cannot be written is no reason not to go on. Nor that it
+            // may not, since it is some other file too.
+            if !entry::has_other_names(&file) {
+                let note = format!("pid {}\nboot {}\n", std::process::id(), process::boot_id());
+                let _ = file.set_len(0).and_then(|()| (&file).write_all(note.as_bytes()));
+            }
             return Ok(Box::new(PosixLock { file, _held: held }));
         }
     }

@@ -68,6 +68,11 @@ static void test_typed(void)
     CHECK(reads(options, "create_if_missing", "false"));
     CHECK_OK(kv_options_set(options, "max_index_bytes", "2048 kb"));
     CHECK(reads(options, "max_index_bytes", "2MiB"));
+    CHECK_OK(kv_options_set_file_mode(options, 0640));
+    CHECK(reads(options, "file_mode", "0640"));
+    CHECK_FAILS(KV_INVALID_OPTION, "0600, 0640", kv_options_set_file_mode(options, 0755));
+    CHECK_FAILS(KV_NULL_ARGUMENT, "options", kv_options_set_file_mode(NULL, 0600));
+    CHECK(reads(options, "file_mode", "0640"));
     kv_options_free(options);
 }
 
