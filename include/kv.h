@@ -957,7 +957,8 @@ typedef struct kv_latency_t {
 #define KV_BUSY -32
 
 /**
- * The operating system does not permit it.
+ * The operating system does not permit it; or a file of the database has a second name elsewhere
+ * (a hard link), and nothing is written to such a file.
  */
 #define KV_PERMISSION_DENIED -40
 
@@ -1098,21 +1099,22 @@ void kv_options_free(struct kv_options *options) KV_NOEXCEPT;
 /**
  * Sets an option by its name from text, as a configuration file or a command line has it.
  *
- *   name                         allowed values                   default
- *   segment_size                 1MiB to 2GiB                     64MiB
- *   sync                         none, interval, always           interval
- *   sync_interval_ms             1 to 86400000                    1000
- *   create_if_missing            true, false                      true
- *   error_if_exists              true, false                      false
- *   verify_checksums             true, false                      true
- *   read_mode                    mmap, pread                      mmap
- *   on_damage                    fail, read_only                  fail
- *   compaction                   auto, manual                     auto
- *   compaction_garbage_percent   5 to 90                          23
- *   compaction_bytes_per_second  0 (no limit), or 1 and more      0
- *   max_disk_bytes               0 (no limit), or 4MiB and more   0
- *   max_index_bytes              0 (no limit), or 1MiB and more   0
- *   latency_histograms           true, false                      false
+ *   name                         allowed values                         default
+ *   segment_size                 1MiB to 2GiB                           64MiB
+ *   sync                         none, interval, always                 interval
+ *   sync_interval_ms             1 to 86400000                          1000
+ *   create_if_missing            true, false                            true
+ *   error_if_exists              true, false                            false
+ *   verify_checksums             true, false                            true
+ *   read_mode                    mmap, pread                            mmap
+ *   on_damage                    fail, read_only                        fail
+ *   compaction                   auto, manual                           auto
+ *   compaction_garbage_percent   5 to 90                                23
+ *   compaction_bytes_per_second  0 (no limit), or 1 and more            0
+ *   max_disk_bytes               0 (no limit), or 4MiB and more         0
+ *   max_index_bytes              0 (no limit), or 1MiB and more         0
+ *   latency_histograms           true, false                            false
+ *   file_mode                    0600, 0640, 0660, 0644, 0664, 0666     0600
  *
  * Sizes may have a unit: 64MiB, 64 MB and 64m are the same. max_disk_bytes is four segments at
  * least, which kv_open() checks.
@@ -1287,6 +1289,29 @@ KV_NOEXCEPT;
 KV_MUST_USE
 kv_status kv_options_set_on_damage(struct kv_options *options,
                                    int32_t action)
+KV_NOEXCEPT;
+
+/**
+ * Sets who may read and write the files that are made while the database is open, backups
+ * included: their mode, whatever the umask is. A directory that is made gets the same mode, and
+ * may be entered by those who may read. Directories and files that are there keep theirs, and the
+ * mode is not stored: a database that several users share is opened with it each time. What
+ * kv_restore() makes is for its owner alone.
+ *
+ * @param options  The options. Not NULL.
+ * @param mode     0600 (the default), 0640, 0660, 0644, 0664 or 0666: octal numbers.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_OPTION: it is none of these.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_file_mode(struct kv_options *options,
+                                   uint64_t mode)
 KV_NOEXCEPT;
 
 /**

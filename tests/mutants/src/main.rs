@@ -1,8 +1,8 @@
 //! Mutation testing: which small changes of the library does no test notice?
 //!
-//! cargo-mutants says which changes there are. Building the library once for each takes days; so all
-//! of them are written into one copy of it, each behind a switch that the environment sets. Then
-//! each is judged by those tests only that come by its place, the fastest first.
+//! cargo-mutants says which changes there are. To build the library once for each takes days. So
+//! all of them are written into one copy of it, each behind a switch that the environment sets.
+//! Then each is judged by those tests only that pass its place, the most promising first.
 //!
 //!     kv-mutants SOURCES LIST WORK OUTCOMES [SHARD/SHARDS]
 //!

@@ -98,8 +98,7 @@ impl<'ast> Visit<'ast> for Places {
     }
 
     fn visit_expr_binary(&mut self, binary: &'ast syn::ExprBinary) {
-        let place =
-            Place::Operator { operator: self.range(&binary.op), whole: self.range(binary) };
+        let place = Place::Operator { operator: self.range(&binary.op), whole: self.range(binary) };
         self.push(place);
         visit::visit_expr_binary(self, binary);
     }

@@ -25,8 +25,17 @@ struct Change {
     around: (String, String),
 }
 
-/// The text of a file with these mutants in it. Those that have no place are left out, and told.
-pub fn rewritten(text: &str, mutants: &[(usize, &Mutant)]) -> (String, Vec<usize>) {
+/// A file with its mutants in it.
+pub struct Rewritten {
+    pub text: String,
+    /// Mutants that have no place in it.
+    pub homeless: Vec<usize>,
+    /// The number by which a mutant's place is known when it is passed.
+    pub known_as: BTreeMap<usize, usize>,
+}
+
+/// The file that has this text, with these mutants in it.
+pub fn rewritten(text: &str, mutants: &[(usize, &Mutant)]) -> Rewritten {
     let places = Places::of(text);
     let mut homeless = Vec::new();
     let mut changes: BTreeMap<(usize, std::cmp::Reverse<usize>, u8), Change> = BTreeMap::new();
@@ -54,7 +63,13 @@ pub fn rewritten(text: &str, mutants: &[(usize, &Mutant)]) -> (String, Vec<usize
         }
     }
     let changes: Vec<Change> = changes.into_values().collect();
-    (render(text, 0..text.len(), &changes), homeless)
+    let mut known_as = BTreeMap::new();
+    for change in &changes {
+        for (number, _) in &change.instead {
+            known_as.insert(*number, change.instead[0].0);
+        }
+    }
+    Rewritten { text: render(text, 0..text.len(), &changes), homeless, known_as }
 }
 
 fn is_of(place: &Place, mutant: &Mutant, start: usize) -> bool {
@@ -78,8 +93,7 @@ fn changes_of(text: &str, place: &Place, number: usize, mutant: &Mutant) -> Vec<
     match place {
         Place::Operator { operator, whole } => {
             let (before, behind) = (whole.start..operator.start, operator.end..whole.end);
-            let changed =
-                format!("{} {} {}", &text[before], mutant.replacement, &text[behind]);
+            let changed = format!("{} {} {}", &text[before], mutant.replacement, &text[behind]);
             vec![Change {
                 range: whole.clone(),
                 instead: vec![(number, changed)],
@@ -95,7 +109,11 @@ fn changes_of(text: &str, place: &Place, number: usize, mutant: &Mutant) -> Vec<
             let is_there = format!("{begin}!crate::mutant::is({number}){end}");
             match guard {
                 None => vec![insertion(*pattern_end, format!(" if {is_there}"))],
-                Some(guard) => vec![insertion(guard.start, format!("{is_there} && "))],
+                Some(guard) => vec![Change {
+                    range: guard.clone(),
+                    instead: Vec::new(),
+                    around: (format!("{is_there} && ("), ")".to_owned()),
+                }],
             }
         }
         Place::Body { start } => {
@@ -116,20 +134,22 @@ fn render(text: &str, part: Range<usize>, changes: &[Change]) -> String {
         rest = behind;
         out.push_str(&text[at..change.range.start]);
         at = change.range.end;
+        let inside = rest.iter().take_while(|inner| inner.range.start < change.range.end).count();
+        let (inner, outside) = rest.split_at(inside);
+        rest = outside;
+        let unchanged = render(text, change.range.clone(), inner);
         out.push_str(&change.around.0);
         if change.instead.is_empty() {
-            continue;
+            out.push_str(&unchanged);
+        } else {
+            out.push_str(&format!("(match crate::mutant::at({}) {{ ", change.instead[0].0));
+            for (number, instead) in &change.instead {
+                let (begin, end) = (begin_of(*number), end_of(*number));
+                out.push_str(&format!("{number} => {{ {begin}{instead}{end} }}, "));
+            }
+            out.push_str(&format!("_ => {unchanged} }})"));
         }
-        let inside = behind.iter().take_while(|inner| inner.range.end <= change.range.end);
-        let inside = inside.take_while(|inner| inner.range.start < change.range.end).count();
-        let (inner, outside) = behind.split_at(inside);
-        rest = outside;
-        out.push_str(&format!("(match crate::mutant::at({}) {{ ", change.instead[0].0));
-        for (number, instead) in &change.instead {
-            let (begin, end) = (begin_of(*number), end_of(*number));
-            out.push_str(&format!("{number} => {{ {begin}{instead}{end} }}, "));
-        }
-        out.push_str(&format!("_ => {} }})", render(text, change.range.clone(), inner)));
+        out.push_str(&change.around.1);
     }
     out.push_str(&text[at..part.end]);
     out
