@@ -44,6 +44,8 @@ help:
 	@echo "make bench-engine   every promised figure with its target (BENCH_ARGS=--quick)"
 	@echo "make torture-fs     kills, power cuts, failing disks and calls on this machine's kernel"
 	@echo "                    (PART=kill|power|errors|syscalls|full|memory, SECONDS=, ROUNDS=, SEED=)"
+	@echo "make key-flood      ten million keys of each kind that should collide, and do not"
+	@echo "make mutants        changes that no test notices (SHARD=1/8; docs/MUTANTS.md)"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make clean          remove all that was built"
@@ -156,3 +158,25 @@ check-torture-fs: torture-fs-build
 	@echo "==> a slice of make torture-fs"
 	@cd tests/torture_fs && cargo fmt --check
 	@$(TORTURE_FS) SECONDS=3 SEED=$(SEED)
+
+.PHONY: key-flood mutants
+
+# Counts work, not time; minutes, most of them for finding the keys.
+key-flood:
+	@KV_FLOOD_KEYS=10000000 $(CARGO) test $(CARGO_FLAGS) --release --lib -- --nocapture flood
+
+# Which small changes of these rooms does no test notice? All of them are built into one copy of the
+# library, in MUTANTS_DIR; outcomes are kept there, and a run goes on where the last one ended.
+MUTATED = src/format src/segment src/engine/recover src/engine/compact
+MUTANTS_DIR ?= $(TARGET_DIR)/mutants
+SHARD ?= 1/1
+
+mutants:
+	@command -v cargo-mutants >/dev/null || cargo install cargo-mutants --locked
+	@mkdir -p "$(MUTANTS_DIR)"
+	@cargo mutants --list --json -f src/manifest.rs $(MUTATED:%=-f '%/**') \
+		> "$(MUTANTS_DIR)/list.json"
+	@cd tests/mutants && cargo fmt --check \
+		&& CARGO_TARGET_DIR="$(MUTANTS_DIR)/tool" cargo build --quiet $(CARGO_FLAGS)
+	@nice -n 19 "$(MUTANTS_DIR)/tool/debug/kv-mutants" . "$(MUTANTS_DIR)/list.json" \
+		"$(MUTANTS_DIR)" "$(MUTANTS_DIR)/outcomes.jsonl" $(SHARD)

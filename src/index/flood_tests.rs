@@ -120,6 +120,7 @@ impl Cost {
 
 /// Floods an index with each set of keys that an attacker would try.
 #[test]
+#[allow(clippy::print_stdout, reason = "the figures are worth knowing")]
 fn keys_that_collide_without_the_seed_cost_at_most_twice_what_random_ones_cost() {
     let secret = KeyHasher::new(SECRET);
     let usual = Cost::of(&secret, &random_keys()).unwrap();

@@ -91,7 +91,7 @@ pub fn build(sources: &Path, work: &Path, mutants: &[Mutant]) -> Built {
     let mut built = Built {
         tree,
         programs: Vec::new(),
-        cannot_be: read_unviable(work),
+        cannot_be: read_unviable(work, mutants),
         known_as: BTreeMap::new(),
         hash: 0,
     };
@@ -110,14 +110,17 @@ pub fn build(sources: &Path, work: &Path, mutants: &[Mutant]) -> Built {
         println!("the compiler refuses {} mutants", bad.len());
         built.cannot_be.extend(bad.into_iter().map(|number| (number, "unviable")));
         let unviable = built.cannot_be.iter().filter(|(_, why)| **why == "unviable");
-        let lines: Vec<String> = unviable.map(|(number, _)| number.to_string()).collect();
+        let lines: Vec<&str> = unviable.map(|(number, _)| &*mutants[*number].name).collect();
         fs::write(work.join("unviable"), lines.join("\n")).expect("the work can be written");
     }
 }
 
-fn read_unviable(work: &Path) -> BTreeMap<usize, &'static str> {
+/// What the compiler refused before.
+fn read_unviable(work: &Path, mutants: &[Mutant]) -> BTreeMap<usize, &'static str> {
     let text = fs::read_to_string(work.join("unviable")).unwrap_or_default();
-    text.lines().filter_map(|line| Some((line.parse().ok()?, "unviable"))).collect()
+    let names: BTreeSet<&str> = text.lines().collect();
+    let is_unviable = |number: &usize| names.contains(&*mutants[*number].name);
+    (0..mutants.len()).filter(is_unviable).map(|number| (number, "unviable")).collect()
 }
 
 /// Writes the copy.
