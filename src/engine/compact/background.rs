@@ -191,7 +191,7 @@ impl Engine {
         let view = self.garbage_view(self.manifest.lock().state(), &firsts, cutoff);
         let mut view = View { now, ..view };
         for candidate in &mut view.sealed {
-            candidate.is_damaged = compaction.damaged.contains(&candidate.id);
+            candidate.is_damaged = compaction.unreadable.contains(&candidate.id);
         }
         view
     }

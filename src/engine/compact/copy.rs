@@ -9,7 +9,7 @@ use super::output::Output;
 use super::run::Run;
 use crate::engine::Engine;
 use crate::epoch;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::format::name;
 use crate::format::record::{Record, RecordKind};
 use crate::index::Location;
@@ -66,7 +66,11 @@ impl Engine {
         output: &mut Output,
         run: &mut Run,
     ) -> Result<()> {
-        let file = self.storage.open(&name::segment(victim.header.id), false)?;
+        let opened = self.storage.open(&name::segment(victim.header.id), false);
+        let file = opened.map_err(|error| match error.kind() {
+            Kind::DoesNotExist => victim.damaged(0, "the file is missing"),
+            _ => error,
+        })?;
         let mut scan = Scan::new(file, victim.header, victim.len());
         let mut batch = Batch::default();
         let what = loop {

@@ -77,8 +77,9 @@ pub struct Compaction {
     is_running: bool,
     /// Since when.
     begun: Option<Begun>,
-    /// Segments that were found damaged, which the background leaves alone.
-    damaged: BTreeSet<u64>,
+    /// Segments that were found damaged, or that the disk could not read, which the background
+    /// leaves alone.
+    unreadable: BTreeSet<u64>,
 }
 
 impl Engine {
@@ -205,8 +206,8 @@ impl Engine {
                 return run.step(0, 0);
             }
             self.copy_live(victim, &mut output, run).inspect_err(|error| {
-                if error.kind() == Kind::Corrupt {
-                    compaction.damaged.insert(victim.header.id);
+                if matches!(error.kind(), Kind::Corrupt | Kind::Io) {
+                    compaction.unreadable.insert(victim.header.id);
                     self.herald.tell_damage(error);
                 }
             })
@@ -215,7 +216,12 @@ impl Engine {
             true => Ok(()),
             false => self.load_index(),
         });
-        if let Err(error) = has_index.and_then(|()| self.commit(victims, &mut output)) {
+        if let Err(error) = has_index {
+            // What could not be read is where it was; what could not be written is kept already.
+            output.abandon();
+            return Err(error);
+        }
+        if let Err(error) = self.commit(victims, &mut output) {
             output.abandon();
             return Err(self.latch.watch(error));
         }

@@ -110,7 +110,10 @@ impl<'a> Output<'a> {
     fn append(&mut self, moved: &Moved, sequence: u64) -> Result<(Location, usize)> {
         let len = moved.record_len();
         debug_assert!(len <= MAX_RECORD_LEN);
-        let segment = self.segment_with_room(len)?;
+        // A failure to read is passed on; this is one to write.
+        let engine = self.engine;
+        let with_room = self.segment_with_room(len);
+        let segment = with_room.map_err(|error| engine.latch.watch(error))?;
         let (salt, offset) = (segment.segment().header.salt, segment.len());
         let to = segment.segment().location(offset);
         self.encoded.clear();
