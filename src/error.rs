@@ -146,14 +146,14 @@ fn io_kind(cause: &std::io::Error) -> Kind {
         Os::OutOfMemory => Kind::OutOfMemory,
         Os::NotADirectory => Kind::NotADirectory,
         Os::NotFound => Kind::DoesNotExist,
-        _ if is_descriptor_limit(cause) => Kind::TooManyOpen,
+        _ if is_limit(cause) => Kind::TooManyOpen,
         _ => Kind::Io,
     }
 }
 
-/// EMFILE (24) and ENFILE (23) have no stable name in the standard library.
-fn is_descriptor_limit(cause: &std::io::Error) -> bool {
-    matches!(cause.raw_os_error(), Some(23 | 24))
+/// EMFILE (24), ENFILE (23) and ENOLCK (37) have no stable name in the standard library.
+fn is_limit(cause: &std::io::Error) -> bool {
+    matches!(cause.raw_os_error(), Some(23 | 24 | 37))
 }
 
 impl fmt::Display for Error {
@@ -177,6 +177,7 @@ mod tests {
         assert_eq!(kind(122), Kind::NoSpace, "EDQUOT");
         assert_eq!(kind(27), Kind::NoSpace, "EFBIG");
         assert_eq!(kind(24), Kind::TooManyOpen, "EMFILE");
+        assert_eq!(kind(37), Kind::TooManyOpen, "ENOLCK");
         assert_eq!(kind(20), Kind::NotADirectory, "ENOTDIR");
         assert_eq!(kind(5), Kind::Io, "EIO");
     }

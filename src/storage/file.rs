@@ -104,11 +104,12 @@ fn advise_random(map: &MmapRaw) {
 
 /// Allocates by writing, where the file system has no other way.
 fn write_zeros(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
-    let zeros = [0; 64 << 10];
+    // No variable: the caller's stack may have no more than this.
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut at = from;
     while at < to {
-        let len = (to - at).min(zeros.len() as u64);
-        if let Err(e) = file.write_all_at(&zeros[..len as usize], at) {
+        let len = (to - at).min(ZEROS.len() as u64);
+        if let Err(e) = file.write_all_at(&ZEROS[..len as usize], at) {
             let _ = file.set_len(from);
             return Err(e);
         }

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::Once;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// A word that the kernel sets to zero in every child of this process (MADV_WIPEONFORK).
 static SENTINEL: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
@@ -69,7 +69,16 @@ pub fn spawn_quiet(
     let spawned =
         std::thread::Builder::new().name(name.to_owned()).stack_size(256 << 10).spawn(body);
     restore_signals(&old);
-    spawned.map_err(|e| Error::io(format_args!("start the thread {name}"), &e))
+    spawned.map_err(|e| {
+        let error = Error::io(format_args!("start the thread {name}"), &e);
+        // What the system says where it has no more threads, or no room for a stack.
+        let is_limit = e.raw_os_error() == Some(libc::EAGAIN);
+        if is_limit {
+            error.with_kind(Kind::TooManyOpen)
+        } else {
+            error
+        }
+    })
 }
 
 /// Lets threads that somebody waits for go before this one, where processors are few. Failing to
