@@ -135,6 +135,7 @@ fn what_a_crash_left_can_be_restored() {
     let (source, crashed) = (directory.join("db"), directory.join("crashed"));
     let mut random = Random(seed());
     let (db, model) = fill(&source, &mut random);
+    db.pause_compaction();
     copy_directory(&source, &crashed);
     // A torn write behind what was acknowledged.
     let last = segments_in(&crashed).into_iter().rev().find(|path| {
