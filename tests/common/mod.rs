@@ -8,6 +8,7 @@ pub mod linear;
 pub mod oracle;
 pub mod sim_disk;
 pub mod store;
+pub mod watchdog;
 pub mod world;
 
 use std::path::{Path, PathBuf};
@@ -107,7 +108,7 @@ pub fn segments_in(directory: &Path) -> Vec<PathBuf> {
 
 /// Copies the files of a directory to a new directory. Those that are removed meanwhile can be done
 /// without, and the manifest comes first: what it does not know yet is left over, while what it
-/// knows must be there.
+/// knows must be there. So nobody compacts meanwhile.
 pub fn copy_directory(from: &Path, to: &Path) {
     std::fs::create_dir(to).expect("the copy can be created");
     let copy = |name: &std::ffi::OsStr| match std::fs::copy(from.join(name), to.join(name)) {
