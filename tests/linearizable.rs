@@ -1,11 +1,11 @@
 //! Is a database that many threads use at once linearizable? Their calls are recorded with times
 //! and answers, and a checker looks for an order that explains all of them.
 //!
-//! Single writes, conditional ones, counters and batches fight over a few hot keys, and many others
-//! make the index grow, while the log rolls, is sealed, compacted and synced all the time, and the
-//! database is closed and opened between the phases. The reads after the last opening are part of
-//! the history. `KV_TEST_SEED` gives other histories (not other interleavings: these are the
-//! machine's), `KV_TEST_SECONDS` more of them.
+//! Single writes, conditional ones, counters and batches fight over a few hot keys, which snapshots
+//! look at together, and many others make the index grow, while the log rolls, is sealed, compacted
+//! and synced all the time, and the database is closed and opened between the phases. The reads
+//! after the last opening are part of the history. `KV_TEST_SEED` gives other histories (not other
+//! interleavings: these are the machine's), `KV_TEST_SECONDS` more of them.
 #![allow(clippy::print_stdout, reason = "a test says how much it has done")]
 
 mod calls;

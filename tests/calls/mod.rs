@@ -50,6 +50,8 @@ pub enum Planned {
     },
     /// All hot keys, one after the other.
     GetAll,
+    /// All hot keys, as they were at one moment.
+    Snapshot,
     /// All at once; without a value, the key is deleted.
     Batch {
         writes: Vec<(u64, Option<u64>)>,
@@ -118,7 +120,8 @@ impl<'a> Recorder<'a> {
                     delta => Planned::Add { key, delta: delta as i64 },
                 }
             }
-            16..=17 if !in_step => Planned::GetAll,
+            16 if !in_step => Planned::GetAll,
+            17 if !in_step => Planned::Snapshot,
             _ => Planned::Get { key },
         }
     }
@@ -159,6 +162,7 @@ impl<'a> Recorder<'a> {
             Planned::GetAll => {
                 return (0..HOT_KEYS).for_each(|key| self.call(db, &Planned::Get { key }))
             }
+            Planned::Snapshot => return self.snapshot(db),
             _ => {}
         }
         let get = |key: u64, bytes: Option<Vec<u8>>| (What::Get { key, found: None }, bytes);
@@ -196,7 +200,9 @@ impl<'a> Recorder<'a> {
                 let expected = (sum != delta).then(|| counter(sum - delta));
                 (What::Swap { key, expected, new: Some(counter(sum)), swapped: true }, None)
             }
-            Planned::Replace { .. } | Planned::GetAll => unreachable!("it is several calls"),
+            Planned::Replace { .. } | Planned::GetAll | Planned::Snapshot => {
+                unreachable!("it is several calls")
+            }
         });
     }
 
@@ -217,6 +223,22 @@ impl<'a> Recorder<'a> {
             let swapped = matches!(written, Written::Done(_));
             (What::Swap { key, expected: read, new, swapped }, None)
         });
+    }
+
+    /// Takes a snapshot, and reads it when the time of the call is over: it sees what was then.
+    fn snapshot(&mut self, db: &Db) {
+        let called = self.clock.fetch_add(1, Ordering::SeqCst);
+        let snapshot = db.open_snapshot().expect("open_snapshot");
+        let returned = self.clock.fetch_add(1, Ordering::SeqCst);
+        std::thread::yield_now();
+        let read = |key: u64| {
+            let found = db.get_at(&snapshot, &key_bytes(key), value_of).expect("get_at");
+            (key, found)
+        };
+        let what = What::Snapshot((0..HOT_KEYS).map(read).collect());
+        db.close_snapshot(snapshot);
+        let event = Event { thread: self.thread, called, returned, what };
+        self.calls.push(Call { event, bytes: None });
     }
 
     fn record(&mut self, call: impl FnOnce() -> (What, Option<Vec<u8>>)) {
