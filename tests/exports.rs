@@ -93,6 +93,7 @@ fn every_function_is_shown_and_tested_in_c_and_in_the_readme() {
     let places = [
         ("an example in examples-c", c_sources("examples-c")),
         ("a test in tests/c", c_sources("tests/c")),
+        ("tests/c/every_call.h", source("tests/c/every_call.h")),
         ("the table of functions in README.md", source("README.md")),
     ];
     let mut missing = String::new();
