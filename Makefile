@@ -39,6 +39,7 @@ help:
 	@echo "make test           the tests alone, without valgrind"
 	@echo "make test-wrong-turns  mistakes in the library, to see that the tests notice them"
 	@echo "make lint           formatting and clippy"
+	@echo "make sanitize       the tests under AddressSanitizer and ThreadSanitizer"
 	@echo "make header         refresh include/kv.h from src/ffi"
 	@echo "make bench          the benchmarks of single operations (BENCH_ARGS=...)"
 	@echo "make bench-engine   every promised figure with its target (BENCH_ARGS=--quick)"
@@ -180,3 +181,16 @@ mutants:
 		&& CARGO_TARGET_DIR="$(MUTANTS_DIR)/tool" cargo build --quiet $(CARGO_FLAGS)
 	@nice -n 19 "$(MUTANTS_DIR)/tool/debug/kv-mutants" . "$(MUTANTS_DIR)/list.json" \
 		"$(MUTANTS_DIR)" "$(MUTANTS_DIR)/outcomes.jsonl" $(SHARD)
+
+# The compiler's sanitizers, over the tests in Rust and in C; what this machine lacks is said.
+.PHONY: sanitize sanitize-quick
+sanitize:
+	@echo "==> AddressSanitizer"
+	@CARGO_TARGET_DIR="$(TARGET_DIR)" scripts/sanitize.sh address
+	@echo "==> ThreadSanitizer"
+	@CARGO_TARGET_DIR="$(TARGET_DIR)" scripts/sanitize.sh thread
+
+# The part for every check: the programs in C, with the library's memory watched.
+sanitize-quick:
+	@echo "==> AddressSanitizer, C"
+	@CARGO_TARGET_DIR="$(TARGET_DIR)" scripts/sanitize.sh address c
