@@ -24,6 +24,7 @@ const CRASH: Harness = ("crash", "what_a_crash_leaves_is_a_prefix");
 const FAULT: Harness = ("faults", "what_a_fault_leaves_is_a_prefix");
 const BACKUP: Harness = ("backup_crash", "a_crash_in_a_backup_leaves_the_old_one_or_the_new");
 const BACKUP_ELSEWHERE: Harness = ("backup", "across_file_systems_only_what_is_new_is_copied");
+const RESTORE: Harness = ("restore", "damage_in_a_backup_is_named_and_leaves_nothing");
 const SYNC_GROUP: Harness = ("group", "threads_share_syncs_and_are_told_the_truth");
 const FAILED_GROUP: Harness = ("group", "a_sync_that_fails_is_told_to_all_who_wait");
 const RECLAIM: Harness =
@@ -45,7 +46,7 @@ const READS: Harness = ("live_damage", "damage_is_told_to_who_meets_it");
 ///
 /// When histories have changed, `KV_WRONG_TURN_SEARCH=1` prints seeds to be put here, and takes its
 /// time.
-const TABLE: [(WrongTurn, Harness, u64); 57] = [
+const TABLE: [(WrongTurn, Harness, u64); 61] = [
     (AcknowledgedBeforeSync, CRASH, 0),
     (LaterSegmentSyncedFirst, CRASH, 0),
     (MarkBeforeSync, CRASH, 0),
@@ -87,9 +88,11 @@ const TABLE: [(WrongTurn, Harness, u64); 57] = [
     (CheckpointBeyondLog, CRASH, 0),
     (StaleCheckpointBelieved, CRASH, 0),
     (CheckpointNotChecked, CHECKPOINT, 0),
+    (CheckpointClaimsTooMuch, CRASH, 0),
     (BadCheckpointKept, FUTURE, 0),
     (GoneSegmentsBelieved, CRASH, 0),
     (TombstoneDroppedEarly, EXPIRY, 0),
+    (DeadNotCounted, CRASH, 0),
     (ExpiredDroppedEarly, RECLAIM, 0),
     (UnreadThoughNeeded, RECLAIM, 0),
     (OutputNotSynced, CRASH, 0),
@@ -103,6 +106,8 @@ const TABLE: [(WrongTurn, Harness, u64); 57] = [
     (OldBackupNotMarked, BACKUP, 0),
     (BackupNameNotSynced, BACKUP, 0),
     (ChangedSegmentReused, BACKUP_ELSEWHERE, 0),
+    (HeldFileRemoved, BACKUP, 0),
+    (RestoredUnverified, RESTORE, 0),
 ];
 
 /// So long a test may look for a wrong turn by drawing histories.
