@@ -117,12 +117,16 @@ wrong_turns! {
     StaleCheckpointBelieved,
     /// The checksums of a checkpoint are not compared.
     CheckpointNotChecked,
+    /// A checkpoint claims to reflect what was written while it was.
+    CheckpointClaimsTooMuch,
     /// A checkpoint that must not be believed stays, for the log to catch up with.
     BadCheckpointKept,
     /// A checkpoint's entries of segments that are gone are believed.
     GoneSegmentsBelieved,
     /// Compaction drops tombstones while older records of their keys may exist.
     TombstoneDroppedEarly,
+    /// A record is not counted as dead when another of its key is written.
+    DeadNotCounted,
     /// Compaction drops expired values while older ones of their keys may exist.
     ExpiredDroppedEarly,
     /// Compaction drops segments unread whose records hide older ones.
@@ -149,6 +153,10 @@ wrong_turns! {
     BackupNameNotSynced,
     /// A backup takes a segment from the older one that has changed since.
     ChangedSegmentReused,
+    /// Compaction removes files that a backup still wants.
+    HeldFileRemoved,
+    /// A database is restored from segments that do not verify.
+    RestoredUnverified,
 }
 
 /// Whether this wrong turn is taken.

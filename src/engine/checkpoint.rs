@@ -20,7 +20,7 @@ use crate::index::PIECES;
 use crate::notice::Level;
 use crate::segment::Segment;
 use crate::storage::File;
-use crate::wrong_turn::{unless, WrongTurn};
+use crate::wrong_turn::{is_taken, unless, WrongTurn};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 1 << 20;
@@ -194,7 +194,7 @@ impl Engine {
 
     /// What is known when all pieces are written. With the writer held still, so that the dead
     /// bytes are those of all writes below the end.
-    fn end_of_checkpoint(&self, pieces: Vec<KnownPiece>) -> (Checkpoint, Reach) {
+    fn end_of_checkpoint(&self, mut pieces: Vec<KnownPiece>) -> (Checkpoint, Reach) {
         let writer = self.writer.lock();
         let active = writer.active.as_ref();
         let active_records = active.map_or(0, |active| active.records());
@@ -206,6 +206,9 @@ impl Engine {
         let mut segments = self.table.places();
         segments.retain(|known| begun.contains(&known.id));
         let sequence_end = writer.next_sequence;
+        if is_taken(WrongTurn::CheckpointClaimsTooMuch) {
+            pieces.iter_mut().for_each(|piece| piece.sequence = sequence_end);
+        }
         let checkpoint = Checkpoint { sequence_end, active_records, segments, pieces };
         let highest_id = begun.last().copied().unwrap_or(0);
         (checkpoint, Reach { highest_id, active })

@@ -22,7 +22,7 @@ use crate::index::Location;
 use crate::options::SyncLevel;
 use crate::segment::active::{self, ActiveSegment};
 use crate::segment::full::FullSegment;
-use crate::wrong_turn::{unless, WrongTurn};
+use crate::wrong_turn::{is_taken, unless, WrongTurn};
 
 /// The end of the log.
 pub struct Writer {
@@ -200,7 +200,7 @@ impl Engine {
         if let Some(expiry) = change.expiry {
             self.note_expiry(expiry);
         }
-        if let Some(old) = old {
+        if let Some(old) = old.filter(|_| !is_taken(WrongTurn::DeadNotCounted)) {
             old.count_dead();
         }
         self.look_ahead(&mut writer);
