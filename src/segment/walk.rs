@@ -28,14 +28,24 @@ pub enum Step<'a> {
     Damage(&'static str),
 }
 
+/// Where the records of a walk must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a seal.
+    Seal,
+    /// Where the walk does.
+    There,
+    /// There, or where zeros begin.
+    Zeros,
+}
+
 /// A walk through a segment.
 pub struct Walk {
     hold: Hold,
     /// Where the next record begins, and where there are none any more.
     offset: u64,
     end: u64,
-    /// Whether a seal must come before the end.
-    is_sealed: bool,
+    ending: Ending,
     verifies: bool,
     window: Vec<u8>,
     window_at: u64,
@@ -45,10 +55,10 @@ pub struct Walk {
 
 impl Walk {
     /// A walk through the first `end` bytes. `verifies` says whether checksums are looked at.
-    pub fn new(hold: Hold, end: u64, is_sealed: bool, verifies: bool) -> Walk {
+    pub fn new(hold: Hold, end: u64, ending: Ending, verifies: bool) -> Walk {
         let offset = HEADER_PAGE as u64;
         let (window, window_at) = (Vec::new(), 0);
-        Walk { hold, offset, end, is_sealed, verifies, window, window_at, asked_to: offset }
+        Walk { hold, offset, end, ending, verifies, window, window_at, asked_to: offset }
     }
 
     /// The segment.
@@ -63,7 +73,7 @@ impl Walk {
 
     /// Goes no further.
     pub fn stop(&mut self) {
-        (self.offset, self.is_sealed) = (self.end, false);
+        (self.offset, self.ending) = (self.end, Ending::There);
     }
 
     /// The next record. What was met before stays where it is unless `moves`. After damage the walk
@@ -73,16 +83,19 @@ impl Walk {
         if self.offset + AHEAD > self.asked_to {
             self.ask_ahead();
         }
+        let offset = self.offset;
         let header = match self.look(moves)? {
             Met::Record(header) => header,
-            Met::End if self.is_sealed => {
+            Met::End if self.ending == Ending::Seal => {
                 return Ok(Step::Damage("the records end before the seal"));
+            }
+            Met::End if self.ending == Ending::There && offset < self.end => {
+                return Ok(Step::Damage(NO_RECORD));
             }
             Met::End | Met::Seal => return Ok(Step::End),
             Met::Outside => return Ok(Step::Outside),
             Met::Damage(what) => return Ok(Step::Damage(what)),
         };
-        let offset = self.offset;
         self.offset += header.record_len() as u64;
         let bytes = self.bytes(offset, header.checked_len());
         let record = bytes.and_then(|bytes| Record::of(header, bytes));
