@@ -205,31 +205,23 @@ impl Engine {
 
     /// All segments as they are now, in the order of their ids, the last one first.
     fn take_down(&self, parts: &mut Vec<Part>) {
+        // With damage passed over, it is not known what is dead, nor where the log ended.
+        let is_known = self.options.on_damage == OnDamage::Fail || self.latch.check().is_ok();
         let manifest = self.manifest.lock();
         for segment in self.table.all() {
             let Some(live) = manifest.state().segments.get(&segment.header.id) else { continue };
             let end = segment.len();
             // In this order: when it does not move any more, all that is dead is counted.
-            let is_clean = !segment.is_moving() && segment.dead() == 0;
-            let ending = if live.sealed.is_some() { Ending::Seal } else { Ending::There };
+            let is_clean = is_known && !segment.is_moving() && segment.dead() == 0;
+            let ending = match live.sealed {
+                Some(_) => Ending::Seal,
+                None if is_known => Ending::There,
+                None => Ending::Zeros,
+            };
             parts.push(Part { end, ending, is_clean, segment });
         }
         drop(manifest);
-        if self.is_passing_over_damage() {
-            // It is not known what is dead, nor where the log ended.
-            for part in parts.iter_mut() {
-                part.is_clean = false;
-                if part.ending == Ending::There {
-                    part.ending = Ending::Zeros;
-                }
-            }
-        }
         parts.sort_by_key(|part| std::cmp::Reverse(part.segment.header.id));
-    }
-
-    /// Whether the database may have been opened though it is damaged.
-    fn is_passing_over_damage(&self) -> bool {
-        self.options.on_damage == OnDamage::ReadOnly && self.latch.check().is_err()
     }
 
     /// What is kept for the iterator's snapshot by now.

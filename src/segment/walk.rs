@@ -84,7 +84,8 @@ impl Walk {
             self.ask_ahead();
         }
         let offset = self.offset;
-        let header = match self.look(moves)? {
+        let met = self.look(moves);
+        let header = match met.map_err(|error| self.give_up(error))? {
             Met::Record(header) => header,
             Met::End if self.ending == Ending::Seal => {
                 return Ok(Step::Damage("the records end before the seal"));
@@ -135,20 +136,32 @@ impl Walk {
     /// Goes on behind the damage that the last step met, if a whole record begins there; else it
     /// goes no further. Answers whether it goes on.
     pub fn pass_damage(&mut self) -> Result<bool> {
-        let mut scratch = Vec::new();
-        let body = self.hold.body()?;
-        let next = match body.record(self.offset, &mut scratch)? {
-            Some(damaged) => self.offset.saturating_add(damaged.header.record_len() as u64),
-            None => self.end,
-        };
-        let salt = self.hold.segment().header.salt;
-        let goes_on = next < self.end
-            && body.record(next, &mut scratch)?.is_some_and(|record| record.verifies(salt, next));
-        match goes_on {
-            true => self.offset = next,
-            false => self.stop(),
+        match self.behind_damage() {
+            Ok(Some(next)) => self.offset = next,
+            Ok(None) => self.stop(),
+            Err(error) => return Err(self.give_up(error)),
         }
-        Ok(goes_on)
+        Ok(self.offset < self.end)
+    }
+
+    /// Where a whole record begins behind the damaged one, if that can be told.
+    fn behind_damage(&self) -> Result<Option<u64>> {
+        let (mut scratch, salt) = (Vec::new(), self.hold.segment().header.salt);
+        let body = self.hold.body()?;
+        let damaged = body.record(self.offset, &mut scratch)?;
+        let next = damaged.map(|it| self.offset.saturating_add(it.header.record_len() as u64));
+        let Some(next) = next.filter(|&next| next < self.end) else { return Ok(None) };
+        let record = body.record(next, &mut scratch)?;
+        Ok(record.filter(|record| record.verifies(salt, next)).map(|_| next))
+    }
+
+    /// A file that was cut stays so: to try again would not end.
+    #[cold]
+    fn give_up(&mut self, error: Error) -> Error {
+        if error.kind() == Kind::Corrupt {
+            self.stop();
+        }
+        error
     }
 
     /// Makes sure that the next `len` bytes, which the segment has, are in the window. Answers
@@ -170,7 +183,10 @@ impl Walk {
         })?;
         self.window.resize(wanted, 0);
         let read = file.read_at(&mut self.window, self.offset);
-        self.window_at = if read.is_ok() { self.offset } else { u64::MAX };
+        self.window_at = self.offset;
+        if read.is_err() {
+            self.window.clear();
+        }
         read.map(|()| true)
     }
 

@@ -379,7 +379,7 @@ impl<'a> Trial<'a> {
         let hear = |error: &Error| check_place(error, damage);
         match recover::open(shelf.storage(), self.sample.options.clone()) {
             Err(error) => {
-                hear(&error);
+                self.check_refusal(&error, damage);
                 None
             }
             Ok(engine) => {
