@@ -78,10 +78,10 @@ fn bits_lengths_and_blocks_of_a_checkpoint() {
 fn exchanged_and_missing_checkpoints() {
     for (sample, other) in [(closed(), closed()), (killed(), killed())] {
         let mut bench = Bench::new(&sample);
-        demand_all(&mut bench, &replace(INDEX, None, "nothing"));
+        demand_all(&mut bench, &replace(&sample, INDEX, None, "nothing"));
         let foreign = Some(&*other.files[INDEX]);
-        demand_all(&mut bench, &replace(INDEX, foreign, "that of another database"));
-        demand_all(&mut bench, &replace(INDEX, Some(&[]), "an empty file"));
+        demand_all(&mut bench, &replace(&sample, INDEX, foreign, "that of another database"));
+        demand_all(&mut bench, &replace(&sample, INDEX, Some(&[]), "an empty file"));
     }
 }
 
@@ -122,7 +122,7 @@ fn a_checkpoint_of_an_earlier_moment() {
     let mut bench = Bench::new(&sample);
     for (at, bytes) in earlier.iter().enumerate() {
         let what = format!("checkpoint {at}");
-        demand_all(&mut bench, &replace(INDEX, Some(bytes), &what));
+        demand_all(&mut bench, &replace(&sample, INDEX, Some(bytes), &what));
     }
 }
 

@@ -1,22 +1,31 @@
 //! Damage under an open database: whoever meets it hears of it, and everything else goes on.
 //!
-//! A byte of one value in a sealed segment is changed in the file while the database has it open.
+//! A byte of one value in a sealed segment is changed in the file while the database has it open;
+//! then single bits of all files, and their lengths, under both ways of reading.
 
 mod common;
+mod damage;
 
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{segments_in, TempDir};
+use common::{seed, segments_in, Random, TempDir};
+use damage::reads::Reader;
+use damage::trial::check_place;
+use damage::{read_files, small, Damage, Sample};
 use kv::clock::{ManualTime, TimeSource};
 use kv::db::{Db, WriteOptions};
-use kv::error::Kind;
+use kv::error::{Error, Kind};
+use kv::format::name::parse_segment;
 use kv::format::record::HEADER_LEN;
 use kv::options::{CompactionMode, Options, ReadMode, SyncLevel};
 
+/// Bits of each file that are flipped, and lengths to which it is cut.
+const DRAWN: u64 = 120;
+
 /// Changes a byte in the middle of the value that consists of `byte`.
-fn damage(path: &Path, byte: u8) {
+fn change_value(path: &Path, byte: u8) {
     for segment in segments_in(path) {
         let bytes = std::fs::read(&segment).expect("the segment can be read");
         if let Some(at) = bytes.windows(100).position(|window| window == [byte; 100]) {
@@ -45,7 +54,7 @@ fn run(read_mode: ReadMode) {
     }
     db.delete(&[9]).expect("delete");
     db.sync().expect("sync");
-    damage(&path, 1);
+    change_value(&path, 1);
 
     let error = db.get(&[1], |value| value.len()).expect_err("the value is damaged");
     assert_eq!(error.kind(), Kind::Corrupt);
@@ -86,7 +95,7 @@ fn damage_behind_a_hint_is_told_to_who_reads_it() {
     db.sync().expect("sync");
     db.engine().write_due_hints();
     db.close().expect("close");
-    damage(&path, 1);
+    change_value(&path, 1);
     let db = Db::open(&path, &options).expect("the hint spares reading the records");
     for number in 0..10_u8 {
         let found = db.get(&[number], |value| value == vec![number; 300_000]);
@@ -213,4 +222,81 @@ fn a_record_in_the_place_of_another_is_damage() {
     assert_eq!(found, Err(Kind::Corrupt));
     let found = db.value_len(b"the key").map_err(|error| error.kind());
     assert_eq!(found, Err(Kind::Corrupt));
+}
+
+/// A sample in a directory of its own, open.
+fn open_sample(sample: &Sample, read_mode: ReadMode) -> (TempDir, Db, Options) {
+    let directory = TempDir::in_memory("live-damage");
+    std::fs::create_dir(directory.join("db")).expect("the directory can be created");
+    for (name, bytes) in &sample.files {
+        std::fs::write(directory.join("db").join(name), bytes).expect("a file is written");
+    }
+    let options = Options { read_mode, ..sample.options.clone() };
+    let db = Db::open(&directory.join("db"), &options).expect("it is intact");
+    (directory, db, options)
+}
+
+/// Reads everything in every way while something is damaged; answers how many keys are.
+fn read_damaged(db: &Db, sample: &Sample, file: &str, (from, to): (usize, usize)) -> usize {
+    let what = format!("{file}, bytes {from} to {to}");
+    let damage = Damage { what, file: file.into(), from, to, bytes: None, stage: None };
+    let hear = |error: &Error| check_place(error, std::slice::from_ref(&damage));
+    let reader = Reader { engine: db.engine(), keys: &sample.keys, hear: &hear };
+    reader.read_all(&sample.states[sample.states.len() - 1])
+}
+
+/// One bit after the other is flipped in the files of an open database, and flipped back. In
+/// `mmap` mode the maps show it at once; the segment that is written is mapped in either mode.
+#[test]
+fn bits_of_open_files_are_told_or_do_not_matter() {
+    for sample in [small::checkpointed(seed()), small::killed(seed())] {
+        for read_mode in [ReadMode::Mmap, ReadMode::Pread] {
+            let (directory, db, options) = open_sample(&sample, read_mode);
+            let (mut random, mut told) = (Random(seed()), 0);
+            for (name, bytes) in &read_files(&directory.join("db")) {
+                let opened =
+                    std::fs::File::options().write(true).open(directory.join("db").join(name));
+                let file = opened.expect("the file can be written");
+                let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+                for _ in 0..DRAWN.min(end as u64) {
+                    let (at, bit) = (random.below(end as u64) as usize, random.below(8));
+                    let put = |byte: u8| file.write_all_at(&[byte], at as u64).expect("write");
+                    put(bytes[at] ^ (1 << bit));
+                    let damaged = read_damaged(&db, &sample, name, (at, at + 1));
+                    assert!(damaged == 0 || parse_segment(name).is_some(), "{name} matters");
+                    told += usize::from(damaged > 0);
+                    put(bytes[at]);
+                }
+            }
+            assert!(told > 0, "{}: some of them matter", sample.name);
+            assert_eq!(read_damaged(&db, &sample, "", (0, 0)), 0, "all is as it was");
+            db.close().expect("close");
+            let db = Db::open(&directory.join("db"), &options).expect("it opens again");
+            assert_eq!(read_damaged(&db, &sample, "", (0, 0)), 0, "all is as it was");
+        }
+    }
+}
+
+/// What reads with `pread` learns that a file was cut; a map would raise SIGBUS.
+#[test]
+fn files_that_were_cut_while_they_were_open_are_told() {
+    let sample = small::checkpointed(seed());
+    let (directory, db, _) = open_sample(&sample, ReadMode::Pread);
+    assert_eq!(read_damaged(&db, &sample, "", (0, 0)), 0);
+    let (mut random, mut told) = (Random(seed()), 0);
+    // The last one is the one that is written, which is always mapped.
+    let segments = sample.segments();
+    for name in &segments[..segments.len() - 1] {
+        let bytes = &sample.files[*name];
+        let file = std::fs::File::options().write(true).open(directory.join("db").join(name));
+        let file = file.expect("the file can be written");
+        for _ in 0..DRAWN {
+            let len = random.below(bytes.len() as u64) as usize;
+            file.set_len(len as u64).expect("it can be cut");
+            told += usize::from(read_damaged(&db, &sample, name, (len, bytes.len())) > 0);
+            file.write_all_at(&bytes[len..], len as u64).expect("it can be written");
+        }
+    }
+    assert!(told > 0, "some of them matter");
+    assert_eq!(read_damaged(&db, &sample, "", (0, 0)), 0, "all is as it was");
 }

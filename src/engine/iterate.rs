@@ -20,7 +20,8 @@ use crate::error::{Error, Kind, Result};
 use crate::format::record::Record;
 use crate::format::segment::SegmentKind;
 use crate::index::Location;
-use crate::segment::walk::{Step, Walk};
+use crate::options::OnDamage;
+use crate::segment::walk::{Ending, Step, Walk};
 use crate::segment::Segment;
 
 /// Records that are looked at together, so that misses in the index overlap, and that are in the
@@ -55,7 +56,7 @@ pub struct Iter {
 struct Part {
     segment: Arc<Segment>,
     end: u64,
-    is_sealed: bool,
+    ending: Ending,
     is_clean: bool,
 }
 
@@ -204,18 +205,22 @@ impl Engine {
 
     /// All segments as they are now, in the order of their ids, the last one first.
     fn take_down(&self, parts: &mut Vec<Part>) {
+        // With damage passed over, it is not known what is dead, nor where the log ended.
+        let is_known = self.options.on_damage == OnDamage::Fail || self.latch.check().is_ok();
         let manifest = self.manifest.lock();
         for segment in self.table.all() {
             let Some(live) = manifest.state().segments.get(&segment.header.id) else { continue };
             let end = segment.len();
             // In this order: when it does not move any more, all that is dead is counted.
-            let is_clean = !segment.is_moving() && segment.dead() == 0;
-            parts.push(Part { end, is_sealed: live.sealed.is_some(), is_clean, segment });
+            let is_clean = is_known && !segment.is_moving() && segment.dead() == 0;
+            let ending = match live.sealed {
+                Some(_) => Ending::Seal,
+                None if is_known => Ending::There,
+                None => Ending::Zeros,
+            };
+            parts.push(Part { end, ending, is_clean, segment });
         }
         drop(manifest);
-        // With damage passed over, it is not known what is dead.
-        let is_known = self.latch.check().is_ok();
-        parts.iter_mut().for_each(|part| part.is_clean &= is_known);
         parts.sort_by_key(|part| std::cmp::Reverse(part.segment.header.id));
     }
 
@@ -279,7 +284,7 @@ impl Engine {
         let Some(part) = iter.parts.last() else { return Ok(None) };
         let hold = part.segment.hold(&epoch::pin()?);
         let walk = hold.map(|hold| {
-            let walk = Walk::new(hold, part.end, part.is_sealed, self.options.verify_checksums);
+            let walk = Walk::new(hold, part.end, part.ending, self.options.verify_checksums);
             Some((walk, part.is_clean))
         });
         if walk.as_ref().err().is_none_or(|error| error.kind() == Kind::Corrupt) {

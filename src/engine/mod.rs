@@ -47,6 +47,7 @@ use crate::clock::Clock;
 use crate::epoch::Guard;
 use crate::error::{Error, Kind, Result};
 use crate::format::record::{Header, Record};
+use crate::format::segment::SegmentKind;
 use crate::index::hash::KeyHasher;
 use crate::index::{Entry, Index, Location};
 use crate::manifest::Manifest;
@@ -216,6 +217,15 @@ impl<'a> OldRecord<'a> {
     #[inline]
     fn is_live(&self, clock: &Clock) -> bool {
         self.expiry.is_none_or(|expiry| expiry > clock.now_ms())
+    }
+
+    /// Whether its place alone tells that it was written when the log had reached `end`. What
+    /// compaction has moved may be as old as any.
+    #[inline]
+    fn is_behind(&self, end: (u64, u64)) -> bool {
+        let header = &self.segment.header;
+        let at = (header.id, self.segment.offset(self.location));
+        header.kind == SegmentKind::Log && at >= end
     }
 
     /// Counts it as dead: there is a newer one.

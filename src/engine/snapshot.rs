@@ -10,6 +10,8 @@
 //! changed; those who were about to change it are waited for; with the writer held, this is the
 //! moment.
 
+use std::sync::atomic::Ordering;
+
 use parking_lot::MutexGuard;
 
 use super::read::{FoundRecord, Kept, Origin, View};
@@ -34,6 +36,9 @@ pub struct Snapshot {
 pub struct Watch {
     /// The newest snapshot that is open: records below it are kept when they are replaced. 0: none.
     newest: u64,
+    /// The end of the log when that was taken, or later: segment id and offset. What was written
+    /// behind it, no snapshot sees.
+    seen_to: (u64, u64),
     /// Snapshots that are being taken.
     being_taken: usize,
     /// The times of all that are open, the earliest first.
@@ -80,6 +85,10 @@ impl Engine {
         writer.watch.open(now_ms)?;
         self.versions.open(sequence).inspect_err(|_| writer.watch.close(now_ms))?;
         writer.watch.newest = sequence;
+        writer.watch.seen_to = match &writer.active {
+            Some(active) => (active.segment().header.id, active.len()),
+            None => (self.next_id.load(Ordering::Relaxed), 0),
+        };
         Ok(Snapshot { sequence, now_ms })
     }
 
@@ -203,9 +212,11 @@ impl Engine {
         old: Option<&OldRecord>,
         until: u64,
     ) -> Result<()> {
+        let newest = writer.watch.newest;
         match old {
-            Some(old) if old.sequence < writer.watch.newest => {
-                self.keep(guard, writer.watch.newest, hash, old, until)
+            Some(old) if old.sequence < newest => self.keep(guard, newest, hash, old, until),
+            Some(old) if newest > 0 && !old.is_behind(writer.watch.seen_to) => {
+                self.keep_if_damaged(guard, newest, hash, old, until)
             }
             _ => Ok(()),
         }
@@ -223,6 +234,25 @@ impl Engine {
         let offset = old.segment.offset(old.location);
         let kept = Kept::new(guard, self.table.pinned(guard), old.location, offset)?;
         self.versions.keep(hash, old.sequence, until, newest, kept)
+    }
+
+    /// Keeps a record that says to be later than all snapshots, if it is damaged: then a snapshot
+    /// may see it, and who reads it there is to hear of it.
+    #[cold]
+    fn keep_if_damaged(
+        &self,
+        guard: &Guard,
+        newest: u64,
+        hash: u64,
+        old: &OldRecord,
+        until: u64,
+    ) -> Result<()> {
+        match old.record(guard, &mut Vec::new()) {
+            Err(error) if error.kind() == Kind::Corrupt => {
+                self.keep(guard, newest, hash, &OldRecord { sequence: 0, ..*old }, until)
+            }
+            record => record.map(|_| ()),
+        }
     }
 }
 

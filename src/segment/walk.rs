@@ -28,14 +28,24 @@ pub enum Step<'a> {
     Damage(&'static str),
 }
 
+/// Where the records of a walk must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a seal.
+    Seal,
+    /// Where the walk does.
+    There,
+    /// There, or where zeros begin.
+    Zeros,
+}
+
 /// A walk through a segment.
 pub struct Walk {
     hold: Hold,
     /// Where the next record begins, and where there are none any more.
     offset: u64,
     end: u64,
-    /// Whether a seal must come before the end.
-    is_sealed: bool,
+    ending: Ending,
     verifies: bool,
     window: Vec<u8>,
     window_at: u64,
@@ -45,10 +55,10 @@ pub struct Walk {
 
 impl Walk {
     /// A walk through the first `end` bytes. `verifies` says whether checksums are looked at.
-    pub fn new(hold: Hold, end: u64, is_sealed: bool, verifies: bool) -> Walk {
+    pub fn new(hold: Hold, end: u64, ending: Ending, verifies: bool) -> Walk {
         let offset = HEADER_PAGE as u64;
         let (window, window_at) = (Vec::new(), 0);
-        Walk { hold, offset, end, is_sealed, verifies, window, window_at, asked_to: offset }
+        Walk { hold, offset, end, ending, verifies, window, window_at, asked_to: offset }
     }
 
     /// The segment.
@@ -63,7 +73,7 @@ impl Walk {
 
     /// Goes no further.
     pub fn stop(&mut self) {
-        (self.offset, self.is_sealed) = (self.end, false);
+        (self.offset, self.ending) = (self.end, Ending::There);
     }
 
     /// The next record. What was met before stays where it is unless `moves`. After damage the walk
@@ -73,16 +83,20 @@ impl Walk {
         if self.offset + AHEAD > self.asked_to {
             self.ask_ahead();
         }
-        let header = match self.look(moves)? {
+        let offset = self.offset;
+        let met = self.look(moves);
+        let header = match met.map_err(|error| self.give_up(error))? {
             Met::Record(header) => header,
-            Met::End if self.is_sealed => {
+            Met::End if self.ending == Ending::Seal => {
                 return Ok(Step::Damage("the records end before the seal"));
+            }
+            Met::End if self.ending == Ending::There && offset < self.end => {
+                return Ok(Step::Damage(NO_RECORD));
             }
             Met::End | Met::Seal => return Ok(Step::End),
             Met::Outside => return Ok(Step::Outside),
             Met::Damage(what) => return Ok(Step::Damage(what)),
         };
-        let offset = self.offset;
         self.offset += header.record_len() as u64;
         let bytes = self.bytes(offset, header.checked_len());
         let record = bytes.and_then(|bytes| Record::of(header, bytes));
@@ -122,20 +136,32 @@ impl Walk {
     /// Goes on behind the damage that the last step met, if a whole record begins there; else it
     /// goes no further. Answers whether it goes on.
     pub fn pass_damage(&mut self) -> Result<bool> {
-        let mut scratch = Vec::new();
-        let body = self.hold.body()?;
-        let next = match body.record(self.offset, &mut scratch)? {
-            Some(damaged) => self.offset.saturating_add(damaged.header.record_len() as u64),
-            None => self.end,
-        };
-        let salt = self.hold.segment().header.salt;
-        let goes_on = next < self.end
-            && body.record(next, &mut scratch)?.is_some_and(|record| record.verifies(salt, next));
-        match goes_on {
-            true => self.offset = next,
-            false => self.stop(),
+        match self.behind_damage() {
+            Ok(Some(next)) => self.offset = next,
+            Ok(None) => self.stop(),
+            Err(error) => return Err(self.give_up(error)),
         }
-        Ok(goes_on)
+        Ok(self.offset < self.end)
+    }
+
+    /// Where a whole record begins behind the damaged one, if that can be told.
+    fn behind_damage(&self) -> Result<Option<u64>> {
+        let (mut scratch, salt) = (Vec::new(), self.hold.segment().header.salt);
+        let body = self.hold.body()?;
+        let damaged = body.record(self.offset, &mut scratch)?;
+        let next = damaged.map(|it| self.offset.saturating_add(it.header.record_len() as u64));
+        let Some(next) = next.filter(|&next| next < self.end) else { return Ok(None) };
+        let record = body.record(next, &mut scratch)?;
+        Ok(record.filter(|record| record.verifies(salt, next)).map(|_| next))
+    }
+
+    /// A file that was cut stays so: to try again would not end.
+    #[cold]
+    fn give_up(&mut self, error: Error) -> Error {
+        if error.kind() == Kind::Corrupt {
+            self.stop();
+        }
+        error
     }
 
     /// Makes sure that the next `len` bytes, which the segment has, are in the window. Answers
@@ -157,7 +183,10 @@ impl Walk {
         })?;
         self.window.resize(wanted, 0);
         let read = file.read_at(&mut self.window, self.offset);
-        self.window_at = if read.is_ok() { self.offset } else { u64::MAX };
+        self.window_at = self.offset;
+        if read.is_err() {
+            self.window.clear();
+        }
         read.map(|()| true)
     }
 

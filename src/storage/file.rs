@@ -26,6 +26,13 @@ impl PosixFile {
         let action = format!("{action} {}", self.path);
         move |cause| Error::io(action, &cause)
     }
+
+    /// Nobody reads past the end of a file as it was: somebody has cut it meanwhile.
+    #[cold]
+    fn ends_early(&self, offset: u64) -> Error {
+        let len = self.len().unwrap_or(offset);
+        Error::corrupt(&self.path, len, "the file has become shorter while it was open")
+    }
 }
 
 impl File for PosixFile {
@@ -34,7 +41,10 @@ impl File for PosixFile {
     }
 
     fn read_at(&self, out: &mut [u8], offset: u64) -> Result<()> {
-        self.file.read_exact_at(out, offset).map_err(self.failed("read"))
+        self.file.read_exact_at(out, offset).map_err(|cause| match cause.kind() {
+            io::ErrorKind::UnexpectedEof => self.ends_early(offset),
+            _ => self.failed("read")(cause),
+        })
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {

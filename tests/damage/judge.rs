@@ -2,33 +2,39 @@
 
 use kv::db::Db;
 use kv::error::Kind;
-use kv::format::name::{parse_hint, parse_segment, MANIFEST};
+use kv::format::name::{parse_hint, MANIFEST};
 use kv::format::record::record_len;
 use kv::format::segment::HEADER_PAGE;
 use kv::options::OnDamage;
 
 use super::kinds::{cut, flip, overwrite};
-use super::{look, options, read_all, read_files, Answer, Bench, Damage, Sample};
+use super::trial::Trial;
+use super::{
+    is_everything_asked_for, look, options, read_all, read_files, Answer, Bench, Damage, Sample,
+};
 use crate::common::{copy_directory, seed, Random};
 
-/// Of the header page of a segment only the beginning and the marks are used: of the rest, one bit
-/// in 63.
-fn is_worth_a_flip(file: &str, bit: usize) -> bool {
-    let byte = bit / 8;
-    let is_used = byte < 72 || (2048..2072).contains(&byte) || (3072..3096).contains(&byte);
-    parse_segment(file).is_none() || byte >= HEADER_PAGE || is_used || bit.is_multiple_of(63)
-}
+/// Of so many cases on a shelf, one is tried on the disk.
+const ON_DISK: usize = 41;
+/// If not all are tried, one bit and one length in so many is where each is asked for.
+const SOME: usize = 11;
 
 /// Flips every `stride`-th bit, and cuts at every `stride`-th length.
 pub fn flip_and_cut(sample: &Sample, stride: usize) {
-    let mut bench = Bench::new(sample);
+    let stride = if stride == 1 && !is_everything_asked_for() { SOME } else { stride };
+    let (mut trial, mut bench) = (Trial::new(sample), Bench::new(sample));
+    let mut judge = |number: usize, damage: Damage| {
+        if number.is_multiple_of(stride * ON_DISK) {
+            bench.judge(&damage);
+        }
+        trial.judge(&[damage]);
+    };
     for (file, bytes) in &sample.files {
-        let bits = (0..bytes.len() * 8).step_by(stride);
-        for bit in bits.filter(|&bit| stride > 1 || is_worth_a_flip(file, bit)) {
-            bench.judge(&flip(sample, file, bit));
+        for bit in (0..bytes.len() * 8).step_by(stride) {
+            judge(bit, flip(sample, file, bit));
         }
         for len in (0..bytes.len()).step_by(stride) {
-            bench.judge(&cut(sample, file, len));
+            judge(len, cut(sample, file, len));
         }
     }
     report(&bench);
@@ -141,7 +147,7 @@ impl Bench<'_> {
         if self.sample.name != "killed" || damage.file == MANIFEST || damage.from < HEADER_PAGE {
             return;
         }
-        let Some(tail) = &self.sample.tail else { return };
+        let Some(tail) = self.sample.tails.first() else { return };
         let whole = tail.ends.iter().filter(|&&end| end <= damage.from).count();
         let found = read_all(db, &self.sample.keys).expect(context);
         assert!(found == self.sample.states[whole], "{context}: not all that is whole");

@@ -4,8 +4,15 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub mod builder;
+pub mod cases;
+pub mod heap;
 pub mod judge;
 pub mod kinds;
+pub mod log;
+pub mod reads;
+pub mod shelf;
+pub mod small;
+pub mod trial;
 
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -29,6 +36,11 @@ pub type Model = BTreeMap<Vec<u8>, Bytes>;
 /// No answer may take longer, whatever the bytes are.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whether all cases are to be tried, which takes hours, and not only some.
+pub fn is_everything_asked_for() -> bool {
+    std::env::var("KV_DAMAGE").is_ok_and(|asked| asked == "all")
+}
+
 pub fn options(on_damage: OnDamage) -> Options {
     Options {
         segment_size: 1 << 20,
@@ -39,7 +51,7 @@ pub fn options(on_damage: OnDamage) -> Options {
     }
 }
 
-/// The end of a log that was not closed.
+/// A segment that was not sealed, of a log that was not closed.
 pub struct Tail {
     /// The file.
     pub file: String,
@@ -51,6 +63,20 @@ pub struct Tail {
     pub before: usize,
 }
 
+impl Tail {
+    /// Whether something of it is known to be on the medium.
+    pub fn is_synced(&self) -> bool {
+        self.mark > HEADER_PAGE
+    }
+}
+
+/// The files of an earlier moment.
+pub struct Stage {
+    /// Writes until then.
+    pub writes: usize,
+    pub files: Files,
+}
+
 /// A database to damage.
 pub struct Sample {
     pub name: &'static str,
@@ -59,26 +85,25 @@ pub struct Sample {
     pub states: Vec<Model>,
     /// Every key that was ever written.
     pub keys: Vec<Vec<u8>>,
-    /// If it was not closed.
-    pub tail: Option<Tail>,
+    /// If it was not closed: the end of its log, in order.
+    pub tails: Vec<Tail>,
+    /// How it was before.
+    pub stages: Vec<Stage>,
+    pub options: Options,
 }
 
 impl Sample {
     /// Writes that must be found in any case if `file` is damaged from byte `from` on, and opens.
     pub fn least(&self, file: &str, from: usize) -> usize {
         let all = self.states.len() - 1;
-        match &self.tail {
-            Some(tail) if tail.file == file && from >= tail.mark => {
-                tail.before + tail.ends.iter().filter(|&&end| end <= from).count()
-            }
-            _ => all,
-        }
+        let tail = self.tails.iter().find(|tail| tail.file == file && from >= tail.mark);
+        tail.map_or(all, |tail| tail.before + tail.ends.iter().filter(|&&end| end <= from).count())
     }
 
     /// Bytes of the record that came after so many writes, if it was not on the medium.
     pub fn lost_len(&self, writes: usize) -> Option<usize> {
-        let tail = self.tail.as_ref()?;
-        let at = writes.checked_sub(tail.before)?;
+        let tail = self.tails.iter().rfind(|tail| tail.before <= writes)?;
+        let at = writes - tail.before;
         let start = at.checked_sub(1).map_or(HEADER_PAGE, |before| tail.ends[before]);
         tail.ends.get(at).map(|end| end - start)
     }
@@ -93,6 +118,11 @@ impl Sample {
     pub fn is_left_to_readers(&self, file: &str, from: usize) -> bool {
         let hint = name::parse_segment(file).map(name::hint);
         from >= HEADER_PAGE && hint.is_some_and(|hint| self.files.contains_key(&hint))
+    }
+
+    /// Whether `file` is a segment that was not sealed, of a log that was not closed.
+    pub fn is_tail(&self, file: &str) -> bool {
+        self.tails.iter().any(|tail| tail.file == file)
     }
 
     pub fn segments(&self) -> Vec<&str> {
@@ -121,8 +151,56 @@ pub struct Damage {
     pub file: String,
     /// The first byte that differs.
     pub from: usize,
+    /// Behind the last byte that differs; where the file's length does, the end of the longer one.
+    pub to: usize,
     /// The new bytes; `None` if the file is gone.
     pub bytes: Option<Vec<u8>>,
+    /// If the file is one of an earlier moment: the writes until then.
+    pub stage: Option<usize>,
+}
+
+impl Damage {
+    /// `file` has these bytes now.
+    pub fn new(sample: &Sample, file: &str, bytes: Option<Vec<u8>>, what: String) -> Damage {
+        let old = sample.files.get(file).map_or(&[][..], Vec::as_slice);
+        let new = bytes.as_deref().unwrap_or_default();
+        let from = same(old, new);
+        let behind = same_at_end(&old[from..], &new[from..]);
+        let to = match old.len() == new.len() {
+            true => old.len() - behind,
+            false => old.len().max(new.len()),
+        };
+        Damage { what, file: file.into(), from, to: to.max(from), bytes, stage: None }
+    }
+
+    /// Whether anything is different.
+    pub fn is_none(&self, sample: &Sample) -> bool {
+        sample.files.get(&self.file) == self.bytes.as_ref()
+    }
+
+    /// Whether an error that names this place may be about this damage. What is named is where the
+    /// record, the frame or the header begins. A manifest that has lost its end does not fit the
+    /// segments; nor do they fit one of another time.
+    pub fn covers(&self, file: &str, offset: usize) -> bool {
+        self.file == name::MANIFEST || self.file == file && offset <= self.to
+    }
+}
+
+/// How many bytes at the beginning are the same.
+fn same(one: &[u8], other: &[u8]) -> usize {
+    const STEP: usize = 512;
+    let steps = one.chunks_exact(STEP).zip(other.chunks_exact(STEP));
+    let at = steps.take_while(|(one, other)| one == other).count() * STEP;
+    at + one[at..].iter().zip(&other[at..]).take_while(|(one, other)| one == other).count()
+}
+
+/// How many bytes at the end are the same.
+fn same_at_end(one: &[u8], other: &[u8]) -> usize {
+    const STEP: usize = 512;
+    let steps = one.rchunks_exact(STEP).zip(other.rchunks_exact(STEP));
+    let at = steps.take_while(|(one, other)| one == other).count() * STEP;
+    let rest = one[..one.len() - at].iter().rev().zip(other[..other.len() - at].iter().rev());
+    at + rest.take_while(|(one, other)| one == other).count()
 }
 
 /// What the database answered.

@@ -44,6 +44,11 @@ impl Recovery {
             // Its creation was interrupted.
             Err(_) => return Ok(()),
         };
+        if header.id != id {
+            let path = format!("{}/{name}", self.storage.path());
+            let what = format!("it is segment {} under another name", header.id);
+            return Err(Error::corrupt(&path, 0, what));
+        }
         let mut scan = Scan::new(Arc::clone(&file), header, file.len()?);
         let is_missed = match scan.next_item()? {
             // A log is written to only once the manifest knows it. Compaction copies what the
