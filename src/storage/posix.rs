@@ -235,6 +235,20 @@ impl Storage for PosixStorage {
         }
     }
 
+    fn lock_to_read(&self, name: &str) -> Result<Option<Box<dyn Lock>>> {
+        let failed = |e| Error::io(format_args!("lock {}", self.shown(name)), &e);
+        let file = match self.open_at(name, libc::O_RDONLY) {
+            Ok(file) => file,
+            Err(error) if is_out_of_reach(&error) => return Ok(Some(Box::new(NoLock))),
+            Err(error) => return Err(failed(error)),
+        };
+        match retry(|| flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB)) {
+            Ok(_) => Ok(Some(Box::new(SharedLock { file }))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     fn free_bytes(&self) -> Result<FreeBytes> {
         // SAFETY: statvfs is plain data.
         let mut data: libc::statvfs = unsafe { std::mem::zeroed() };
@@ -331,6 +345,29 @@ impl Drop for PosixLock {
         flock(self.file.as_raw_fd(), libc::LOCK_UN);
     }
 }
+
+/// Whether a file is not there, or may not be read.
+fn is_out_of_reach(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+}
+
+/// A lock of one who reads.
+struct SharedLock {
+    file: fs::File,
+}
+
+impl Lock for SharedLock {}
+
+impl Drop for SharedLock {
+    fn drop(&mut self) {
+        flock(self.file.as_raw_fd(), libc::LOCK_UN);
+    }
+}
+
+/// The lock of a database that nobody can have open.
+struct NoLock;
+
+impl Lock for NoLock {}
 
 /// A failed sync has lost something, whatever the reason it gives: a disk that was full only then
 /// (delayed allocation, quotas) is no exception.
