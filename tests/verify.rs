@@ -14,7 +14,7 @@ use common::{copy_directory, seed, Random, TempDir};
 use damage::kinds::{append, cut, flip, overwrite, replace};
 use damage::{read_files, Answer, Bench, Builder, Damage, Sample};
 use kv::db::{self, Db, Form, Report, Subject, WriteBatch, WriteOptions, WriteSync};
-use kv::format::name::{INDEX, MANIFEST};
+use kv::format::name::{parse_segment, INDEX, MANIFEST};
 use kv::format::segment::HEADER_PAGE;
 use kv::options::{CompactionMode, Options, SyncLevel};
 
@@ -284,5 +284,38 @@ fn all_of_many_damages_are_found() {
     for (problem, at) in found.iter().zip(places) {
         let range = problem.offset..problem.offset + problem.len;
         assert!(problem.file == file && range.contains(&(at as u64)), "{problem:?}");
+    }
+}
+
+/// What is no file under a file's name: neither verifying nor salvaging follows, waits or fails.
+#[test]
+fn what_is_no_file_is_found() {
+    let sample = closed();
+    let bench_directory = TempDir::in_memory("verify-planted");
+    for file in sample.files.keys() {
+        for plant in ["link", "directory", "pipe"] {
+            let path = bench_directory.join(&format!("{file}-{plant}"));
+            std::fs::create_dir(&path).unwrap();
+            for (name, bytes) in sample.files.iter().filter(|(name, _)| *name != file) {
+                std::fs::write(path.join(name), bytes).unwrap();
+            }
+            let place = path.join(file);
+            match plant {
+                "link" => std::os::unix::fs::symlink("/dev/zero", &place).unwrap(),
+                "directory" => std::fs::create_dir(&place).unwrap(),
+                _ => {
+                    let made = std::process::Command::new("mkfifo").arg(&place).status();
+                    assert!(made.unwrap().success());
+                }
+            }
+            let report = db::verify(&path).unwrap();
+            let text = report.render(Form::Text);
+            let is_spare = parse_segment(file).is_none() && file != MANIFEST;
+            assert!(report.has_damage() != is_spare, "{file}, {plant}: {text}");
+            assert!(text.contains(file) && text.contains("not a regular file"), "{text}");
+            let to = path.with_extension("saved");
+            let report = db::salvage(&path, &to).unwrap();
+            assert_eq!(report.has_damage(), !is_spare, "{}", report.render(Form::Text));
+        }
     }
 }

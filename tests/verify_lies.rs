@@ -112,11 +112,11 @@ fn a_hint_that_lies_is_found() {
         edits.iter().find_map(of)
     };
     let is_live = |id| edits.iter().all(|edit| *edit != Edit::Remove { id });
-    let seals = edits.iter().filter_map(|edit| match edit {
+    let mut seals = edits.iter().filter_map(|edit| match edit {
         Edit::Seal(sealed) if is_live(sealed.id) => Some(*sealed),
         _ => None,
     });
-    let sealed = seals.last().unwrap();
+    let sealed = seals.next_back().unwrap();
     let header = header(sealed.id).unwrap();
     let file = name::hint(sealed.id);
     let decoded = Digest::decode(sample.files[&file].clone(), &uuid, &header, &sealed).unwrap();

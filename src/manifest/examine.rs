@@ -55,6 +55,10 @@ pub fn examine(storage: &dyn Storage, uuid: Option<[u8; 16]>) -> Result<Examined
             found.fault(0, 0, "the file is missing");
             return Ok(found);
         }
+        Err(error) if error.is_of_file() => {
+            found.fault(0, 0, &error.to_string());
+            return Ok(found);
+        }
         file => file?,
     };
     found.is_there = true;

@@ -237,10 +237,16 @@ impl Storage for PosixStorage {
 
     fn lock_to_read(&self, name: &str) -> Result<Option<Box<dyn Lock>>> {
         let failed = |e| Error::io(format_args!("lock {}", self.shown(name)), &e);
-        let file = match self.open_at(name, libc::O_RDONLY) {
+        let file = match entry::open(&self.directory, name, false) {
             Ok(file) => file,
-            Err(error) if is_out_of_reach(&error) => return Ok(Some(Box::new(NoLock))),
-            Err(error) => return Err(failed(error)),
+            Err(bad) => {
+                let error = bad.into_error("lock", &self.shown(name));
+                let out_of_reach = [Kind::DoesNotExist, Kind::PermissionDenied];
+                return match out_of_reach.contains(&error.kind()) {
+                    true => Ok(Some(Box::new(NoLock))),
+                    false => Err(error),
+                };
+            }
         };
         match retry(|| flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB)) {
             Ok(_) => Ok(Some(Box::new(SharedLock { file }))),
@@ -344,11 +350,6 @@ impl Drop for PosixLock {
         // Explicitly: a forked child has the same lock, and would hold it for as long as it lives.
         flock(self.file.as_raw_fd(), libc::LOCK_UN);
     }
-}
-
-/// Whether a file is not there, or may not be read.
-fn is_out_of_reach(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
 }
 
 /// A lock of one who reads.

@@ -71,9 +71,7 @@ impl Salvage<'_> {
             self.findings.add(Problem::new(severity, subject, name, (0, 0), what))
         };
         let file = match self.from.open(name, false) {
-            Err(error) if error.kind() == Kind::Io => {
-                return bad(&error.to_string()).map(|()| None)
-            }
+            Err(error) if error.is_of_file() => return bad(&error.to_string()).map(|()| None),
             file => file?,
         };
         let len = file.len()?;

@@ -18,13 +18,17 @@ pub fn examine(
     findings: &mut Findings,
     advance: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Option<Known>> {
-    let file = match storage.open(name::INDEX, false) {
-        Err(error) if error.kind() == Kind::DoesNotExist => return Ok(None),
-        file => file?,
-    };
+    let opened = storage.open(name::INDEX, false);
     let mut warn = |at: u64, len: u64, what: &str| {
         let (severity, subject) = (Severity::Warning, Subject::Checkpoint);
         findings.add(Problem::new(severity, subject, name::INDEX, (at, len), what))
+    };
+    let file = match opened {
+        Err(error) if error.kind() == Kind::DoesNotExist => return Ok(None),
+        Err(error) if error.is_of_file() => {
+            return warn(0, 0, &error.to_string()).map(|()| None);
+        }
+        file => file?,
     };
     let len = file.len()?;
     let Some(checkpoint) = read_checkpoint_header(&*file, uuid) else {

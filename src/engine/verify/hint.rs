@@ -23,6 +23,11 @@ pub fn examine(
     let file_name = name::hint(header.id);
     let file = match storage.open(&file_name, false) {
         Err(error) if error.kind() == Kind::DoesNotExist => return Ok((false, None)),
+        Err(error) if error.is_of_file() => {
+            let (severity, subject) = (Severity::Note, Subject::Hint);
+            let problem = Problem::new(severity, subject, &file_name, (0, 0), error.to_string());
+            return Ok((false, Some(problem)));
+        }
         file => file?,
     };
     let len = file.len()?;

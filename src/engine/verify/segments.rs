@@ -41,7 +41,7 @@ pub(in crate::engine) fn open(
             bad(Subject::Missing, 0, "the file is missing");
             return Ok(None);
         }
-        Err(error) if error.kind() == Kind::Io => {
+        Err(error) if error.is_of_file() => {
             bad(Subject::Missing, 0, &error.to_string());
             return Ok(None);
         }
