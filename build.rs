@@ -24,6 +24,8 @@ const SOURCES: &[&str] = &[
     "iter",
     "compaction",
     "backup",
+    "verify",
+    "salvage",
     "stats",
     "latency",
     "metrics",

@@ -29,9 +29,9 @@
  *    opened again.
  * 7. There are no structs by value, no bit fields and no enums in the interface, and functions
  *    of the program's are called only where it asks for it (kv_compact_with(), kv_backup_with(),
- *    kv_restore_with(), kv_options_set_log(), kv_options_set_events()), never by a read or a
- *    write: the foreign-function layer of every language can call everything. Structs that the
- *    caller makes begin with their size.
+ *    kv_restore_with(), kv_verify_with(), kv_salvage_with(), kv_options_set_log(),
+ *    kv_options_set_events()), never by a read or a write: the foreign-function layer of every
+ *    language can call everything. Structs that the caller makes begin with their size.
  *
  * @file
  */
@@ -270,6 +270,106 @@
  * What kv_ttl() tells of a value that never expires.
  */
 #define KV_NO_TTL 18446744073709551615ull
+
+/**
+ * A report as lines for people.
+ */
+#define KV_REPORT_TEXT 0
+
+/**
+ * A report as one JSON object for programs. Its members are described in docs/RECOVERY.md.
+ */
+#define KV_REPORT_JSON 1
+
+/**
+ * Severity: what a crash leaves, and the next open puts right.
+ */
+#define KV_SEVERITY_NOTE 0
+
+/**
+ * Severity: bytes are not as they were written, but nothing is lost by it.
+ */
+#define KV_SEVERITY_WARNING 1
+
+/**
+ * Severity: something that was written is lost, or wrong.
+ */
+#define KV_SEVERITY_DAMAGE 2
+
+/**
+ * About the manifest.
+ */
+#define KV_ABOUT_MANIFEST 1
+
+/**
+ * About a file that should be there.
+ */
+#define KV_ABOUT_MISSING 2
+
+/**
+ * About the header page of a segment.
+ */
+#define KV_ABOUT_HEADER 3
+
+/**
+ * About the length of a file.
+ */
+#define KV_ABOUT_LENGTH 4
+
+/**
+ * About records: bytes in which none is as it was written.
+ */
+#define KV_ABOUT_RECORD 5
+
+/**
+ * About a batch of which not all is there.
+ */
+#define KV_ABOUT_BATCH 6
+
+/**
+ * About the order of writes: each has a number, which must be there once.
+ */
+#define KV_ABOUT_SEQUENCE 7
+
+/**
+ * About the seal at the end of a segment.
+ */
+#define KV_ABOUT_SEAL 8
+
+/**
+ * About the end of a log that was not closed.
+ */
+#define KV_ABOUT_TAIL 9
+
+/**
+ * About what is known of values that expire.
+ */
+#define KV_ABOUT_EXPIRY 10
+
+/**
+ * About the hint of a segment.
+ */
+#define KV_ABOUT_HINT 11
+
+/**
+ * About the checkpoint of the index.
+ */
+#define KV_ABOUT_CHECKPOINT 12
+
+/**
+ * About how much garbage is counted.
+ */
+#define KV_ABOUT_GARBAGE 13
+
+/**
+ * About a file that belongs to no part of the database.
+ */
+#define KV_ABOUT_STRAY 14
+
+/**
+ * About a value that kv_salvage() brought though a newer one is lost.
+ */
+#define KV_ABOUT_OLDER 15
 
 /**
  * Latency of kv_get(), kv_get_into().
@@ -567,8 +667,8 @@ typedef struct kv_write_options_t {
 } kv_write_options_t;
 
 /**
- * How far kv_compact_with(), kv_backup_with() or kv_restore_with() is. A later libkv may add
- * members at the end.
+ * How far kv_compact_with(), kv_backup_with(), kv_restore_with(), kv_verify_with() or
+ * kv_salvage_with() is. A later libkv may add members at the end.
  */
 typedef struct kv_progress_t {
     /**
@@ -576,8 +676,8 @@ typedef struct kv_progress_t {
      */
     size_t size;
     /**
-     * Bytes of the segments that are to be compacted, backed up or restored. It can grow
-     * meanwhile.
+     * Bytes of the segments that are to be compacted, backed up, restored, verified or salvaged.
+     * It can grow meanwhile.
      */
     uint64_t total_bytes;
     /**
@@ -585,25 +685,79 @@ typedef struct kv_progress_t {
      */
     uint64_t done_bytes;
     /**
-     * Segments that are to be compacted, backed up or restored. It can grow meanwhile.
+     * Segments that are to be compacted, backed up, restored, verified or salvaged. It can grow
+     * meanwhile.
      */
     uint64_t segments_total;
     /**
-     * Segments of them that are done: compacted and gone, or at their new place.
+     * Segments of them that are done: compacted and gone, at their new place, or looked at.
      */
     uint64_t segments_done;
 } kv_progress_t;
 
 /**
- * Called now and then by kv_compact_with(), kv_backup_with() and kv_restore_with(), on the thread
- * that called them: after every few hundred KiB, or after a segment that was linked. It may use
- * the database, with two exceptions that return KV_BUSY: to close it, and to compact it in the
- * midst of compacting it. It must return: no longjmp(), no exception of C++.
+ * Called now and then by kv_compact_with(), kv_backup_with(), kv_restore_with(), kv_verify_with()
+ * and kv_salvage_with(), on the thread that called them: after every few hundred KiB, or after a
+ * segment that was linked. It may use the database, with two exceptions that return KV_BUSY: to
+ * close it, and to compact it in the midst of compacting it. It must return: no longjmp(), no
+ * exception of C++.
  *
  * *progress is readable until it returns; context is what the caller passed. It returns 0 to go
  * on, anything else to end the call, which returns KV_CANCELLED.
  */
 typedef int32_t (*kv_progress_fn)(const struct kv_progress_t *progress, void *context);
+
+/**
+ * Something that is wrong with a database. A later libkv may add members at the end, and numbers.
+ */
+typedef struct kv_problem_t {
+    /**
+     * Bytes of this struct that libkv has filled.
+     */
+    size_t size;
+    /**
+     * How bad it is: one of the KV_SEVERITY_ constants.
+     */
+    int32_t severity;
+    /**
+     * What it is about: one of the KV_ABOUT_ constants.
+     */
+    int32_t about;
+    /**
+     * The name of the file in the directory.
+     */
+    const char *file;
+    /**
+     * Where in the file.
+     */
+    uint64_t offset;
+    /**
+     * How many bytes of it are concerned; 0 if that is not known.
+     */
+    uint64_t length;
+    /**
+     * The key that is concerned, as far as it can be read: it may be damaged itself. NULL if none
+     * is known.
+     */
+    const void *key;
+    /**
+     * Bytes of the key.
+     */
+    size_t key_len;
+    /**
+     * What is wrong, in words, in UTF-8.
+     */
+    const char *what;
+} kv_problem_t;
+
+/**
+ * Told of each problem when it is found, by kv_verify_with() and kv_salvage_with(), on the thread
+ * that called them. It must return: no longjmp(), no exception of C++.
+ *
+ * *problem and what it points to are readable until it returns; context is what the caller passed.
+ * It returns 0 to go on, anything else to end the call, which returns KV_CANCELLED.
+ */
+typedef int32_t (*kv_problem_fn)(const struct kv_problem_t *problem, void *context);
 
 /**
  * Figures of an open database. Set size to sizeof(kv_stats_t) before the call. A later libkv
@@ -836,6 +990,12 @@ typedef struct kv_latency_t {
  * written.
  */
 #define KV_VERSION_MISMATCH 4
+
+/**
+ * Answer: kv_verify() has found damage, or kv_salvage() has made a database of what was left. The
+ * report says what is damaged, or lost.
+ */
+#define KV_DAMAGED 5
 
 /**
  * A pointer that must not be NULL is NULL.
@@ -3002,6 +3162,180 @@ kv_status kv_restore_with(const char *from,
                           const char *to,
                           kv_progress_fn progress,
                           void *context)
+KV_NOEXCEPT;
+
+/**
+ * Verifies a database: every checksum, every structure, and each against the others. That is the
+ * manifest, the segments with all their records, batches and seals, the order of writes, hints,
+ * and the checkpoint of the index as the next open would believe it. It goes on behind whatever it
+ * finds, and works as well where kv_open() does not. Not one byte is changed.
+ *
+ * If nobody has the database open, nobody can open it until this returns: kv_open() says KV_LOCKED
+ * then. If somebody has, also this process, it is read beside them, without any lock, and as far
+ * as it is on the medium; the report says so. The checkpoint and the order of writes across
+ * segments are left out then.
+ *
+ * @param path    The directory, in the bytes of the file system, NUL-terminated. Not NULL.
+ * @param form    KV_REPORT_TEXT or KV_REPORT_JSON.
+ * @param report  Out: what was found, NUL-terminated, in UTF-8; or NULL for none.
+ * @return
+ *   - KV_OK: nothing is damaged. *report, which may have notes and warnings, is set.
+ *   - KV_DAMAGED: there is damage; *report says where.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: path is NULL or empty, or form is none of the two.
+ *   - KV_UNSUPPORTED: path is a URL.
+ *   - KV_DOES_NOT_EXIST: there is no directory, or no database in it.
+ *   - KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: path is something else.
+ *   - KV_NEWER_FORMAT: verify it with a newer libkv.
+ *   - KV_FORKED: the parent of this process had opened databases before fork().
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED, KV_IO: the system refused; the
+ *     message says what. A file that cannot be read is no such failure but damage.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: path stays the caller's; the caller frees the report with kv_free().
+ * Threads: any number at once.
+ * Durability: nothing is written, not even to the file LOCK.
+ */
+KV_MUST_USE kv_status kv_verify(const char *path, int32_t form, char **report) KV_NOEXCEPT;
+
+/**
+ * Does what kv_verify() does, tells a function of each problem when it is found, and another now
+ * and then how far it is. The report keeps the first 10,000 problems, the function hears of all.
+ *
+ * @param path      The directory, as for kv_verify(). Not NULL.
+ * @param form      KV_REPORT_TEXT or KV_REPORT_JSON.
+ * @param problem   The function that is told of problems, or NULL for none.
+ * @param progress  The function that is told how far it is, or NULL for none.
+ * @param context   Passed to both functions.
+ * @param report    Out: what was found, NUL-terminated, in UTF-8; or NULL for none.
+ * @return
+ *   - KV_OK: nothing is damaged. *report, which may have notes and warnings, is set.
+ *   - KV_DAMAGED: there is damage; *report says where.
+ *   - KV_CANCELLED: one of the functions ended it. *report is not set.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: path is NULL or empty, or form is none of the two.
+ *   - KV_UNSUPPORTED: path is a URL.
+ *   - KV_DOES_NOT_EXIST: there is no directory, or no database in it.
+ *   - KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: path is something else.
+ *   - KV_NEWER_FORMAT: verify it with a newer libkv.
+ *   - KV_FORKED: the parent of this process had opened databases before fork().
+ *   - KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED, KV_IO: the system refused; the
+ *     message says what. A file that cannot be read is no such failure but damage.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: path and the context stay the caller's; the caller frees the report with kv_free().
+ * Threads: any number at once.
+ * Durability: nothing is written, not even to the file LOCK.
+ */
+KV_MUST_USE
+kv_status kv_verify_with(const char *path,
+                         int32_t form,
+                         kv_problem_fn problem,
+                         kv_progress_fn progress,
+                         void *context,
+                         char **report)
+KV_NOEXCEPT;
+
+/**
+ * Makes a new database of all that is whole in one that is damaged, and lists what is lost. The
+ * damaged one is only read. It works without a manifest, with segments that are missing, cut,
+ * exchanged or overwritten, with damaged headers, and on disks that fail to read parts of files.
+ *
+ * A record is brought if it is as it was written, wherever it stands and whatever is wrong around
+ * it: its checksum depends on the file and the offset, so that no value can pass for a record. Of
+ * each key the newest record counts; if that is a deletion, the key is gone. Times to live and
+ * versions stay. Of a batch that was written and of which a part is lost, the rest is brought; one
+ * whose end cannot be seen, nor anything behind it, is not, for it may never have been written.
+ *
+ * Where the newest record of a key is lost, an older one is brought if there is one; the report
+ * says so where a hint still knows of the newer one (KV_ABOUT_OLDER). A deletion that is lost can
+ * bring its key back the same way.
+ *
+ * to gets its name when all is on the medium. It is called to.partial until then; what a crash
+ * left under that name the next call removes. It is another database: a backup of the damaged one
+ * is not replaced by its backups.
+ *
+ * @param from    The damaged database, which nobody has open. Not NULL.
+ * @param to      The directory, which is missing or empty. The one above it must be there. Not
+ *   NULL.
+ * @param form    KV_REPORT_TEXT or KV_REPORT_JSON.
+ * @param report  Out: what is lost, NUL-terminated, in UTF-8; or NULL for none.
+ * @return
+ *   - KV_OK: nothing is lost. to can be opened, and is on the medium; *report is set.
+ *   - KV_DAMAGED: the same, but something is lost; *report says what.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: from or to is NULL or empty, or to does not end in a
+ *     name, or is from, in it or around it; or form is none of the two.
+ *   - KV_UNSUPPORTED: from or to is a URL.
+ *   - KV_DOES_NOT_EXIST: from is not there or has no database in it, or the directory in which to
+ *     is to be is not there.
+ *   - KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: from is something else, or nothing of it can be made
+ *     out; or to is no directory.
+ *   - KV_ALREADY_EXISTS: to is not empty; or to.partial is in the way, which no earlier call has
+ *     left.
+ *   - KV_ALREADY_OPEN, KV_LOCKED: from is open in this process or in another one.
+ *   - KV_NEWER_FORMAT: salvage it with a newer libkv.
+ *   - KV_FORKED: the parent of this process had opened databases before fork().
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED, KV_IO: the system
+ *     refused; the message says what, and how much room is needed. to is as it was. A part of a
+ *     file that cannot be read is no such failure but a loss.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: from and to stay the caller's; the caller frees the report with kv_free().
+ * Threads: any.
+ * Durability: the new database survives a power cut on KV_OK and KV_DAMAGED. Nothing of from is
+ *   written, not even the file LOCK.
+ */
+KV_MUST_USE
+kv_status kv_salvage(const char *from,
+                     const char *to,
+                     int32_t form,
+                     char **report)
+KV_NOEXCEPT;
+
+/**
+ * Does what kv_salvage() does, tells a function of each loss when it is found, and another now and
+ * then how far it is. The report keeps the first 10,000 losses, the function hears of all.
+ *
+ * @param from      The damaged database, as for kv_salvage(). Not NULL.
+ * @param to        The directory, as for kv_salvage(). Not NULL.
+ * @param form      KV_REPORT_TEXT or KV_REPORT_JSON.
+ * @param problem   The function that is told of losses, or NULL for none.
+ * @param progress  The function that is told how far it is, or NULL for none.
+ * @param context   Passed to both functions.
+ * @param report    Out: what is lost, NUL-terminated, in UTF-8; or NULL for none.
+ * @return
+ *   - KV_OK: nothing is lost. to can be opened, and is on the medium; *report is set.
+ *   - KV_DAMAGED: the same, but something is lost; *report says what.
+ *   - KV_CANCELLED: one of the functions ended it. to is as it was; *report is not set.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT: from or to is NULL or empty, or to does not end in a
+ *     name, or is from, in it or around it; or form is none of the two.
+ *   - KV_UNSUPPORTED: from or to is a URL.
+ *   - KV_DOES_NOT_EXIST: from is not there or has no database in it, or the directory in which to
+ *     is to be is not there.
+ *   - KV_NOT_A_DIRECTORY, KV_NOT_A_DATABASE: from is something else, or nothing of it can be made
+ *     out; or to is no directory.
+ *   - KV_ALREADY_EXISTS: to is not empty; or to.partial is in the way, which no earlier call has
+ *     left.
+ *   - KV_ALREADY_OPEN, KV_LOCKED: from is open in this process or in another one.
+ *   - KV_NEWER_FORMAT: salvage it with a newer libkv.
+ *   - KV_FORKED: the parent of this process had opened databases before fork().
+ *   - KV_NO_SPACE, KV_OUT_OF_MEMORY, KV_TOO_MANY_OPEN, KV_PERMISSION_DENIED, KV_IO: the system
+ *     refused; the message says what, and how much room is needed. to is as it was. A part of a
+ *     file that cannot be read is no such failure but a loss.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Ownership: from, to and the context stay the caller's; the caller frees the report with
+ *   kv_free().
+ * Threads: any.
+ * Durability: the new database survives a power cut on KV_OK and KV_DAMAGED. Nothing of from is
+ *   written, not even the file LOCK.
+ */
+KV_MUST_USE
+kv_status kv_salvage_with(const char *from,
+                          const char *to,
+                          int32_t form,
+                          kv_problem_fn problem,
+                          kv_progress_fn progress,
+                          void *context,
+                          char **report)
 KV_NOEXCEPT;
 
 /**

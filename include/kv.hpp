@@ -64,6 +64,7 @@
 #include "kv/reservation.hpp"
 #include "kv/writer.hpp"
 #include "kv/maintenance.hpp"
+#include "kv/rescue.hpp"
 
 #include "kv/db.hpp"
 

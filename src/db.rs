@@ -1,4 +1,6 @@
-//! The safe Rust API: one database, open.
+//! The safe Rust API: one database, open. What is done with one that is not is in [`at_rest`].
+
+mod at_rest;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -18,13 +20,17 @@ pub use crate::engine::read::View;
 pub use crate::engine::reserve::Reservation;
 pub use crate::engine::snapshot::Snapshot;
 pub use crate::engine::stats::Stats;
-use crate::engine::{backup, destroy, recover, Engine};
+pub use crate::engine::verify::problem::{Problem, Severity, Subject, SUBJECTS};
+pub use crate::engine::verify::report::{Form, Report};
+use crate::engine::{recover, Engine};
 use crate::epoch;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::storage::parent::PosixParent;
-use crate::storage::posix::{self, PosixStorage};
+use crate::storage::posix::PosixStorage;
 use crate::storage::{process, Storage};
+use at_rest::refuse_urls;
+pub use at_rest::{destroy, restore, restore_with, salvage, salvage_with, verify, verify_with};
 
 /// An open database. Any number of threads may use it at once.
 pub struct Db {
@@ -339,46 +345,5 @@ impl Drop for Db {
     fn drop(&mut self) {
         // Whoever wants to know calls close().
         let _ = self.shut_down();
-    }
-}
-
-/// Removes the database in the directory `path`, and the directory if nothing else is in it.
-pub fn destroy(path: &Path) -> Result<()> {
-    refuse_urls(path)?;
-    destroy::destroy(&PosixStorage::open(path, false)?)?;
-    posix::remove_if_empty(path)
-}
-
-/// Makes the directory `to` a database that holds what the backup in `from` holds, all of which is
-/// verified.
-pub fn restore(from: &Path, to: &Path) -> Result<()> {
-    restore_with(from, to, |_| ControlFlow::Continue(()))
-}
-
-/// The same; `tell` is told now and then how far it is, and can end it.
-pub fn restore_with(
-    from: &Path,
-    to: &Path,
-    mut tell: impl FnMut(&Progress) -> ControlFlow<()>,
-) -> Result<()> {
-    refuse_urls(from)?;
-    refuse_urls(to)?;
-    let (parent, name) = PosixParent::of(to)?;
-    backup::restore::restore(&PosixStorage::open(from, false)?, &parent, &name, &mut tell)
-}
-
-/// `scheme://…` is kept for engines behind a network.
-fn refuse_urls(path: &Path) -> Result<()> {
-    let text = path.to_string_lossy();
-    let is_scheme = |scheme: &str| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-    };
-    match text.split_once("://") {
-        Some((scheme, _)) if is_scheme(scheme) => Err(Error::new(
-            Kind::Unsupported,
-            format!("{text} is a URL; this libkv opens directories only"),
-        )),
-        _ => Ok(()),
     }
 }

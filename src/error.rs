@@ -122,6 +122,11 @@ impl Error {
         self.0.place.as_ref().map(|(file, offset)| (&**file, *offset))
     }
 
+    /// Whether a file, or what is in the place of one, cannot be read, whoever tries.
+    pub fn is_of_file(&self) -> bool {
+        matches!(self.kind(), Kind::Io | Kind::Corrupt)
+    }
+
     /// The same sentence under another kind.
     #[must_use]
     pub fn with_kind(mut self, kind: Kind) -> Error {

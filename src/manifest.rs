@@ -1,5 +1,7 @@
 //! The manifest as a file: read at open, appended to by every change to the set of segments.
 
+pub mod examine;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

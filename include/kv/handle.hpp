@@ -62,8 +62,15 @@ public:
     // For a function that is told how far something is: it returns nothing, or false to end it.
     static std::int32_t progress(const kv_progress_t *how_far, void *context) noexcept
     {
+        return tell(how_far, context);
+    }
+
+    // The same for a function that is told something else.
+    template <class What>
+    static std::int32_t tell(const What *what, void *context) noexcept
+    {
         auto *self = static_cast<callback *>(context);
-        return self->goes_on(*how_far) ? 0 : 1;
+        return self->goes_on(*what) ? 0 : 1;
     }
 
     // Throws what the function threw.
@@ -77,27 +84,29 @@ public:
     }
 
 private:
-    bool goes_on(const kv_progress_t &how_far) noexcept
+    template <class What>
+    bool goes_on(const What &what) noexcept
     {
 #if KV_HPP_THROWS
         try {
-            return ask(how_far);
+            return ask(what);
         } catch (...) {
             thrown_ = std::current_exception();
             return false;
         }
 #else
-        return ask(how_far);
+        return ask(what);
 #endif
     }
 
-    bool ask(const kv_progress_t &how_far)
+    template <class What>
+    bool ask(const What &what)
     {
-        if constexpr (std::is_void_v<std::invoke_result_t<Function &, const kv_progress_t &>>) {
-            (*function_)(how_far);
+        if constexpr (std::is_void_v<std::invoke_result_t<Function &, const What &>>) {
+            (*function_)(what);
             return true;
         } else {
-            return static_cast<bool>((*function_)(how_far));
+            return static_cast<bool>((*function_)(what));
         }
     }
 

@@ -24,6 +24,7 @@ enum class status : kv_status {
     buffer_too_small = KV_BUFFER_TOO_SMALL,
     exists = KV_EXISTS,
     version_mismatch = KV_VERSION_MISMATCH,
+    damaged = KV_DAMAGED,
     null_argument = KV_NULL_ARGUMENT,
     invalid_argument = KV_INVALID_ARGUMENT,
     empty_key = KV_EMPTY_KEY,

@@ -28,12 +28,14 @@ pub mod pace;
 pub mod read;
 pub mod recover;
 pub mod reserve;
+pub mod salvage;
 pub mod snapshot;
 mod space;
 pub mod spare;
 pub mod stats;
 pub mod sync;
 mod unapplied;
+pub mod verify;
 pub mod versions;
 pub mod write;
 

@@ -7,28 +7,30 @@ use crate::db::Progress;
 use std::ffi::c_void;
 use std::ops::ControlFlow;
 
-/// How far kv_compact_with(), kv_backup_with() or kv_restore_with() is. A later libkv may add
-/// members at the end.
+/// How far kv_compact_with(), kv_backup_with(), kv_restore_with(), kv_verify_with() or
+/// kv_salvage_with() is. A later libkv may add members at the end.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kv_progress_t {
     /// Bytes of this struct that libkv has filled.
     pub size: usize,
-    /// Bytes of the segments that are to be compacted, backed up or restored. It can grow
-    /// meanwhile.
+    /// Bytes of the segments that are to be compacted, backed up, restored, verified or salvaged.
+    /// It can grow meanwhile.
     pub total_bytes: u64,
     /// Bytes of them that were read or linked, or need not be.
     pub done_bytes: u64,
-    /// Segments that are to be compacted, backed up or restored. It can grow meanwhile.
+    /// Segments that are to be compacted, backed up, restored, verified or salvaged. It can grow
+    /// meanwhile.
     pub segments_total: u64,
-    /// Segments of them that are done: compacted and gone, or at their new place.
+    /// Segments of them that are done: compacted and gone, at their new place, or looked at.
     pub segments_done: u64,
 }
 
-/// Called now and then by kv_compact_with(), kv_backup_with() and kv_restore_with(), on the thread
-/// that called them: after every few hundred KiB, or after a segment that was linked. It may use
-/// the database, with two exceptions that return KV_BUSY: to close it, and to compact it in the
-/// midst of compacting it. It must return: no longjmp(), no exception of C++.
+/// Called now and then by kv_compact_with(), kv_backup_with(), kv_restore_with(), kv_verify_with()
+/// and kv_salvage_with(), on the thread that called them: after every few hundred KiB, or after a
+/// segment that was linked. It may use the database, with two exceptions that return KV_BUSY: to
+/// close it, and to compact it in the midst of compacting it. It must return: no longjmp(), no
+/// exception of C++.
 ///
 /// *progress is readable until it returns; context is what the caller passed. It returns 0 to go
 /// on, anything else to end the call, which returns KV_CANCELLED.

@@ -28,9 +28,9 @@
 //!    opened again.
 //! 7. There are no structs by value, no bit fields and no enums in the interface, and functions
 //!    of the program's are called only where it asks for it (kv_compact_with(), kv_backup_with(),
-//!    kv_restore_with(), kv_options_set_log(), kv_options_set_events()), never by a read or a
-//!    write: the foreign-function layer of every language can call everything. Structs that the
-//!    caller makes begin with their size.
+//!    kv_restore_with(), kv_verify_with(), kv_salvage_with(), kv_options_set_log(),
+//!    kv_options_set_events()), never by a read or a write: the foreign-function layer of every
+//!    language can call everything. Structs that the caller makes begin with their size.
 
 // build.rs puts the lines above at the top of kv.h; the rest of this file is for the crate only.
 
@@ -65,6 +65,7 @@ mod object;
 mod options;
 mod presence;
 mod reserve;
+mod salvage;
 mod slots;
 mod snapshot;
 mod stats;
@@ -72,6 +73,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod ttl;
+mod verify;
 mod view;
 mod write_options;
 
@@ -91,9 +93,11 @@ pub use many::*;
 pub use metrics::*;
 pub use options::*;
 pub use reserve::*;
+pub use salvage::*;
 pub use snapshot::*;
 pub use stats::*;
 pub use status::*;
 pub use ttl::*;
+pub use verify::*;
 pub use view::*;
 pub use write_options::*;

@@ -24,6 +24,10 @@ pub const KV_EXISTS: kv_status = 3;
 /// written.
 pub const KV_VERSION_MISMATCH: kv_status = 4;
 
+/// Answer: kv_verify() has found damage, or kv_salvage() has made a database of what was left. The
+/// report says what is damaged, or lost.
+pub const KV_DAMAGED: kv_status = 5;
+
 /// A pointer that must not be NULL is NULL.
 pub const KV_NULL_ARGUMENT: kv_status = -1;
 /// A value that is no valid choice: a number out of a list, an empty path, a handle that no
@@ -118,12 +122,13 @@ pub const KV_CLASS_CORRUPT: i32 = 5;
 pub const KV_CLASS_INTERNAL: i32 = 6;
 
 /// Every status with its class and its name for people.
-const STATUSES: [(kv_status, i32, &CStr); 37] = [
+const STATUSES: [(kv_status, i32, &CStr); 38] = [
     (KV_OK, KV_CLASS_OK, c"ok"),
     (KV_NOT_FOUND, KV_CLASS_ANSWER, c"key not found"),
     (KV_BUFFER_TOO_SMALL, KV_CLASS_ANSWER, c"buffer too small for the value"),
     (KV_EXISTS, KV_CLASS_ANSWER, c"key exists already"),
     (KV_VERSION_MISMATCH, KV_CLASS_ANSWER, c"key has another version"),
+    (KV_DAMAGED, KV_CLASS_ANSWER, c"damage was found"),
     (KV_NULL_ARGUMENT, KV_CLASS_CALLER, c"argument is NULL"),
     (KV_INVALID_ARGUMENT, KV_CLASS_CALLER, c"invalid argument"),
     (KV_EMPTY_KEY, KV_CLASS_CALLER, c"key is empty"),

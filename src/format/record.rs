@@ -193,6 +193,22 @@ impl Header {
         HEADER_LEN + fields_len(self.flags)
     }
 
+    /// Bytes before the value: all that says what the record is.
+    pub const fn head_len(&self) -> usize {
+        self.key_at() + self.key_len
+    }
+
+    /// Whether a record with this header, of which `sum` has all bytes from [`CHECKED_FROM`] on, is
+    /// what was written at `offset` of the segment with `salt`.
+    pub fn verifies(&self, sum: Sum, salt: u32, offset: u64) -> bool {
+        self.checksum == sum.0.finalize() ^ mask(salt, offset, self.delta_low)
+    }
+
+    /// The salt of the segment, if the record was written at `offset` of it.
+    pub fn salt(&self, sum: Sum, offset: u64) -> u32 {
+        self.checksum ^ sum.0.finalize() ^ mask(0, offset, self.delta_low)
+    }
+
     /// Whether it is a put that can be believed without looking at a clock or at other records.
     #[inline]
     pub fn is_plain_put(&self) -> bool {
@@ -247,6 +263,14 @@ impl<'a> Record<'a> {
         (bytes.len() == header.checked_len()).then_some(Record { header, bytes })
     }
 
+    /// The record at the start of `bytes`, if it is inside up to the end of its key. Neither its
+    /// value nor its checksum may be asked for.
+    pub fn decode_head(bytes: &'a [u8]) -> Option<Record<'a>> {
+        let header = Header::decode(bytes)?;
+        let bytes = bytes.get(..header.head_len())?;
+        Some(Record { header, bytes })
+    }
+
     /// The key.
     pub fn key(&self) -> &'a [u8] {
         let at = self.header.key_at();
@@ -297,6 +321,22 @@ impl<'a> Record<'a> {
     /// The checksum without the part that comes from its place.
     pub fn crc(&self, salt: u32, offset: u64) -> u32 {
         self.header.checksum ^ mask(salt, offset, self.header.delta_low)
+    }
+}
+
+/// The checksum of a record that comes in parts.
+#[derive(Clone, Debug, Default)]
+pub struct Sum(crc32fast::Hasher);
+
+impl Sum {
+    /// Adds the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The checksum without the part that comes from the record's place.
+    pub fn finish(self) -> u32 {
+        self.0.finalize()
     }
 }
 
@@ -399,6 +439,21 @@ mod tests {
         assert!(record.verifies(SALT, 4096));
         assert!(!record.verifies(SALT, 4104), "another offset");
         assert!(!record.verifies(SALT ^ 1, 4096), "another segment");
+    }
+
+    #[test]
+    fn a_record_in_parts_verifies_as_one_in_one_piece_and_tells_its_salt() {
+        let bytes = encode(RecordKind::Put, b"key", &[5; 1000], 4096, 9);
+        let head = Record::decode_head(&bytes[..40]).unwrap();
+        assert_eq!((head.key(), head.header.head_len()), (&b"key"[..], 19));
+        assert!(Record::decode_head(&bytes[..18]).is_none());
+        for parts in [1, 7, 1024] {
+            let mut sum = Sum::default();
+            bytes[CHECKED_FROM..].chunks(parts).for_each(|part| sum.add(part));
+            assert!(head.header.verifies(sum.clone(), SALT, 4096));
+            assert!(!head.header.verifies(sum.clone(), SALT, 4104));
+            assert_eq!(head.header.salt(sum, 4096), SALT);
+        }
     }
 
     #[test]

@@ -89,6 +89,16 @@ impl SegmentHeader {
 
     /// Decodes a header page of the database `uuid`; says what is wrong with a bad one.
     pub fn decode(page: &[u8], uuid: &[u8; 16]) -> Result<SegmentHeader, &'static str> {
+        let (header, found) = SegmentHeader::decode_of_any(page)?;
+        if found == *uuid {
+            Ok(header)
+        } else {
+            Err(FOREIGN)
+        }
+    }
+
+    /// Decodes a header page of whatever database; answers its uuid too.
+    pub fn decode_of_any(page: &[u8]) -> Result<(SegmentHeader, [u8; 16]), &'static str> {
         if page.len() < HEADER_LEN {
             return Err("the file is shorter than a segment header");
         }
@@ -101,17 +111,15 @@ impl SegmentHeader {
         if !is_known_version(get_u32(page, 8)) {
             return Err("the segment has another format version than the manifest");
         }
-        if array::<16>(page, 16) != *uuid {
-            return Err(FOREIGN);
-        }
         let kind = SegmentKind::from_number(get_u32(page, 44)).ok_or("unknown segment kind")?;
-        Ok(SegmentHeader {
+        let header = SegmentHeader {
             id: get_u64(page, 32),
             salt: get_u32(page, 40),
             kind,
             base_sequence: get_u64(page, 48),
             horizon: get_u64(page, 56),
-        })
+        };
+        Ok((header, array(page, 16)))
     }
 }
 
@@ -186,6 +194,40 @@ impl TimeNote {
     }
 }
 
+/// The salts that the marks and notes in a header page name, if they are as they were written.
+pub fn salts_of_notes(page: &[u8]) -> Vec<u32> {
+    let places = MARK_AT.into_iter().chain(NOTE_AT);
+    let bytes = places.filter_map(|at| page.get(at..at + MARK_LEN));
+    let written = bytes.filter(|bytes| bytes.iter().any(|&byte| byte != 0));
+    written.map(|bytes| crc32fast::hash(&bytes[..8]) ^ get_u32(bytes, 8)).collect()
+}
+
+/// What of a header page, the header apart, nobody has written so: at which byte, and what.
+pub fn oddities(page: &[u8], salt: u32) -> Vec<(usize, &'static str)> {
+    let places = [
+        (NOTE_AT[0], "a note of the time does not verify"),
+        (NOTE_AT[1], "a note of the time does not verify"),
+        (MARK_AT[0], "a sync mark does not verify"),
+        (MARK_AT[1], "a sync mark does not verify"),
+    ];
+    let mut odd = Vec::new();
+    let mut at = HEADER_LEN;
+    for (place, what) in places.into_iter().chain([(page.len(), "")]) {
+        let between = page.get(at..place).unwrap_or_default();
+        if let Some(found) = between.iter().position(|&byte| byte != 0) {
+            odd.push((at + found, "a byte that must be zero is not"));
+        }
+        at = place + MARK_LEN;
+        let Some(bytes) = page.get(place..at) else { break };
+        let verifies = crc32fast::hash(&bytes[..8]) ^ salt == get_u32(bytes, 8);
+        let is_written = verifies && bytes[12..].iter().all(|&byte| byte == 0);
+        if !is_written && bytes.iter().any(|&byte| byte != 0) {
+            odd.push((place, what));
+        }
+    }
+    odd
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
@@ -219,6 +261,24 @@ mod tests {
             let mut damaged = page.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(SegmentHeader::decode(&damaged, &UUID).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_behind_the_header_is_odd() {
+        let mut page = header().encode(&UUID);
+        for turn in [0, 1] {
+            let (mark, note) = (SyncMark { offset: 5000 }, TimeNote { now_ms: 7000 });
+            for (at, bytes) in [mark.encode(5, turn), note.encode(5, turn)] {
+                page[at as usize..at as usize + MARK_LEN].copy_from_slice(&bytes);
+            }
+        }
+        assert!(oddities(&page, 5).is_empty());
+        for bit in HEADER_LEN * 8..page.len() * 8 {
+            page[bit / 8] ^= 1 << (bit % 8);
+            let odd = oddities(&page, 5);
+            assert!(odd.len() == 1 && odd[0].0 <= bit / 8 && bit / 8 < odd[0].0 + 16, "{bit}");
+            page[bit / 8] ^= 1 << (bit % 8);
         }
     }
 

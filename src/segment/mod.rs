@@ -8,9 +8,11 @@ pub mod full;
 mod hold;
 pub mod open;
 pub mod scan;
+pub mod survey;
 pub mod table;
 mod usage;
 pub mod walk;
+mod window;
 
 use std::sync::Arc;
 

@@ -19,6 +19,8 @@ use crate::index::{Location, LOCATION_BITS};
 
 /// log2 of the units in a page.
 const PAGE_BITS: u32 = 17;
+/// Locations in a page.
+pub const PAGE_UNITS: u64 = 1 << PAGE_BITS;
 /// Bytes that a page stands for.
 const PAGE_BYTES: u64 = 8 << PAGE_BITS;
 /// log2 of the pages in a chunk of the table, which is allocated at once.

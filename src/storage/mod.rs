@@ -74,6 +74,16 @@ pub trait Storage: Any + Send + Sync {
     /// released when the result is dropped, and when the process dies.
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>>;
 
+    /// Keeps openers out for as long as the result lives, without changing anything: several who
+    /// read may do so at once. Nothing if somebody has it open. Where there is no such file, or one
+    /// that may not be read, nobody is kept out.
+    fn lock_to_read(&self, name: &str) -> Result<Option<Box<dyn Lock>>> {
+        match self.lock(name) {
+            Err(error) if matches!(error.kind(), Kind::Locked | Kind::AlreadyOpen) => Ok(None),
+            lock => lock.map(Some),
+        }
+    }
+
     /// How much room the file system has.
     fn free_bytes(&self) -> Result<FreeBytes>;
 

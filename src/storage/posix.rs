@@ -235,6 +235,26 @@ impl Storage for PosixStorage {
         }
     }
 
+    fn lock_to_read(&self, name: &str) -> Result<Option<Box<dyn Lock>>> {
+        let failed = |e| Error::io(format_args!("lock {}", self.shown(name)), &e);
+        let file = match entry::open(&self.directory, name, false) {
+            Ok(file) => file,
+            Err(bad) => {
+                let error = bad.into_error("lock", &self.shown(name));
+                let out_of_reach = [Kind::DoesNotExist, Kind::PermissionDenied];
+                return match out_of_reach.contains(&error.kind()) {
+                    true => Ok(Some(Box::new(NoLock))),
+                    false => Err(error),
+                };
+            }
+        };
+        match retry(|| flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB)) {
+            Ok(_) => Ok(Some(Box::new(SharedLock { file }))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     fn free_bytes(&self) -> Result<FreeBytes> {
         // SAFETY: statvfs is plain data.
         let mut data: libc::statvfs = unsafe { std::mem::zeroed() };
@@ -331,6 +351,24 @@ impl Drop for PosixLock {
         flock(self.file.as_raw_fd(), libc::LOCK_UN);
     }
 }
+
+/// A lock of one who reads.
+struct SharedLock {
+    file: fs::File,
+}
+
+impl Lock for SharedLock {}
+
+impl Drop for SharedLock {
+    fn drop(&mut self) {
+        flock(self.file.as_raw_fd(), libc::LOCK_UN);
+    }
+}
+
+/// The lock of a database that nobody can have open.
+struct NoLock;
+
+impl Lock for NoLock {}
 
 /// A failed sync has lost something, whatever the reason it gives: a disk that was full only then
 /// (delayed allocation, quotas) is no exception.

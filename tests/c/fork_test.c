@@ -44,6 +44,9 @@ static void every_function_in_child(kv_db *db)
     CHECK_FAILS(KV_FORKED, "fork", kv_backup(db, test_path("backup")));
     CHECK_FAILS(KV_FORKED, "fork", kv_backup_with(db, test_path("backup"), NULL, NULL));
     CHECK_FAILS(KV_FORKED, "fork", kv_restore(test_path("fork"), test_path("restored")));
+    CHECK_FAILS(KV_FORKED, "fork", kv_verify(test_path("fork"), KV_REPORT_TEXT, NULL));
+    CHECK_FAILS(KV_FORKED, "fork",
+                kv_salvage(test_path("fork"), test_path("saved"), KV_REPORT_TEXT, NULL));
     kv_stats_t stats = {.size = sizeof stats};
     CHECK_FAILS(KV_FORKED, "fork", kv_stats(db, &stats));
     CHECK_FAILS(KV_FORKED, "fork", kv_close(db));

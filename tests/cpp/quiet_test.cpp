@@ -137,6 +137,8 @@ void test_backups()
                                  [&](const kv::progress &) { calls++; }));
     CHECK(calls > 0);
     CHECK(*kv::db::try_open(test_path("restored too"))->try_get("b") == "2");
+    CHECK(kv::try_verify(test_path("restored"))->is_sound);
+    CHECK(kv::try_salvage(test_path("restored"), test_path("salvaged"))->is_sound);
 }
 
 void test_what_is_told()

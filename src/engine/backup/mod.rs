@@ -6,7 +6,7 @@
 //! ([`held`]). The directory takes its place when all is on the medium ([`place`]).
 
 pub mod held;
-mod place;
+pub(in crate::engine) mod place;
 pub mod restore;
 mod transfer;
 mod verify;

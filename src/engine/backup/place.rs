@@ -15,7 +15,7 @@ use crate::storage::{Lock, Parent, Storage};
 use crate::wrong_turn::{unless, WrongTurn};
 
 /// Where a directory is to be.
-pub(super) struct Place<'a> {
+pub(in crate::engine) struct Place<'a> {
     parent: &'a dyn Parent,
     name: &'a OsStr,
     /// The name of the directory while it is being made.
@@ -25,14 +25,14 @@ pub(super) struct Place<'a> {
 }
 
 /// A directory that is being made. Nobody else has it.
-pub(super) struct Fresh<'a> {
+pub(in crate::engine) struct Fresh<'a> {
     place: &'a Place<'a>,
     pub storage: Arc<dyn Storage>,
     lock: Box<dyn Lock>,
 }
 
 /// The directory that is to be replaced. Nobody else has it open.
-pub(super) struct Present {
+pub(in crate::engine) struct Present {
     pub storage: Arc<dyn Storage>,
     /// What is in it; nothing, if it is empty.
     pub state: Option<State>,

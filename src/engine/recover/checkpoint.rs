@@ -222,7 +222,7 @@ fn range(known: &KnownSegment) -> (u32, u32) {
 }
 
 /// The beginning of a checkpoint; nothing if anything is wrong with it.
-fn read_header(file: &dyn File, uuid: &[u8; 16]) -> Option<Checkpoint> {
+pub(in crate::engine) fn read_header(file: &dyn File, uuid: &[u8; 16]) -> Option<Checkpoint> {
     let len = file.len().ok()?;
     let mut fixed = [0; FIXED_LEN];
     file.read_at(&mut fixed, 0).ok()?;

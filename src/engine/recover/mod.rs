@@ -49,6 +49,7 @@ use crate::segment::table::SegmentTable;
 use crate::segment::{Segment, Source};
 use crate::storage::{barrier, File, Lock, Storage};
 use crate::wrong_turn::{is_taken, unless, when, WrongTurn};
+pub(super) use checkpoint::read_header as read_checkpoint_header;
 use checkpoint::Basis;
 use replay::Part;
 pub(super) use sealed::{has_seal, read_hint};

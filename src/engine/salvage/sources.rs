@@ -1,0 +1,218 @@
+//! Which files are segments of the database, and who each of them is.
+
+use std::collections::BTreeSet;
+
+use super::derive::derive;
+use super::Salvage;
+use crate::engine::verify::problem::{Problem, Severity, Subject};
+use crate::engine::verify::walk::SegmentFile;
+use crate::error::{Kind, Result};
+use crate::format::manifest::SealedSegment;
+use crate::format::name;
+use crate::format::segment::{
+    SegmentHeader, SegmentKind, SyncMark, TimeNote, FOREIGN, HEADER_PAGE,
+};
+use crate::format::MAX_NUMBER;
+
+/// A file with records of the database.
+pub(super) struct Source {
+    pub file: SegmentFile,
+    /// What the manifest knows since it was sealed.
+    pub sealed: Option<SealedSegment>,
+    /// So many bytes were on the medium. Behind that a crash may have torn it.
+    pub synced: u64,
+    /// The clock had been this far.
+    pub time_ms: u64,
+}
+
+impl Source {
+    pub fn base(&self) -> u64 {
+        self.file.header.base_sequence
+    }
+}
+
+/// What a file turned out to be.
+enum Verdict {
+    Source(SegmentHeader),
+    /// Not one of the database, for this reason, and whether that is no wonder.
+    Stray(&'static str, bool),
+}
+
+impl Salvage<'_> {
+    /// Finds all files with records of the database, and says what is missing.
+    pub(super) fn find_sources(&mut self, names: &[String], uuid: &[u8; 16]) -> Result<()> {
+        let mut found = BTreeSet::new();
+        let mut unknown = Vec::new();
+        let mut segments: Vec<(u64, &String)> =
+            names.iter().filter_map(|name| Some((name::parse_segment(name)?, name))).collect();
+        segments.sort_unstable();
+        for (id, file_name) in segments {
+            let Some((file, page)) = self.open(file_name)? else { continue };
+            let source = SegmentFile { header: no_header(id), ..file };
+            match self.judge(id, &page, uuid, &source.name)? {
+                Some(Verdict::Source(header)) => {
+                    found.insert(header.id);
+                    self.add(SegmentFile { header, ..source }, &page);
+                }
+                Some(Verdict::Stray(what, is_usual)) => self.stray(&source, what, is_usual)?,
+                None => unknown.push((source, page)),
+            }
+        }
+        for (source, page) in unknown {
+            self.derive_header(source, &page, &mut found)?;
+        }
+        self.tell_missing(&found)
+    }
+
+    /// Opens a file, with its first page. What cannot be read of the page is zeros.
+    fn open(&mut self, name: &str) -> Result<Option<(SegmentFile, Vec<u8>)>> {
+        let mut bad = |what: &str| {
+            let (severity, subject) = (Severity::Damage, Subject::Missing);
+            self.findings.add(Problem::new(severity, subject, name, (0, 0), what))
+        };
+        let file = match self.from.open(name, false) {
+            Err(error) if error.is_of_file() => return bad(&error.to_string()).map(|()| None),
+            file => file?,
+        };
+        let len = file.len()?;
+        if len < HEADER_PAGE as u64 {
+            // What its name says may be missed; that is told if so.
+            return Ok(None);
+        }
+        let mut page = vec![0; HEADER_PAGE];
+        match file.read_at(&mut page, 0) {
+            Err(error) if error.kind() == Kind::Io => bad(&error.to_string())?,
+            read => read?,
+        }
+        let header = no_header(0);
+        let source = SegmentFile { name: name.into(), file, len, header, below: MAX_NUMBER };
+        Ok(Some((source, page)))
+    }
+
+    /// What a file is, by its header and by the manifest. Nothing if neither tells.
+    fn judge(
+        &mut self,
+        id: u64,
+        page: &[u8],
+        uuid: &[u8; 16],
+        name: &str,
+    ) -> Result<Option<Verdict>> {
+        let state = &self.manifest.state;
+        let is_whole = self.manifest.faults.is_empty();
+        let live = state.segments.get(&id).map(|live| live.header);
+        match SegmentHeader::decode(page, uuid) {
+            Ok(header) => {
+                let is_live = state.segments.get(&header.id).is_some_and(|l| l.header == header);
+                if header.id != id {
+                    let what = format!("this is segment {}", header.id);
+                    self.damage(Subject::Header, name, HEADER_PAGE as u64, &what)?;
+                }
+                let removed = self.manifest.removed.contains(&header.id);
+                let state = &self.manifest.state;
+                Ok(Some(match is_live {
+                    true => Verdict::Source(header),
+                    false if removed => Verdict::Stray("it had been removed", true),
+                    false if is_whole && header.id < state.next_id => {
+                        Verdict::Stray("a crash has left it", true)
+                    }
+                    // A spare segment, or output of a compaction: if there is anything in it, the
+                    // manifest has lost it.
+                    false => Verdict::Source(header),
+                }))
+            }
+            Err(FOREIGN) => Ok(Some(Verdict::Stray(FOREIGN, false))),
+            Err(what) => match live {
+                Some(header) => {
+                    self.damage(Subject::Header, name, HEADER_PAGE as u64, what)?;
+                    Ok(Some(Verdict::Source(header)))
+                }
+                None if self.manifest.removed.contains(&id) || is_whole && id < state.next_id => {
+                    Ok(Some(Verdict::Stray("a crash has left it", true)))
+                }
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn damage(&mut self, subject: Subject, name: &str, len: u64, what: &str) -> Result<()> {
+        self.findings.add(Problem::new(Severity::Damage, subject, name, (0, len), what))
+    }
+
+    fn stray(&mut self, file: &SegmentFile, what: &str, is_usual: bool) -> Result<()> {
+        let severity = if is_usual { Severity::Note } else { Severity::Damage };
+        let what = format!("left out: {what}");
+        let place = (0, file.len);
+        self.findings.add(Problem::new(severity, Subject::Stray, &file.name, place, what))
+    }
+
+    /// Adds a source, whose header is known.
+    fn add(&mut self, mut file: SegmentFile, page: &[u8]) {
+        let header = file.header;
+        let live = self.manifest.state.segments.get(&header.id);
+        let sealed = live.filter(|live| live.header == header).and_then(|live| live.sealed);
+        let mut synced = SyncMark::decode(page, header.salt).offset;
+        if let Some(sealed) = &sealed {
+            file.below = sealed.next_sequence;
+            synced = u64::MAX;
+        }
+        if self.manifest.state.closed.is_some_and(|tail| tail.id == header.id) {
+            synced = u64::MAX;
+        }
+        let time_ms = TimeNote::decode(page, header.salt).now_ms;
+        self.sources.push(Source { file, sealed, synced, time_ms });
+    }
+
+    /// Works out who a file is from its records.
+    fn derive_header(
+        &mut self,
+        file: SegmentFile,
+        page: &[u8],
+        found: &mut BTreeSet<u64>,
+    ) -> Result<()> {
+        let others: Vec<&SegmentFile> = self.sources.iter().map(|source| &source.file).collect();
+        match derive(&file, page, &others)? {
+            Some((header, what)) => {
+                self.damage(Subject::Header, &file.name, HEADER_PAGE as u64, &what)?;
+                found.insert(header.id);
+                self.add(SegmentFile { header, ..file }, page);
+                Ok(())
+            }
+            None => {
+                let is_empty = crate::segment::survey::is_zero(&file.file, file.len)?;
+                let what = "its header is damaged, and its records do not tell what was in it";
+                let severity = if is_empty { Severity::Note } else { Severity::Damage };
+                let place = (0, file.len);
+                self.lost_bytes += if is_empty { 0 } else { file.len };
+                let problem = Problem::new(severity, Subject::Header, &file.name, place, what);
+                self.findings.add(problem)
+            }
+        }
+    }
+
+    /// Says which segments are not there.
+    fn tell_missing(&mut self, found: &BTreeSet<u64>) -> Result<()> {
+        let live: Vec<_> = self.manifest.state.segments.values().copied().collect();
+        for live in live.iter().filter(|live| !found.contains(&live.header.id)) {
+            let closed = self.manifest.state.closed.filter(|tail| tail.id == live.header.id);
+            let (what, len) = match (live.sealed, closed) {
+                (Some(sealed), _) => {
+                    let records = sealed.records;
+                    (format!("the segment is missing, with {records} records"), sealed.len)
+                }
+                (None, Some(tail)) => ("the segment is missing".into(), tail.len),
+                (None, None) => ("the segment is missing".into(), 0),
+            };
+            self.lost_bytes += len;
+            let file = name::segment(live.header.id);
+            let problem = Problem::new(Severity::Damage, Subject::Missing, &file, (0, len), what);
+            self.findings.add(problem)?;
+            self.lose_all(&live.header, live.sealed.as_ref());
+        }
+        Ok(())
+    }
+}
+
+/// The header of a file of which only the name is known.
+fn no_header(id: u64) -> SegmentHeader {
+    SegmentHeader { id, salt: 0, kind: SegmentKind::Compacted, base_sequence: 0, horizon: 0 }
+}
