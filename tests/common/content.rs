@@ -61,14 +61,27 @@ pub fn count(content: &Content) -> usize {
     content.iter().flatten().count()
 }
 
-/// A digest of a value, unlike the engine's checksum.
+/// A digest of a value, unlike the engine's checksum. Four words at a time, each in a lane of its
+/// own: no lane waits for another.
 fn digest(value: &[u8]) -> u64 {
-    let start = (value.len() as u64 ^ 0x51_7c_c1_b7).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let (words, rest) = value.as_chunks::<8>();
+    const FACTORS: [u64; 4] = [
+        0xd6e8_feb8_6659_fd93,
+        0x9e37_79b9_7f4a_7c15,
+        0xbf58_476d_1ce4_e5b9,
+        0x94d0_49bb_1331_11eb,
+    ];
     let mix =
-        |sum: u64, word: u64| (sum.rotate_left(23) ^ word).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let sum = words.iter().fold(start, |sum, word| mix(sum, u64::from_le_bytes(*word)));
-    rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte) + 1))
+        |sum: u64, word: u64, lane: usize| (sum.rotate_left(23) ^ word).wrapping_mul(FACTORS[lane]);
+    let mut lanes = [value.len() as u64 ^ 0x51_7c_c1_b7; 4];
+    let (blocks, rest) = value.as_chunks::<32>();
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for (lane, word) in words.iter().enumerate() {
+            lanes[lane] = mix(lanes[lane], u64::from_le_bytes(*word), lane);
+        }
+    }
+    let sum = lanes.iter().fold(0, |sum, lane| mix(sum, *lane, 0));
+    rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte) + 1, 0))
 }
 
 /// What a database holds at this time.
