@@ -4,7 +4,7 @@
 //! (`histories/backup.rs`).
 //!
 //! `KV_TEST_SEED` gives another seed (a failure names the one of its history); `KV_CRASH_SECONDS`
-//! sets how long to go on, instead of a fixed number of histories.
+//! sets how long to go on, instead of a fixed number of states.
 
 mod common;
 mod histories;
@@ -15,24 +15,23 @@ use std::sync::{Arc, Mutex};
 
 use common::content::{content_of, Content};
 use common::history::key;
-use common::oracle::run_histories;
 use common::sim_disk::fault::{Fault, EIO, ENOSPC};
 use common::sim_disk::SimDisk;
 use common::Random;
 use histories::backup::backup;
 use histories::plan::Kind;
-use histories::run_seed;
+use histories::run_all;
 use kv::engine::backup::restore::restore;
 use kv::engine::{recover, Engine};
 use kv::error;
 use kv::options::{Options, SyncLevel};
 
-/// Histories in a usual run.
-const HISTORIES: u64 = 40;
+/// States in a usual run.
+const STATES: u64 = 3_000;
 
 #[test]
 fn a_crash_in_a_backup_leaves_the_old_one_or_the_new() {
-    run_histories(HISTORIES, |seed| run_seed(Kind::Backup, seed));
+    run_all(Kind::Backup, STATES);
 }
 
 /// A database with some segments, of which none waits to be sealed, and a disk.

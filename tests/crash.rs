@@ -2,26 +2,32 @@
 //! reopened must be a prefix of the history that lacks nothing synced (`histories/crash.rs`).
 //!
 //! `KV_TEST_SEED` gives another seed (a failure names the one of its history); `KV_CRASH_SECONDS`
-//! sets how long to go on, instead of a fixed number of histories.
+//! sets how long to go on, instead of a fixed number of states.
 
 mod common;
 mod histories;
 
-use common::oracle::run_histories;
 use common::sim_disk::SimDisk;
 use common::store::Store;
 use common::Random;
 use histories::plan::Kind;
-use histories::run_seed;
+use histories::run_all;
 use kv::db::{WriteBatch, WriteOptions, WriteSync, Written};
 use kv::options::{Options, SyncLevel};
 
-/// Histories in a usual run.
-const HISTORIES: u64 = 30;
+/// States in a usual run.
+const STATES: u64 = 50_000;
+/// States in which files were changed.
+const DAMAGED_STATES: u64 = 5_000;
 
 #[test]
 fn what_a_crash_leaves_is_a_prefix() {
-    run_histories(HISTORIES, |seed| run_seed(Kind::Crash, seed));
+    run_all(Kind::Crash, STATES);
+}
+
+#[test]
+fn what_is_damaged_is_told() {
+    run_all(Kind::Damage, DAMAGED_STATES);
 }
 
 #[test]

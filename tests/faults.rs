@@ -4,26 +4,25 @@
 //! only what failed is in doubt (`histories/fault.rs`).
 //!
 //! `KV_TEST_SEED` gives another seed (a failure names the one of its history); `KV_CRASH_SECONDS`
-//! sets how long to go on, instead of a fixed number of histories.
+//! sets how long to go on, instead of a fixed number of states.
 
 mod common;
 mod histories;
 
-use common::oracle::run_histories;
 use common::sim_disk::fault::{Fault, Operation, ENOSPC};
 use common::sim_disk::SimDisk;
 use common::store::Store;
 use histories::plan::Kind;
-use histories::run_seed;
+use histories::run_all;
 use kv::error;
 use kv::options::{Options, SyncLevel};
 
-/// Histories in a usual run.
-const HISTORIES: u64 = 500;
+/// States in a usual run.
+const STATES: u64 = 20_000;
 
 #[test]
 fn what_a_fault_leaves_is_a_prefix() {
-    run_histories(HISTORIES, |seed| run_seed(Kind::Fault, seed));
+    run_all(Kind::Fault, STATES);
 }
 
 #[test]

@@ -84,17 +84,19 @@ fn digest(value: &[u8]) -> u64 {
     rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte) + 1, 0))
 }
 
+/// What a key has at this time.
+pub fn held_of(engine: &Engine, number: usize, now: u64) -> Result<Option<Held>> {
+    let key = key(number);
+    let Some(value) = engine.get(&key, |value| Held::new(value, None))? else {
+        return Ok(None);
+    };
+    let left = engine.ttl(&key)?.flatten();
+    Ok(Some(value.until(left.map(|left| now + left))))
+}
+
 /// What a database holds at this time.
 pub fn content_of(engine: &Engine, now: u64) -> Result<Content> {
-    let read = |number| {
-        let key = key(number);
-        let Some(value) = engine.get(&key, |value| Held::new(value, None))? else {
-            return Ok(None);
-        };
-        let left = engine.ttl(&key)?.flatten();
-        Ok(Some(value.until(left.map(|left| now + left))))
-    };
-    (0..KEYS).map(read).collect()
+    (0..KEYS).map(|number| held_of(engine, number, now)).collect()
 }
 
 /// How two contents differ, in words.

@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use kv::clock::{ManualTime, TimeSource};
 use kv::db::WriteSync;
@@ -18,7 +17,7 @@ use super::history::{Part, Step};
 use super::sim_disk::fault::Operation;
 use super::sim_disk::{shown, SimDisk};
 use super::trace::{Trace, DEPTHS};
-use super::{seed, Random};
+use super::Random;
 
 /// When histories begin, in milliseconds since 1970.
 const START_MS: u64 = 1_700_000_000_000;
@@ -311,7 +310,7 @@ impl Oracle {
             contents.push(content.clone());
             // What was cut off does not come back behind the new records.
             let killed = disk.look(|state| state.kill(random));
-            self.must_hold(&killed, &content, "after recovery, a write and a kill")?;
+            self.must_survive(&killed, &content, "after recovery, a write and a kill")?;
             let context = "after recovery, writes and a power cut".to_owned();
             let (contents, high) = (Arc::new(contents.clone()), contents.len() - 1);
             let expected = Expected { contents, low: 0, high, durable: 0, context };
@@ -324,13 +323,13 @@ impl Oracle {
         }
         engine.sync().map_err(|e| format!("sync after recovery: {e}"))?;
         let mut cut = disk.look(|state| state.cut(random));
-        self.must_hold(&cut, &content, "after recovery, writes, sync and a power cut")?;
+        self.must_survive(&cut, &content, "after recovery, writes, sync and a power cut")?;
         engine.compact().map_err(|e| format!("compaction after recovery: {e}"))?;
         if self.read(&engine)? != all_live(&content, self.now()) {
             return Err("compaction after recovery changed something".to_owned());
         }
         cut = disk.look(|state| state.cut(random));
-        self.must_hold(&cut, &content, "after recovery, compaction and a power cut")?;
+        self.must_survive(&cut, &content, "after recovery, compaction and a power cut")?;
         engine.shut_down().map_err(|e| format!("closing after recovery: {e}"))?;
         drop(engine);
         self.must_hold(disk, &content, "after recovery and closing")
@@ -368,33 +367,18 @@ impl Oracle {
         (answer == right).then_some(()).ok_or_else(wrong)
     }
 
+    /// The same for what a crash has left.
+    fn must_survive(&self, disk: &SimDisk, content: &Content, when: &str) -> Verdict<()> {
+        self.trace.count_state();
+        self.must_hold(disk, content, when)
+    }
+
     /// The database on `disk` opens and holds `content`.
     pub fn must_hold(&self, disk: &SimDisk, content: &Content, when: &str) -> Verdict<()> {
-        self.trace.count_state();
         let (_, found) = self.open(disk).map_err(|what| format!("{when}: {what}"))?;
         match difference(&found, &all_live(content, self.now())) {
             None => Ok(()),
             Some(difference) => Err(format!("{when}: {difference}")),
         }
     }
-}
-
-/// Runs histories, each with a seed of its own: `usual` of them, or for KV_CRASH_SECONDS. `run`
-/// answers how many crash states it examined. Answers how many there were.
-#[allow(clippy::print_stdout, reason = "how many states were examined is worth knowing")]
-pub fn run_histories(usual: u64, run: impl Fn(u64) -> u64) -> u64 {
-    let limit = std::env::var("KV_CRASH_SECONDS").ok().and_then(|text| text.parse().ok());
-    let (start, first) = (Instant::now(), seed());
-    let is_over = |histories: u64| match limit {
-        Some(seconds) => start.elapsed() >= Duration::from_secs(seconds),
-        None => histories == usual,
-    };
-    let (mut states, mut histories) = (0, 0);
-    while !is_over(histories) {
-        states += run(first.wrapping_add(histories));
-        histories += 1;
-    }
-    let seconds = start.elapsed().as_secs_f32();
-    println!("{states} crash states of {histories} histories in {seconds:.1} s, seed {first}");
-    states
 }

@@ -16,12 +16,15 @@ pub struct Tally {
     pub states: u64,
     /// Those of them that a crash in a recovery left, by how many recoveries crashed in a row.
     pub nested: [u64; DEPTHS],
+    /// States in which files were changed, besides.
+    pub damaged: u64,
 }
 
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Tally) {
         self.histories += other.histories;
         self.states += other.states;
+        self.damaged += other.damaged;
         for (sum, more) in self.nested.iter_mut().zip(other.nested) {
             *sum += more;
         }
@@ -34,6 +37,7 @@ pub struct Trace {
     histories: AtomicU64,
     states: AtomicU64,
     nested: [AtomicU64; DEPTHS],
+    damaged: AtomicU64,
     begun: Mutex<Vec<(usize, usize)>>,
     /// Whether steps are printed.
     tells: bool,
@@ -58,6 +62,11 @@ impl Trace {
         self.states.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a state in which files were changed.
+    pub fn count_damaged(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a state as one that a crash left of so many recoveries in a row.
     pub fn count_nested(&self, depth: usize) {
         self.nested[depth - 1].fetch_add(1, Ordering::Relaxed);
@@ -76,6 +85,7 @@ impl Trace {
         Tally {
             histories: self.histories.load(Ordering::Relaxed),
             states: self.states.load(Ordering::Relaxed),
+            damaged: self.damaged.load(Ordering::Relaxed),
             nested: self.nested.each_ref().map(|count| count.load(Ordering::Relaxed)),
         }
     }

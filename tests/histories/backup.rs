@@ -169,6 +169,7 @@ impl Run {
         what: &str,
         new: Holds,
     ) -> std::result::Result<Option<usize>, String> {
+        self.oracle.trace.count_state();
         let copy = crashed.look(|state| state.kill(&mut self.random));
         let expected = self.expected(self.synced, self.done(), what);
         let (engine, content) = self.oracle.open(&copy)?;
@@ -217,6 +218,7 @@ impl Run {
     ) -> std::result::Result<(), String> {
         engine.put(&key(0), b"here").map_err(|e| format!("backup: {e}"))?;
         let killed = backup.look(|state| state.kill(&mut self.random)).seen_from(backup);
+        self.oracle.trace.count_state();
         let (_, again) = self.oracle.open(&killed).map_err(|e| format!("backup, killed: {e}"))?;
         let mut written = content.clone();
         written[0] = Some(Held::new(b"here", None));

@@ -12,6 +12,7 @@ use kv::engine::Engine;
 use kv::error::Result;
 use kv::options::{Options, ReadMode, SyncLevel};
 
+use super::damage;
 use super::plan::{Kind, Plan};
 use crate::common::content::{nothing, Content};
 use crate::common::draw::Shape;
@@ -44,6 +45,8 @@ struct Epoch {
     progress: Arc<Progress>,
     with_thread: bool,
     name: String,
+    /// What the disk was some time ago.
+    older: Mutex<Option<SimDisk>>,
     /// What crashes in the midst of a call left. They are examined after it: the thread that calls
     /// may be pinned, and would wait for itself.
     left: Arc<Mutex<Vec<(SimDisk, Expected)>>>,
@@ -94,6 +97,21 @@ impl Epoch {
             false => state.cut(random),
         });
         (crashed, expected)
+    }
+
+    /// Has files changed behind the back of the database.
+    fn do_harm(&self, disk: &SimDisk, random: &mut Random) {
+        let mut older = self.older.lock().expect("no panic");
+        let step = self.progress.issued.load(Ordering::SeqCst);
+        for _ in 0..2 {
+            let context = format!("{}, step {step}", self.name);
+            let expected = self.progress.expected(&self.contents, context, true);
+            let copy = disk.look(|state| state.kill(random));
+            damage::examine(&self.oracle, &copy, older.as_ref(), &expected, random);
+        }
+        if older.is_none() || random.below(6) == 0 {
+            *older = Some(disk.look(|state| state.kill(random)));
+        }
     }
 
     fn perform(&self, step: &Step, at: usize, disk: &SimDisk, store: Store) -> Result<Store> {
@@ -151,7 +169,9 @@ impl Epoch {
             if !is_long {
                 self.note_done(at, step);
             }
-            if random.below(2) == 0 {
+            if self.plan.kind == Kind::Damage {
+                self.do_harm(disk, random);
+            } else if random.below(2) == 0 {
                 let (crashed, expected) = self.crash(disk, random);
                 self.oracle.examine(&crashed, &expected, random);
             }
@@ -239,7 +259,9 @@ impl<'a> Run<'a> {
     /// Opens what the epoch before has left, with crashes of the recovery; finds what it holds.
     fn open(&self, random: &mut Random) -> (Store, Content) {
         let Run { oracle, expected, disk, .. } = self;
-        oracle.crash_recoveries(disk, expected, random, 0);
+        if self.plan.kind != Kind::Damage {
+            oracle.crash_recoveries(disk, expected, random, 0);
+        }
         let store = Store::open(disk, &oracle.options, self.with_thread);
         disk.unwatch();
         oracle.conclude();
@@ -273,9 +295,12 @@ impl<'a> Run<'a> {
             progress: Arc::default(),
             with_thread: self.with_thread,
             name: format!("epoch {number}"),
+            older: Mutex::default(),
             left: Arc::default(),
         });
-        epoch.watch(&self.disk);
+        if plan.kind != Kind::Damage {
+            epoch.watch(&self.disk);
+        }
         let store = epoch.run(&self.disk, store);
         self.disk.unwatch();
         epoch.examine_crashes(&mut random);

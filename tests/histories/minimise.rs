@@ -20,7 +20,8 @@ pub fn minimise(plan: &Plan, failure: String, begun: &[At], limit: Duration) -> 
             let to = (from + portion).min(steps.len());
             let candidate = smallest.0.without(&steps[from..to]);
             let outcome = try_run(&candidate, false);
-            if let Some(failure) = outcome.failure {
+            let is_smaller = outcome.begun.len() < steps.len();
+            if let Some(failure) = outcome.failure.filter(|_| is_smaller) {
                 smallest = (candidate, failure);
                 // What it did not come to is not needed either.
                 steps.retain(|step| outcome.begun.contains(step));

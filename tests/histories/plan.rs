@@ -18,14 +18,17 @@ pub enum Kind {
     Backup,
     /// Operations that fail.
     Fault,
+    /// Files that are changed while nobody has them open.
+    Damage,
 }
 
 /// All kinds, with their names.
-pub const KINDS: [(Kind, &str); 4] = [
+pub const KINDS: [(Kind, &str); 5] = [
     (Kind::Crash, "crash"),
     (Kind::Expiry, "expiry"),
     (Kind::Backup, "backup"),
     (Kind::Fault, "fault"),
+    (Kind::Damage, "damage"),
 ];
 
 impl Kind {

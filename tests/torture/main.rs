@@ -1,7 +1,7 @@
 //! Random histories of all kinds for as long as is asked for, on all processors: crash states are
 //! counted, a failing history is made smaller, and the command that replays it is printed.
 //!
-//!     torture [--seconds N] [--seed N] [--workers N] [--kinds crash,expiry,backup,fault]
+//!     torture [--seconds N] [--seed N] [--workers N] [--kinds crash,expiry,backup,fault,damage]
 //!     torture --replay KIND:SEED[:PART=STEP,FIRST-LAST...]
 //!
 //! Each worker is a process of its own, so that one that hangs or dies is told of as well.
@@ -85,6 +85,10 @@ impl Request {
         ] {
             command.arg(name).arg(value.to_string());
         }
+        // Every database that is opened would get its memory from the system anew.
+        for name in ["MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"] {
+            command.env(name, (1 << 28).to_string());
+        }
         command.arg("--kinds").arg(kinds.join(",")).stdout(Stdio::piped()).spawn()
     }
 }
@@ -134,9 +138,9 @@ impl Crew {
             Some("begin") => self.at[worker] = (line[6..].to_owned(), Instant::now()),
             Some("done") => {
                 let mut number = || words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
-                let (histories, states) = (1, number());
+                let (histories, states, damaged) = (1, number(), number());
                 let nested: [u64; DEPTHS] = std::array::from_fn(|_| number());
-                self.tally += Tally { histories, states, nested };
+                self.tally += Tally { histories, states, nested, damaged };
             }
             _ => {
                 println!("{line}");
@@ -194,11 +198,11 @@ impl Crew {
 
 fn totals(tally: &Tally, start: Instant) -> String {
     let seconds = start.elapsed().as_secs_f64();
-    let Tally { histories, states, nested } = tally;
+    let Tally { histories, states, nested, damaged } = tally;
     let nested_in_all: u64 = nested.iter().sum();
     format!(
         "{seconds:.0} s: {states} crash states of {histories} histories, {nested_in_all} of them \
-         nested (1 deep {}, 2 deep {}, 3 deep {}), {:.0} per second",
+         nested (1 deep {}, 2 deep {}, 3 deep {}), {:.0} per second; {damaged} damaged states",
         nested[0],
         nested[1],
         nested[2],

@@ -34,7 +34,7 @@ pub fn work(request: &Request, worker: u64) -> ExitCode {
         }
         let tally = outcome.tally;
         let nested = tally.nested.map(|count| count.to_string()).join(" ");
-        println!("done {} {nested}", tally.states);
+        println!("done {} {} {nested}", tally.states, tally.damaged);
         number += request.workers;
     }
     ExitCode::SUCCESS

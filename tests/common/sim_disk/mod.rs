@@ -7,6 +7,7 @@
 //! take either.
 
 pub mod cut;
+pub mod damage;
 mod directory;
 pub mod fault;
 mod file;
