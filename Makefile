@@ -49,6 +49,7 @@ help:
 	@echo "make mutants        changes that no test notices (SHARD=1/8; docs/MUTANTS.md)"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "make install-tools  install the Debian packages that the above need"
+	@echo "make torture        power cuts of a simulated disk (SECONDS=..., SEED=..., REPLAY=...)"
 	@echo "make clean          remove all that was built"
 
 demo: build
@@ -74,6 +75,7 @@ lint:
 	@$(CARGO) fmt --check
 	@echo "==> clippy"
 	@$(CARGO) clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	@$(CARGO) clippy $(CARGO_FLAGS) --test torture -- -D warnings
 
 test-rust:
 	@echo "==> tests in Rust"
@@ -194,3 +196,12 @@ sanitize:
 sanitize-quick:
 	@echo "==> AddressSanitizer, C"
 	@CARGO_TARGET_DIR="$(TARGET_DIR)" scripts/sanitize.sh address c
+
+# Random histories on a simulated disk, cut at every operation, for SECONDS; REPLAY is what a
+# failure prints.
+.PHONY: torture
+TORTURE_ARGS = $(if $(REPLAY),--replay $(REPLAY),$(if $(SECONDS),--seconds $(SECONDS)) \
+	$(if $(SEED),--seed $(SEED)))
+torture:
+	@echo "==> torture"
+	@$(CARGO) test $(CARGO_FLAGS) --profile torture --test torture -- $(TORTURE_ARGS)

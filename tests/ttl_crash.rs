@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod common;
+mod histories;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -132,6 +133,11 @@ impl History {
             _ => {}
         }
     }
+}
+
+#[test]
+fn what_a_crash_leaves_of_values_that_expire_is_a_prefix() {
+    histories::run_all(histories::plan::Kind::Expiry, 10_000);
 }
 
 #[test]

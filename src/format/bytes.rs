@@ -1,21 +1,25 @@
 //! Widths and byte order: every integer on disk is little-endian and passes through here.
 
 /// Reads a `u16` at `at`. The caller has checked that it is inside.
+#[inline]
 pub fn get_u16(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(array(bytes, at))
 }
 
 /// Reads a `u32` at `at`. The caller has checked that it is inside.
+#[inline]
 pub fn get_u32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(array(bytes, at))
 }
 
 /// Reads a `u64` at `at`. The caller has checked that it is inside.
+#[inline]
 pub fn get_u64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(array(bytes, at))
 }
 
 /// Copies `N` bytes from `at`. The caller has checked that they are inside.
+#[inline]
 pub fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(&bytes[at..at + N]);

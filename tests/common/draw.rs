@@ -41,13 +41,14 @@ pub struct Shape {
 const MARK_LEN: usize = 8;
 
 impl Shape {
-    /// Small segments most of the time, so that many things happen in few steps; now and then real
-    /// ones.
+    /// Small segments most of the time, so that many things happen in few steps, and soon; now and
+    /// then real ones.
     pub fn draw(random: &mut Random) -> Shape {
-        let (segment_size, large) = match random.below(10) {
+        let (segment_size, large) = match random.below(24) {
             0 => (1 << 20, 200_000),
-            1..=4 => (96 << 10, 16_000),
-            _ => (128 << 10, 24_000),
+            1..=4 => (128 << 10, 24_000),
+            5..=10 => (64 << 10, 12_000),
+            _ => (32 << 10, 6_000),
         };
         let even = random.below(4) == 0;
         let expires = !even && random.below(2) == 0;
@@ -76,6 +77,18 @@ impl Shape {
             checkpoints: [0, 0, 4][random.below(3) as usize],
             compactions_if_due: [0, 5, 12][random.below(3) as usize],
             reopenings: random.below(4),
+        }
+    }
+
+    /// The same, with values that expire, time that goes on, and compaction of what has expired.
+    pub fn with_values_that_expire(self, random: &mut Random) -> Shape {
+        Shape {
+            even: false,
+            expires: true,
+            touches: 4,
+            advances: 4 + random.below(8),
+            compactions_if_due: 4 + random.below(8),
+            ..self
         }
     }
 

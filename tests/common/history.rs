@@ -102,6 +102,8 @@ pub struct History {
     pub answers: Vec<Answer>,
     /// The content after so many steps.
     pub contents: Vec<Content>,
+    /// The numbers of the steps, before some were left out.
+    pub numbers: Vec<usize>,
 }
 
 /// The name of a key.
@@ -220,6 +222,27 @@ impl Step {
         }
         engine.abort_value(&reservation);
         Ok(Answer::Done)
+    }
+
+    /// The step in words, with lengths in the place of values.
+    pub fn summary(&self) -> String {
+        let len = |value: &Option<Vec<u8>>| value.as_ref().map(Vec::len);
+        match self {
+            Step::Put { key, value } => format!("Put {key}, {} bytes", value.len()),
+            Step::PutWith { key, value, version, options } => {
+                format!("PutWith {key}, {:?} bytes, {version:?}, {options:?}", len(value))
+            }
+            Step::Reserve { key, value, options, beside, is_committed } => format!(
+                "Reserve {key}, {} bytes, {options:?}, beside {beside:?}, committed {is_committed}",
+                value.len()
+            ),
+            Step::Batch { parts, sync } => {
+                let part = |part: &Part| format!("{} {:?}", part.key, len(&part.value));
+                let parts: Vec<String> = parts.iter().map(part).collect();
+                format!("Batch [{}], {sync:?}", parts.join(", "))
+            }
+            other => format!("{other:?}"),
+        }
     }
 
     /// Whether it compacts.
@@ -355,10 +378,23 @@ impl History {
         shape: &Shape,
         content: &Content,
         count: usize,
+        now: u64,
+        random: &mut Random,
+    ) -> History {
+        History::draw_some(shape, content, (count, &|_| true), now, random)
+    }
+
+    /// The same, but for those of the `count` steps that are not kept.
+    pub fn draw_some(
+        shape: &Shape,
+        content: &Content,
+        (count, keeps): (usize, &dyn Fn(usize) -> bool),
         mut now: u64,
         random: &mut Random,
     ) -> History {
         let steps: Vec<Step> = (0..count).map(|_| shape.step(random)).collect();
+        let kept = steps.into_iter().enumerate().filter(|(number, _)| keeps(*number));
+        let (numbers, steps): (Vec<usize>, Vec<Step>) = kept.unzip();
         let mut content = content.clone();
         let mut contents = vec![content.clone()];
         let mut answers = Vec::new();
@@ -369,6 +405,6 @@ impl History {
             answers.push(step.apply(&mut content, now));
             contents.push(content.clone());
         }
-        History { steps, answers, contents }
+        History { steps, answers, contents, numbers }
     }
 }

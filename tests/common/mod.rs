@@ -8,6 +8,7 @@ pub mod linear;
 pub mod oracle;
 pub mod sim_disk;
 pub mod store;
+pub mod trace;
 pub mod watchdog;
 pub mod world;
 

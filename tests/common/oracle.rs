@@ -1,9 +1,8 @@
 //! Opens what a crash left, and judges it: it must open, hold what the history held after some step
 //! between the last synced and the last begun one, and stay that way.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use kv::clock::{ManualTime, TimeSource};
 use kv::db::WriteSync;
@@ -12,17 +11,18 @@ use kv::format::name;
 use kv::options::Options;
 use parking_lot::Mutex;
 
-use super::content::{all_live, content_of, count, difference, Content, KEYS};
+use super::content::{all_live, content_of, count, difference, live, Content, KEYS};
 use super::draw::Shape;
 use super::history::{Part, Step};
 use super::sim_disk::fault::Operation;
-use super::sim_disk::SimDisk;
-use super::{seed, Random};
+use super::sim_disk::{shown, SimDisk};
+use super::trace::{Trace, DEPTHS};
+use super::Random;
 
 /// When histories begin, in milliseconds since 1970.
 const START_MS: u64 = 1_700_000_000_000;
-/// How deep recoveries of crashed recoveries go.
-const MAX_DEPTH: u32 = 3;
+/// How many crashes follow each other at most before one recovery ends.
+const MAX_DEPTH: usize = DEPTHS;
 
 /// The judge of one history. The first failure is kept, and nothing is examined after it.
 pub struct Oracle {
@@ -33,7 +33,7 @@ pub struct Oracle {
     even_len: Option<usize>,
     /// Says which history this is.
     pub name: String,
-    pub states: AtomicU64,
+    pub trace: Arc<Trace>,
     failure: Mutex<Option<String>>,
     failed: AtomicBool,
 }
@@ -98,10 +98,15 @@ impl Oracle {
             time,
             even_len: shape.even_len(),
             name: format!("KV_TEST_SEED={seed}, {shape:?}"),
-            states: AtomicU64::new(0),
+            trace: Arc::default(),
             failure: Mutex::default(),
             failed: AtomicBool::new(false),
         }
+    }
+
+    /// The same, which counts what it examines in a record.
+    pub fn traced(self, trace: &Arc<Trace>) -> Oracle {
+        Oracle { trace: Arc::clone(trace), ..self }
     }
 
     /// Milliseconds since 1970.
@@ -136,7 +141,7 @@ impl Oracle {
 
     /// Examines a crashed disk, and crashes the recovery in turn.
     pub fn examine(self: &Arc<Self>, disk: &SimDisk, expected: &Expected, random: &mut Random) {
-        self.examine_at(disk, expected, random, 1);
+        self.examine_at(disk, expected, random, 0);
     }
 
     fn examine_at(
@@ -144,20 +149,18 @@ impl Oracle {
         disk: &SimDisk,
         expected: &Expected,
         random: &mut Random,
-        depth: u32,
+        depth: usize,
     ) {
         if self.has_failed() {
             return;
         }
-        let listing = disk.listing();
+        let listing = disk.list_all();
         if let Err(what) = self.try_examine(disk, expected, random, depth) {
+            let Expected { context, low, high, .. } = expected;
+            let (found, now) = (shown(&listing), disk.listing());
             self.fail(format!(
-                "{what}\n  crash: {}\n  steps allowed: {} to {}\n  files found: {listing}\n  \
-                 files now: {}",
-                expected.context,
-                expected.low,
-                expected.high,
-                disk.listing()
+                "{what}\n  crash: {context}\n  steps allowed: {low} to {high}\n  files found: \
+                 {found}\n  files now: {now}"
             ));
         }
     }
@@ -167,9 +170,9 @@ impl Oracle {
         disk: &SimDisk,
         expected: &Expected,
         random: &mut Random,
-        depth: u32,
+        depth: usize,
     ) -> Verdict<()> {
-        self.states.fetch_add(1, Ordering::Relaxed);
+        self.trace.count_state();
         if depth < MAX_DEPTH && random.below(4) == 0 {
             self.crash_recoveries(disk, expected, random, depth);
         }
@@ -178,6 +181,7 @@ impl Oracle {
         let (engine, content) = opened?;
         let step = self.find(&engine, &content, expected)?;
         if depth > MAX_DEPTH {
+            // One of many after a recovery that has ended.
             return Ok(());
         }
         match random.below(8) {
@@ -241,7 +245,10 @@ impl Oracle {
     /// After which step the history held `content`, which is what `engine` holds.
     pub fn find(&self, engine: &Engine, content: &Content, expected: &Expected) -> Verdict<usize> {
         let now = self.now();
-        let held = |at: &usize| all_live(&expected.contents[*at], now) == *content;
+        let held = |at: &usize| {
+            let then = expected.contents[*at].iter().map(|held| live(held, now));
+            then.eq(content.iter().copied())
+        };
         // What has expired may be counted.
         let says = engine.len();
         let counts = |at: &usize| (count(content)..=count(&expected.contents[*at])).contains(&says);
@@ -267,7 +274,7 @@ impl Oracle {
         disk: &SimDisk,
         expected: &Expected,
         random: &mut Random,
-        depth: u32,
+        depth: usize,
     ) {
         let (oracle, expected) = (Arc::clone(self), expected.clone());
         let mut random = Random(random.next());
@@ -283,6 +290,7 @@ impl Oracle {
             };
             let context = format!("{}, then {what} in recovery: {operation:?}", expected.context);
             let expected = Expected { context, low, ..expected.clone() };
+            oracle.trace.count_nested(depth + 1);
             oracle.examine_at(&disk, &expected, &mut random, depth + 1);
         }));
     }
@@ -302,7 +310,7 @@ impl Oracle {
             contents.push(content.clone());
             // What was cut off does not come back behind the new records.
             let killed = disk.look(|state| state.kill(random));
-            self.must_hold(&killed, &content, "after recovery, a write and a kill")?;
+            self.must_survive(&killed, &content, "after recovery, a write and a kill")?;
             let context = "after recovery, writes and a power cut".to_owned();
             let (contents, high) = (Arc::new(contents.clone()), contents.len() - 1);
             let expected = Expected { contents, low: 0, high, durable: 0, context };
@@ -315,13 +323,13 @@ impl Oracle {
         }
         engine.sync().map_err(|e| format!("sync after recovery: {e}"))?;
         let mut cut = disk.look(|state| state.cut(random));
-        self.must_hold(&cut, &content, "after recovery, writes, sync and a power cut")?;
+        self.must_survive(&cut, &content, "after recovery, writes, sync and a power cut")?;
         engine.compact().map_err(|e| format!("compaction after recovery: {e}"))?;
         if self.read(&engine)? != all_live(&content, self.now()) {
             return Err("compaction after recovery changed something".to_owned());
         }
         cut = disk.look(|state| state.cut(random));
-        self.must_hold(&cut, &content, "after recovery, compaction and a power cut")?;
+        self.must_survive(&cut, &content, "after recovery, compaction and a power cut")?;
         engine.shut_down().map_err(|e| format!("closing after recovery: {e}"))?;
         drop(engine);
         self.must_hold(disk, &content, "after recovery and closing")
@@ -359,32 +367,18 @@ impl Oracle {
         (answer == right).then_some(()).ok_or_else(wrong)
     }
 
+    /// The same for what a crash has left.
+    fn must_survive(&self, disk: &SimDisk, content: &Content, when: &str) -> Verdict<()> {
+        self.trace.count_state();
+        self.must_hold(disk, content, when)
+    }
+
     /// The database on `disk` opens and holds `content`.
     pub fn must_hold(&self, disk: &SimDisk, content: &Content, when: &str) -> Verdict<()> {
-        self.states.fetch_add(1, Ordering::Relaxed);
         let (_, found) = self.open(disk).map_err(|what| format!("{when}: {what}"))?;
         match difference(&found, &all_live(content, self.now())) {
             None => Ok(()),
             Some(difference) => Err(format!("{when}: {difference}")),
         }
     }
-}
-
-/// Runs histories, each with a seed of its own: `usual` of them, or for KV_CRASH_SECONDS. `run`
-/// answers how many crash states it examined.
-#[allow(clippy::print_stdout, reason = "how many states were examined is worth knowing")]
-pub fn run_histories(usual: u64, run: impl Fn(u64) -> u64) {
-    let limit = std::env::var("KV_CRASH_SECONDS").ok().and_then(|text| text.parse().ok());
-    let (start, first) = (Instant::now(), seed());
-    let is_over = |histories: u64| match limit {
-        Some(seconds) => start.elapsed() >= Duration::from_secs(seconds),
-        None => histories == usual,
-    };
-    let (mut states, mut histories) = (0, 0);
-    while !is_over(histories) {
-        states += run(first.wrapping_add(histories));
-        histories += 1;
-    }
-    let seconds = start.elapsed().as_secs_f32();
-    println!("{states} crash states of {histories} histories in {seconds:.1} s, seed {first}");
 }

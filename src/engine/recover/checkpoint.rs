@@ -194,7 +194,11 @@ impl Recovery {
         let threads = threads_for(entries);
         let done = process::in_parallel(threads, |number| {
             Share { number, of: threads }.pieces().all(|number| {
-                let image = read_piece(&*basis.file, &basis.pieces[number]);
+                let piece = &basis.pieces[number];
+                if piece.is_empty() {
+                    return piece.used == 0;
+                }
+                let image = read_piece(&*basis.file, piece);
                 let restore = |image| {
                     let guard = epoch::pin()?;
                     self.index.restore(&guard, number, &image, keep)

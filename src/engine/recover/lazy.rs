@@ -122,7 +122,11 @@ impl PieceSource {
 
 /// A piece as it is in the checkpoint; nothing if it is not as it was written.
 pub(super) fn read_piece(file: &dyn File, piece: &KnownPiece) -> Option<Image> {
-    let bytes = read_part(file, piece.offset, piece.len(), "the checkpoint").ok()?;
+    // An empty one has no bytes to be read.
+    let bytes = match piece.len() {
+        0 => Vec::new(),
+        len => read_part(file, piece.offset, len, "the checkpoint").ok()?,
+    };
     let entries = decode_entries(&bytes, piece)?;
     Some(Image { entries, used: piece.used as usize, precision: piece.precision })
 }

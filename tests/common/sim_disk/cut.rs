@@ -60,7 +60,8 @@ impl State {
         for (name, directory) in self.above.cut(random) {
             let names = self.directories[directory].cut(random).into_iter().map(|(name, old)| {
                 let inode = *moved.entry(old).or_insert_with(|| {
-                    inodes.push(Inode::new(self.inodes[old].cut(random)));
+                    let (bytes, len) = self.inodes[old].cut(random);
+                    inodes.push(Inode::new(bytes, len));
                     inodes.len() - 1
                 });
                 (name, inode)
@@ -91,7 +92,7 @@ impl State {
             named.extend(directory.pending.iter().filter_map(NameChange::target));
         }
         let copy = |(number, inode): (usize, &Inode)| match named.contains(&number) {
-            true => Inode { live: Arc::new(Region::with(inode.live_bytes())), ..inode.clone() },
+            true => inode.copy(),
             false => Inode::empty(),
         };
         let inodes = self.inodes.iter().enumerate().map(copy).collect();
@@ -136,8 +137,8 @@ impl State {
         let files: Vec<usize> = all.copied().collect();
         if !files.is_empty() {
             let file = files[random.below(files.len() as u64) as usize];
-            let medium = self.inodes[file].cut(&mut random);
-            self.inodes[file].medium = Arc::new(medium);
+            let file = &mut self.inodes[file];
+            (file.medium, file.medium_len) = file.cut(&mut random);
         }
     }
 }
@@ -160,57 +161,51 @@ impl Directory {
 }
 
 impl Inode {
-    /// A file that is on the medium as it is.
-    fn new(bytes: Vec<u8>) -> Inode {
-        Inode {
-            live: Arc::new(Region::with(&bytes)),
-            len: bytes.len(),
-            medium: Arc::new(bytes),
-            dropped: BTreeMap::new(),
-        }
-    }
-
-    /// The file's bytes as a power cut may leave them.
-    fn cut(&self, random: &mut Random) -> Vec<u8> {
+    /// The file's bytes as a power cut may leave them, and how many there are.
+    fn cut(&self, random: &mut Random) -> (Arc<Region>, usize) {
         let survivors = Survivors::draw(random);
-        let live = self.live_bytes();
         let new_len = match survivors {
             Survivors::None => false,
             Survivors::All => true,
             _ => random.below(2) == 0,
         };
-        let mut bytes = self.medium.to_vec();
-        if new_len {
-            bytes.resize(self.len, 0);
+        if self.is_clean() {
+            // As many draws as for one that turns out to be clean.
+            survivors.choose(0, random);
+            return (Arc::clone(&self.medium), self.medium_len);
         }
+        let live = self.live_bytes();
+        let len = if new_len { self.len } else { self.medium_len };
+        let bytes = self.medium_of_len(len);
         // Where the live file has ended, what is still there is what was there.
-        let sectors = bytes.len().min(self.len).div_ceil(SECTOR);
+        let sectors = len.min(self.len).div_ceil(SECTOR);
         let is_dirty = |&sector: &usize| {
-            Inode::sector(&bytes, sector) != Inode::sector(live, sector)
+            Inode::sector(bytes.bytes(len), sector) != Inode::sector(live, sector)
                 && self.dropped.get(&sector).is_none_or(|d| Inode::sector(live, sector) != d)
         };
         let dirty: Vec<usize> = (0..sectors).filter(is_dirty).collect();
         let survives = survivors.choose(dirty.len(), random);
         for (&sector, _) in dirty.iter().zip(survives).filter(|(_, survives)| *survives) {
-            copy_sector(&mut bytes, live, sector);
+            copy_sector(&bytes, len, live, sector);
         }
         if survivors == Survivors::Torn && !dirty.is_empty() {
             let sector = dirty[random.below(dirty.len() as u64) as usize];
-            self.tear(&mut bytes, sector, random);
+            self.tear(&bytes, len, sector, random);
         }
-        bytes
+        (Arc::new(bytes), len)
     }
 
     /// Writes a part of a sector, up to some byte or from there on.
-    fn tear(&self, bytes: &mut [u8], sector: usize, random: &mut Random) {
-        let mut halves = [bytes.to_vec(), bytes.to_vec()];
-        copy_sector(&mut halves[0], &self.medium, sector);
-        copy_sector(&mut halves[1], self.live_bytes(), sector);
+    fn tear(&self, bytes: &Region, len: usize, sector: usize, random: &mut Random) {
         let start = sector * SECTOR;
-        let end = (start + SECTOR).min(bytes.len());
-        let at = start + random.below((end - start) as u64) as usize;
-        let first = random.below(2) as usize;
-        bytes[start..at].copy_from_slice(&halves[first][start..at]);
-        bytes[at..end].copy_from_slice(&halves[1 - first][at..end]);
+        let end = (start + SECTOR).min(len);
+        let at = random.below((end - start) as u64) as usize;
+        let mut halves = [self.medium_bytes(), self.live_bytes()].map(|from| {
+            copy_sector(bytes, len, from, sector);
+            bytes.bytes(len)[start..end].to_vec()
+        });
+        halves.rotate_left(random.below(2) as usize);
+        bytes.write(start, &halves[0][..at]);
+        bytes.write(start + at, &halves[1][at..]);
     }
 }

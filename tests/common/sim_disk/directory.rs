@@ -10,7 +10,7 @@ use kv::storage::{DirectoryId, File, FreeBytes, Lock, Parent, Storage};
 
 use super::fault::Operation;
 use super::file::SimFile;
-use super::SimDisk;
+use super::{SimDisk, State};
 
 /// Which name means which file, or which directory.
 pub type Names = BTreeMap<String, usize>;
@@ -107,8 +107,13 @@ impl SimDisk {
         SimDisk { directory: other.directory, ..self }
     }
 
-    fn file(&self, inode: usize, name: &str) -> Arc<dyn File> {
-        Arc::new(SimFile { disk: self.clone(), inode, name: name.to_owned() })
+    fn file(&self, state: &mut State, inode: usize, name: &str, writable: bool) -> Arc<dyn File> {
+        let file = &mut state.inodes[inode];
+        let writing = writable.then(|| {
+            file.own();
+            Arc::clone(&file.writing)
+        });
+        Arc::new(SimFile { disk: self.clone(), inode, name: name.to_owned(), writing })
     }
 }
 
@@ -128,14 +133,14 @@ impl Storage for SimDisk {
             return Err(exists(name));
         }
         let inode = state.add_file(self.directory, name);
-        Ok(self.file(inode, name))
+        Ok(self.file(&mut state, inode, name, true))
     }
 
-    fn open(&self, name: &str, _writable: bool) -> Result<Arc<dyn File>> {
+    fn open(&self, name: &str, writable: bool) -> Result<Arc<dyn File>> {
         self.have_interlude();
-        let state = self.operate(Operation::Open, name)?;
+        let mut state = self.operate(Operation::Open, name)?;
         let inode = state.directories[self.directory].find(name)?;
-        Ok(self.file(inode, name))
+        Ok(self.file(&mut state, inode, name, writable))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {

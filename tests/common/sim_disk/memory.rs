@@ -2,7 +2,8 @@
 //! room of `unsafe`.
 //!
 //! Every region has room for the largest file the simulation knows, so that it never moves. Regions
-//! are reused, because fresh pages cost more than everything else that is done with them.
+//! are reused, because fresh pages cost more than everything else that is done with them. A region
+//! may belong to several files, live ones and those on media, as long as nobody writes to it.
 //!
 //! What makes it sound: outside maps, bytes are read and written under the disk's lock; through an
 //! append map they are written by the thread that runs the workload; and the disk looks at a file
@@ -10,6 +11,7 @@
 
 #![allow(unsafe_code, reason = "a map is raw memory; this room gives it to the engine")]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use kv::storage::map::Memory;
@@ -19,17 +21,17 @@ use parking_lot::Mutex;
 /// The longest file there can be.
 pub const FILE_LIMIT: usize = 4 << 20;
 
-/// Regions that nobody uses, all zeros.
-static FREE: Mutex<Vec<MmapRaw>> = Mutex::new(Vec::new());
+/// Regions that nobody uses, and from where on they are zeros.
+static FREE: Mutex<Vec<(MmapRaw, usize)>> = Mutex::new(Vec::new());
 
-/// Zeroed memory for one file.
+/// Memory for one file.
 pub struct Region {
     /// Only `None` while it is dropped.
     memory: Option<MmapRaw>,
     /// Where the region begins.
     base: *mut u8,
     /// Bytes from here on are zero: the longest that the file has been.
-    used: Mutex<usize>,
+    used: AtomicUsize,
 }
 
 // SAFETY: `base` points into `memory`, which is Send + Sync; who reads and writes when is said
@@ -39,26 +41,23 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    pub fn new() -> Region {
-        let free = FREE.lock().pop();
-        let memory = free.unwrap_or_else(|| {
-            MmapRaw::from(MmapMut::map_anon(FILE_LIMIT).expect("there is memory for a file"))
-        });
-        Region { base: memory.as_mut_ptr(), memory: Some(memory), used: Mutex::new(0) }
-    }
-
-    /// A region that begins with `bytes`.
+    /// A region that begins with `bytes`; zeros follow.
     pub fn with(bytes: &[u8]) -> Region {
-        let region = Region::new();
-        region.reach(bytes.len());
+        assert!(bytes.len() <= FILE_LIMIT);
+        let (memory, used) = FREE.lock().pop().unwrap_or_else(|| {
+            let fresh = MmapMut::map_anon(FILE_LIMIT).expect("there is memory for a file");
+            (MmapRaw::from(fresh), 0)
+        });
+        let used_now = AtomicUsize::new(bytes.len());
+        let region = Region { base: memory.as_mut_ptr(), memory: Some(memory), used: used_now };
         region.write(0, bytes);
+        region.zero(bytes.len(), used.max(bytes.len()));
         region
     }
 
     /// Says that the file has had `len` bytes.
     pub fn reach(&self, len: usize) {
-        let mut used = self.used.lock();
-        *used = len.max(*used);
+        self.used.fetch_max(len, Ordering::Relaxed);
     }
 
     pub fn bytes(&self, len: usize) -> &[u8] {
@@ -85,9 +84,8 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        let used = *self.used.lock();
-        self.zero(0, used);
-        FREE.lock().extend(self.memory.take());
+        let used = self.used.load(Ordering::Relaxed);
+        FREE.lock().extend(self.memory.take().map(|memory| (memory, used)));
     }
 }
 
@@ -95,7 +93,12 @@ impl Drop for Region {
 pub struct FileMap {
     pub region: Arc<Region>,
     pub len: usize,
+    /// If it is written to.
+    pub writing: Option<Writing>,
 }
+
+/// Whoever has this may write to a file, or to a map of it.
+pub type Writing = Arc<()>;
 
 // SAFETY: the region never moves and lives as long as self; `len` is at most FILE_LIMIT, which the
 // one who makes the map checks. Bytes that the engine has published are changed by nobody, except

@@ -7,12 +7,14 @@
 //! take either.
 
 pub mod cut;
+pub mod damage;
 mod directory;
 pub mod fault;
 mod file;
 mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::thread::ThreadId;
 
@@ -24,7 +26,7 @@ use super::Random;
 pub use directory::SimParent;
 use directory::{Directory, NameChange};
 use fault::{Fault, Operation};
-use memory::Region;
+use memory::{Region, Writing};
 
 /// Bytes that reach the medium together or not at all, in most cases.
 pub const SECTOR: usize = 512;
@@ -32,15 +34,24 @@ pub const SECTOR: usize = 512;
 /// Room for all that a test may write.
 const UNBOUNDED: u64 = 1 << 40;
 
-/// One file, live and on the medium.
-#[derive(Clone)]
+/// One file, live and on the medium. Where both are the same, they are one region.
 struct Inode {
     live: Arc<Region>,
     /// Bytes of the live file.
     len: usize,
-    medium: Arc<Vec<u8>>,
+    medium: Arc<Region>,
+    /// Bytes of the file on the medium.
+    medium_len: usize,
     /// Sectors that a failed sync dropped, with the bytes they had: clean, but not on the medium.
     dropped: BTreeMap<usize, Vec<u8>>,
+    /// Whether the live bytes are this file's alone, so that it may write to them.
+    owned: AtomicBool,
+    /// Whether the live file may have been changed since the last sync.
+    changed: bool,
+    /// Shared with those handles that may write.
+    writing: Writing,
+    /// Shared with the maps that are appended to.
+    appending: Writing,
 }
 
 /// Called before an operation that changes something.
@@ -74,6 +85,18 @@ struct Shared {
     state: Mutex<State>,
     watcher: Mutex<Option<Watcher>>,
     interlude: Mutex<Option<Interlude>>,
+}
+
+/// The names in each directory, with the files' lengths.
+pub type Listing = Vec<(String, Vec<(String, usize)>)>;
+
+/// Names and lengths in words.
+pub fn shown(listing: &Listing) -> String {
+    let file = |(name, len): &(String, usize)| format!("{name}:{len} ");
+    let directory = |(name, files): &(String, Vec<(String, usize)>)| {
+        format!("{name}/ {}", files.iter().map(file).collect::<String>())
+    };
+    listing.iter().map(directory).collect()
 }
 
 /// The disk, and one of its directories. Clones are the same disk.
@@ -174,17 +197,20 @@ impl SimDisk {
         self.shared.state.lock().exchanges = exchanges;
     }
 
-    /// The names in all directories, with the files' lengths, for messages.
-    pub fn listing(&self) -> String {
+    /// The names in all directories, with the files' lengths.
+    pub fn list_all(&self) -> Listing {
         let state = self.shared.state.lock();
-        let mut shown = String::new();
-        for (name, &directory) in &state.above.names {
-            shown += &format!("{name}/ ");
-            for (name, &inode) in &state.directories[directory].names {
-                shown += &format!("{name}:{} ", state.inodes[inode].len);
-            }
-        }
-        shown
+        let directories = state.above.names.iter().map(|(name, &directory)| {
+            let files = state.directories[directory].names.iter();
+            let files = files.map(|(name, &inode)| (name.clone(), state.inodes[inode].len));
+            (name.clone(), files.collect())
+        });
+        directories.collect()
+    }
+
+    /// The same, for messages.
+    pub fn listing(&self) -> String {
+        shown(&self.list_all())
     }
 
     /// Lets `look` see the state between two operations.
@@ -263,7 +289,6 @@ impl State {
 
 impl Inode {
     fn empty() -> Inode {
-        let live = Arc::new(Region::new());
-        Inode { live, len: 0, medium: Arc::default(), dropped: BTreeMap::new() }
+        Inode::new(Arc::new(Region::with(&[])), 0)
     }
 }
