@@ -46,6 +46,7 @@ help:
 	@echo "                    (PART=kill|power|errors|syscalls|full|memory, SECONDS=, ROUNDS=, SEED=)"
 	@echo "make key-flood      ten million keys of each kind that should collide, and do not"
 	@echo "make mutants        changes that no test notices (SHARD=1/8; docs/MUTANTS.md)"
+	@echo "make fuzz           coverage-guided fuzzing (SECONDS=600 SEED=... TARGET=directory)"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make clean          remove all that was built"
@@ -180,3 +181,11 @@ mutants:
 		&& CARGO_TARGET_DIR="$(MUTANTS_DIR)/tool" cargo build --quiet $(CARGO_FLAGS)
 	@nice -n 19 "$(MUTANTS_DIR)/tool/debug/kv-mutants" . "$(MUTANTS_DIR)/list.json" \
 		"$(MUTANTS_DIR)" "$(MUTANTS_DIR)/outcomes.jsonl" $(SHARD)
+
+# Fuzzing: SECONDS in all, which the targets share; TARGET, one or several, or all. What it finds
+# stays in target/fuzz; `scripts/fuzz.sh keep` takes what is worth it into the corpus, which
+# `cargo test --test corpus` runs again.
+.PHONY: fuzz
+fuzz: build-tools
+	@CARGO_TARGET_DIR="$(TARGET_DIR)" scripts/fuzz.sh run $(or $(SECONDS),600) \
+		$(or $(SEED),$$(date +%s)) $(TARGET)

@@ -28,6 +28,8 @@ const CHECKSUM_LEN: usize = 4;
 pub const BUCKET_LEN: usize = 64;
 /// Bits of the hash that a piece may use at most.
 const MAX_PRECISION: u32 = 54;
+/// Bits of these that may be left when its bucket is known: more do not go into an entry.
+const MAX_SPARE_BITS: u32 = 20;
 
 /// A segment that the entries point into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,12 +180,13 @@ impl Checkpoint {
             free = segment.first_page.saturating_add(segment.pages);
             begins_after
         });
+        let spares = |buckets: u32| buckets.ilog2()..=buckets.ilog2() + MAX_SPARE_BITS;
         let fits = |piece: &KnownPiece| {
             let end = piece.offset.checked_add(piece.len() as u64);
             end.is_some_and(|end| end <= len)
                 && u64::from(piece.used) <= u64::from(piece.buckets) * 8
                 && piece.precision <= MAX_PRECISION
-                && (piece.is_empty() || piece.precision >= piece.buckets.ilog2())
+                && (piece.is_empty() || spares(piece.buckets).contains(&piece.precision))
                 && piece.sequence <= self.sequence_end
         };
         self.sequence_end < MAX_NUMBER && in_order && self.pieces.iter().all(fits)
@@ -259,7 +262,7 @@ mod tests {
             offset: 1024,
             buckets: 3,
             used: 20,
-            precision: 22,
+            precision: 21,
             checksum: 0x1234_5678,
         };
         Checkpoint {
@@ -313,6 +316,7 @@ mod tests {
         refused(|c| c.pieces[0].used = 25);
         refused(|c| c.pieces[0].precision = 55);
         refused(|c| c.pieces[0].precision = 0);
+        refused(|c| c.pieces[0].precision = 22);
         refused(|c| c.pieces[0].sequence += 1);
         refused(|c| c.sequence_end = MAX_NUMBER);
         refused(|c| c.pieces.truncate(3));
