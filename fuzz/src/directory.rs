@@ -1,6 +1,6 @@
-//! A whole directory: it is opened, read, iterated over, written, compacted, checkpointed and opened
-//! again. Whatever it holds, nothing panics or hangs, and no value is served but one of a whole
-//! record; where no file but the manifest and the log has a say, it is the right one.
+//! A whole directory: it is opened, read, iterated over, written, compacted, checkpointed and
+//! opened again. Whatever it holds, nothing panics or hangs, and no value is served but one of a
+//! whole record; where no file but the manifest and the log has a say, it is the right one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;

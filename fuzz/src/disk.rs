@@ -1,5 +1,5 @@
-//! A disk in memory that is as small as it can be: each map has as many bytes as it says and not one
-//! more, so that the sanitizer sees every read past an end. A room of `unsafe`.
+//! A disk in memory that is as small as it can be: each map has as many bytes as it says and not
+//! one more, so that the sanitizer sees every read past an end. A room of `unsafe`.
 //!
 //! The simulated disk of the tests knows what a power cut leaves; this one knows what may not be
 //! touched.

@@ -6,7 +6,7 @@ use kv::format::name;
 
 use super::golden::Files;
 use super::model::manifest;
-use super::model::{self, u32_at, u64_at, Contents, End, Who};
+use super::model::{self, u32_at, u64_at, Contents, End, Who, Whole};
 
 /// What may be answered.
 pub struct Expected {
@@ -71,6 +71,7 @@ fn newest_of(files: &Files) -> Option<(BTreeMap<Vec<u8>, Newest>, u64)> {
     let mut known_ms = manifest.time_ms;
     let mut log_goes_on = true;
     let mut first = None;
+    let mut all = Vec::new();
     for (&id, live) in &manifest.segments {
         let bytes = files.get(&name::segment(id))?;
         if live.sealed.is_none() && !log_goes_on {
@@ -84,13 +85,43 @@ fn newest_of(files: &Files) -> Option<(BTreeMap<Vec<u8>, Newest>, u64)> {
         };
         let contents = model::segment(bytes, &who);
         known_ms = known_ms.max(notes_of(bytes, live.salt));
+        let counted = &contents.met[..contents.counted];
+        if live.sealed.is_some_and(|sealed| sealed[3..] != expiring_of(counted)) {
+            return None;
+        }
+        let horizon = if live.kind == model::COMPACTED { live.horizon } else { 0 };
+        all.extend(counted.iter().map(|(record, sequence)| (record.clone(), *sequence, horizon)));
         add_all(&mut newest, &contents);
         if live.sealed.is_none() {
             log_goes_on = contents.end == End::Seal;
             first = Some(contents.next_sequence);
         }
     }
-    Some((newest, known_ms))
+    keeps_its_word(&all).then_some((newest, known_ms))
+}
+
+/// Bytes of the records that expire, when the first does, and the last: as a manifest has them.
+fn expiring_of(counted: &[(Whole, u64)]) -> [u64; 3] {
+    let times = || counted.iter().filter_map(|(record, _)| record.expiry);
+    let expiring = counted.iter().filter(|(record, _)| record.expiry.is_some());
+    let bytes = expiring.map(|(record, _)| record.head.len as u64).sum();
+    [bytes, times().min().unwrap_or(0), times().max().unwrap_or(0)]
+}
+
+/// Whether nobody lies about sequences: no two records have the same, and puts that compaction has
+/// written were their keys' newest below the horizon.
+fn keeps_its_word(all: &[(Whole, u64, u64)]) -> bool {
+    let sequences: BTreeSet<u64> = all.iter().map(|(_, sequence, _)| *sequence).collect();
+    let is_newest = |(record, sequence, horizon): &(Whole, u64, u64)| {
+        let hides = |(other, later, _): &(Whole, u64, u64)| {
+            other.head.kind != model::GAP
+                && other.key == record.key
+                && (sequence + 1..*horizon).contains(later)
+        };
+        record.head.kind != model::PUT || (sequence < horizon && !all.iter().any(hides))
+    };
+    let compacted = || all.iter().filter(|(_, _, horizon)| *horizon > 0);
+    sequences.len() == all.len() && compacted().all(is_newest)
 }
 
 /// The later of the two notes of the time.

@@ -1,5 +1,5 @@
-//! One segment: any bytes behind a header are walked through as the format says, by each of the ways
-//! that the library has, and what was found makes a hint that is believed.
+//! One segment: any bytes behind a header are walked through as the format says, by each of the
+//! ways that the library has, and what was found makes a hint that is believed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

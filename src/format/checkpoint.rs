@@ -26,6 +26,8 @@ const PIECE_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 4;
 /// Bytes of a bucket.
 pub const BUCKET_LEN: usize = 64;
+/// Bits of an entry above those of its location.
+const TAG_BITS: u32 = 24;
 /// Bits of the hash that a piece may use at most.
 const MAX_PRECISION: u32 = 54;
 /// Bits of these that may be left when its bucket is known: more do not go into an entry.
@@ -236,7 +238,9 @@ pub fn decode_entries(bytes: &[u8], piece: &KnownPiece) -> Option<Vec<u64>> {
     let (words, _) = bytes.as_chunks::<8>();
     let entries: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
     let used = entries.iter().filter(|&&entry| entry != 0).count();
-    (used == piece.used as usize).then_some(entries)
+    // There is no record at location 0, and the index could lose such an entry.
+    let are_somewhere = entries.iter().all(|&entry| entry == 0 || entry << TAG_BITS != 0);
+    (used == piece.used as usize && are_somewhere).then_some(entries)
 }
 
 #[cfg(test)]
@@ -330,6 +334,9 @@ mod tests {
         assert_eq!(decode_entries(&bytes, &piece), Some(entries));
         assert_eq!(decode_entries(&bytes[..64], &piece), None);
         assert_eq!(decode_entries(&bytes, &KnownPiece { used: 14, ..piece }), None);
+        let (nowhere, checksum) = encode_entries(&[1 << 40, 2, 3, 4, 5, 6, 7, 8]);
+        let piece_of_one = KnownPiece { buckets: 1, used: 8, checksum, ..piece };
+        assert_eq!(decode_entries(&nowhere, &piece_of_one), None, "an entry without a location");
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);

@@ -1,5 +1,5 @@
-//! Calls that must be refused: handles of the wrong kind, handles that are no more, numbers that are
-//! no handles, lengths that are none.
+//! Calls that must be refused: handles of the wrong kind, handles that are no more, numbers that
+//! are no handles, lengths that are none.
 
 use std::ffi::{c_void, CString};
 use std::ptr::{null, null_mut};

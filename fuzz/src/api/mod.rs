@@ -1,5 +1,5 @@
-//! The C interface: calls in any order, right ones and wrong ones, against a map that does the same.
-//! A room of `unsafe`: it calls what C calls, as C does.
+//! The C interface: calls in any order, right ones and wrong ones, against a map that does the
+//! same. A room of `unsafe`: it calls what C calls, as C does.
 //!
 //! All handles are held for as long as the input likes: beyond compactions, beyond closing, beyond
 //! their own end. Keys are few, so that they meet.

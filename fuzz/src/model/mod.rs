@@ -1,5 +1,5 @@
-//! A second reader of the format, written after docs/FORMAT.md alone, as slow and plain as that: the
-//! library must read the same.
+//! A second reader of the format, written after docs/FORMAT.md alone, as slow and plain as that:
+//! the library must read the same.
 
 pub mod manifest;
 
