@@ -47,6 +47,7 @@ help:
 	@echo "                    (PART=kill|power|errors|syscalls|full|memory, SECONDS=, ROUNDS=, SEED=)"
 	@echo "make key-flood      ten million keys of each kind that should collide, and do not"
 	@echo "make mutants        changes that no test notices (SHARD=1/8; docs/MUTANTS.md)"
+	@echo "make fuzz           coverage-guided fuzzing (SECONDS=600 SEED=... TARGET=directory)"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make torture        power cuts of a simulated disk (SECONDS=..., SEED=..., REPLAY=...)"
@@ -205,3 +206,11 @@ TORTURE_ARGS = $(if $(REPLAY),--replay $(REPLAY),$(if $(SECONDS),--seconds $(SEC
 torture:
 	@echo "==> torture"
 	@$(CARGO) test $(CARGO_FLAGS) --profile torture --test torture -- $(TORTURE_ARGS)
+
+# Fuzzing: SECONDS in all, which the targets share; TARGET, one or several, or all. What it finds
+# stays in target/fuzz; `scripts/fuzz.sh keep` takes what is worth it into the corpus, which
+# `cargo test --test corpus` runs again.
+.PHONY: fuzz
+fuzz: build-tools
+	@CARGO_TARGET_DIR="$(TARGET_DIR)" scripts/fuzz.sh run $(or $(SECONDS),600) \
+		$(or $(SEED),$$(date +%s)) $(TARGET)

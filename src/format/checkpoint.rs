@@ -26,8 +26,12 @@ const PIECE_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 4;
 /// Bytes of a bucket.
 pub const BUCKET_LEN: usize = 64;
+/// Bits of an entry above those of its location.
+const TAG_BITS: u32 = 24;
 /// Bits of the hash that a piece may use at most.
 const MAX_PRECISION: u32 = 54;
+/// Bits of these that may be left when its bucket is known: more do not go into an entry.
+const MAX_SPARE_BITS: u32 = 20;
 
 /// A segment that the entries point into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,12 +182,13 @@ impl Checkpoint {
             free = segment.first_page.saturating_add(segment.pages);
             begins_after
         });
+        let spares = |buckets: u32| buckets.ilog2()..=buckets.ilog2() + MAX_SPARE_BITS;
         let fits = |piece: &KnownPiece| {
             let end = piece.offset.checked_add(piece.len() as u64);
             end.is_some_and(|end| end <= len)
                 && u64::from(piece.used) <= u64::from(piece.buckets) * 8
                 && piece.precision <= MAX_PRECISION
-                && (piece.is_empty() || piece.precision >= piece.buckets.ilog2())
+                && (piece.is_empty() || spares(piece.buckets).contains(&piece.precision))
                 && piece.sequence <= self.sequence_end
         };
         self.sequence_end < MAX_NUMBER && in_order && self.pieces.iter().all(fits)
@@ -233,7 +238,9 @@ pub fn decode_entries(bytes: &[u8], piece: &KnownPiece) -> Option<Vec<u64>> {
     let (words, _) = bytes.as_chunks::<8>();
     let entries: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
     let used = entries.iter().filter(|&&entry| entry != 0).count();
-    (used == piece.used as usize).then_some(entries)
+    // There is no record at location 0, and the index could lose such an entry.
+    let are_somewhere = entries.iter().all(|&entry| entry == 0 || entry << TAG_BITS != 0);
+    (used == piece.used as usize && are_somewhere).then_some(entries)
 }
 
 #[cfg(test)]
@@ -259,7 +266,7 @@ mod tests {
             offset: 1024,
             buckets: 3,
             used: 20,
-            precision: 22,
+            precision: 21,
             checksum: 0x1234_5678,
         };
         Checkpoint {
@@ -313,6 +320,7 @@ mod tests {
         refused(|c| c.pieces[0].used = 25);
         refused(|c| c.pieces[0].precision = 55);
         refused(|c| c.pieces[0].precision = 0);
+        refused(|c| c.pieces[0].precision = 22);
         refused(|c| c.pieces[0].sequence += 1);
         refused(|c| c.sequence_end = MAX_NUMBER);
         refused(|c| c.pieces.truncate(3));
@@ -326,6 +334,9 @@ mod tests {
         assert_eq!(decode_entries(&bytes, &piece), Some(entries));
         assert_eq!(decode_entries(&bytes[..64], &piece), None);
         assert_eq!(decode_entries(&bytes, &KnownPiece { used: 14, ..piece }), None);
+        let (nowhere, checksum) = encode_entries(&[1 << 40, 2, 3, 4, 5, 6, 7, 8]);
+        let piece_of_one = KnownPiece { buckets: 1, used: 8, checksum, ..piece };
+        assert_eq!(decode_entries(&nowhere, &piece_of_one), None, "an entry without a location");
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);

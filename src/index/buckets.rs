@@ -225,7 +225,10 @@ impl Buckets {
         for distance in 1..=MAX_SPILL.min(n - 1) {
             behind = self.after(behind);
             for (slot, entry) in self.entries(behind).enumerate() {
-                if entry != 0 && self.distance_from_home(behind, entry) >= distance {
+                // An entry that is farther from its home than any can be was forged. It stays: else
+                // it could go round for ever.
+                let can_move = distance..=MAX_SPILL;
+                if entry != 0 && can_move.contains(&self.distance_from_home(behind, entry)) {
                     return Some(Place { bucket: behind, slot });
                 }
             }
@@ -276,7 +279,8 @@ impl Buckets {
         let n = self.buckets.len();
         let tag = entry >> LOCATION_BITS;
         if self.precision <= TAG_BITS {
-            return tag;
+            // A forged tag may have more bits.
+            return tag & ((1 << self.precision) - 1);
         }
         // The lowest fraction at home in the first bucket that could have spilled this far.
         let first = (bucket + n - MAX_SPILL.min(n - 1)) % n;

@@ -217,3 +217,28 @@ fn room_for_many_is_room_for_all_of_them() {
     }
     assert!(with_room > 500 && without > 500, "{with_room} and {without}");
 }
+
+/// What a checkpoint that somebody made up may hold: any tags, at any precision that passes.
+#[test]
+fn forged_entries_are_moved_and_removed_without_harm() {
+    let mut state = 1_u64;
+    let mut next = move || random(&mut state);
+    for round in 0..3_000_usize {
+        let count = 1 + round % 40;
+        let precision = count.ilog2() + (next() % 21) as u32;
+        let sparse = next() % 4;
+        let entries: Vec<u64> = (0..count * BUCKET_ENTRIES)
+            .map(|_| if sparse == 0 && next().is_multiple_of(8) { 0 } else { next() | 1 })
+            .collect();
+        let forged = Buckets::of_entries(&entries, precision).unwrap().unwrap();
+        let mut rehash = |location: Location| Ok(location.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let used = |entries: &[u64]| entries.iter().filter(|&&entry| entry != 0).count();
+        // There may be no room for them; else all of them are there.
+        if let Ok(grown) = Buckets::grown(Some(&forged), next(), &mut rehash) {
+            assert_eq!(used(&grown.entries_of_all().0), used(&entries));
+        }
+        let (before, moves) = (used(&entries), AtomicU64::new(0));
+        let removed = forged.retain(|location| location.0.is_multiple_of(3), &moves);
+        assert_eq!(used(&forged.entries_of_all().0) + removed, before);
+    }
+}

@@ -61,9 +61,10 @@ impl Recovery {
         }
         let mut rest = opened.as_slice();
         while !rest.is_empty() {
-            let mut records = 0;
+            let mut records = 0_u64;
             let fit = rest.iter().take_while(|opened| {
-                records += opened.sealed.records;
+                // What the manifest says was not compared with the files yet.
+                records = records.saturating_add(opened.sealed.records);
                 records <= RECORDS_AT_ONCE
             });
             let group;
@@ -106,7 +107,8 @@ impl Recovery {
 
     /// Takes the records of some segments into the index.
     fn read_group(&mut self, group: &[&Opened]) -> Result<()> {
-        let threads = threads_for(group.iter().map(|opened| opened.sealed.records).sum());
+        let records = group.iter().map(|opened| opened.sealed.records);
+        let threads = threads_for(records.fold(0, u64::saturating_add));
         let next = AtomicUsize::new(0);
         let found = process::in_parallel(threads, |_| {
             let mut found = Vec::new();

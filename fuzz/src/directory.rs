@@ -1,0 +1,250 @@
+//! A whole directory: it is opened, read, iterated over, written, compacted, checkpointed and
+//! opened again. Whatever it holds, nothing panics or hangs, and no value is served but one of a
+//! whole record; where no file but the manifest and the log has a say, it is the right one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use kv::clock::{ManualTime, TimeSource};
+use kv::db::{WriteBatch, WriteSync};
+use kv::engine::{recover, Engine};
+use kv::error::{Error, Kind, Result};
+use kv::format::name;
+use kv::options::{CompactionMode, OnDamage, Options, ReadMode, SyncLevel};
+
+use super::disk::Disk;
+use super::expected::{self, Expected};
+use super::golden::Files;
+use super::image::{self, KEYS};
+use super::input::Input;
+
+/// What the clock says.
+const NOW_MS: u64 = 1_800_000_000_000;
+
+/// Opens an image.
+pub fn run(data: &[u8]) {
+    let mut input = Input::new(data);
+    let how = input.u8();
+    let files = image::build(&mut input);
+    let time = Arc::new(ManualTime::default());
+    time.wall_ms.store(NOW_MS, Ordering::SeqCst);
+    let options = Options {
+        segment_size: 1 << 20,
+        sync: SyncLevel::None,
+        compaction: CompactionMode::Manual,
+        on_damage: if how & 1 != 0 { OnDamage::ReadOnly } else { OnDamage::Fail },
+        read_mode: if how & 2 != 0 { ReadMode::Pread } else { ReadMode::Mmap },
+        time: TimeSource::Manual(time),
+        ..Options::default()
+    };
+    let disk = Disk::new(&files, NOW_MS);
+    let engine = match recover::open(disk.storage(), options.clone()) {
+        Ok(engine) => engine,
+        Err(error) => return is_told(&error, &files),
+    };
+    let mut bench = Bench::new(&files, &options, &engine);
+    bench.reads(&engine);
+    bench.writes(&engine, &mut input);
+    bench.reads(&engine);
+    let _ = bench.answered(engine.compact());
+    bench.reads(&engine);
+    if how & 4 != 0 {
+        engine.write_due_hints();
+        engine.checkpoint();
+    }
+    let closed = bench.answered(engine.shut_down()).is_some();
+    drop(engine);
+    match recover::open(disk.storage(), options) {
+        Ok(engine) => bench.reads(&engine),
+        Err(error) if bench.expected.sure.is_some() && closed => {
+            panic!("it cannot be opened again: {error}");
+        }
+        Err(error) => is_told(&error, &files),
+    }
+}
+
+/// What an open may say of a hostile directory.
+fn is_told(error: &Error, files: &Files) {
+    let text = error.to_string();
+    match error.kind() {
+        Kind::Corrupt => {
+            let names_a_file = text.contains(name::MANIFEST) || text.contains(".seg");
+            assert!(names_a_file && text.contains("at byte "), "{text}");
+        }
+        Kind::NotADatabase | Kind::NewerFormat => assert!(text.contains(name::MANIFEST), "{text}"),
+        kind => assert!(may_be(kind, files), "{text}"),
+    }
+}
+
+/// Whether a failure of this kind is a fair answer: where whoever wrote a hint or a checkpoint knew
+/// how to make it verify, they can say what is not so.
+fn may_be(kind: Kind, files: &Files) -> bool {
+    let has_others = files.keys().any(|name| name::parse_hint(name).is_some())
+        || files.contains_key(name::INDEX);
+    match kind {
+        Kind::Internal | Kind::OutOfMemory => has_others,
+        // Pages, sequences or ids may be used up.
+        Kind::NoSpace => true,
+        _ => false,
+    }
+}
+
+/// An open database and what is known of it.
+struct Bench<'a> {
+    files: &'a Files,
+    expected: Expected,
+}
+
+impl<'a> Bench<'a> {
+    fn new(files: &'a Files, options: &Options, engine: &Engine) -> Bench<'a> {
+        let mut expected = expected::of(files, NOW_MS);
+        if options.on_damage == OnDamage::ReadOnly {
+            expected.sure = None;
+        }
+        if let (Some(sure), true) = (&expected.sure, expected.unsure.is_empty()) {
+            // Those that have expired may be there still.
+            let live = sure.values().filter(|value| value.is_some()).count();
+            assert!((live..=sure.len()).contains(&engine.len()), "there are {}", engine.len());
+        }
+        Bench { files, expected }
+    }
+
+    /// The answer of a call, if it is one; a failure must be a fair one.
+    fn answered<T>(&self, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                assert!(self.expected.sure.is_none(), "nothing is damaged, yet {error}");
+                let kind = error.kind();
+                let is_fair = matches!(kind, Kind::Corrupt | Kind::ReadOnly);
+                assert!(is_fair || may_be(kind, self.files), "{error}");
+                None
+            }
+        }
+    }
+
+    fn keys(&self) -> Vec<Vec<u8>> {
+        let keys: BTreeSet<Vec<u8>> = self.expected.possible.keys().cloned().collect();
+        let others = KEYS.iter().map(|key| key.to_vec());
+        keys.into_iter().take(64).chain(others).collect()
+    }
+
+    /// An error unless a key may have this value.
+    fn is_possible(&self, key: &[u8], value: Option<&[u8]>) {
+        if let Some(value) = value {
+            let possible = self.expected.possible.get(key);
+            let is_one = possible.is_some_and(|values| values.contains(value));
+            assert!(is_one, "{key:?} has a value that nobody wrote, of {} bytes", value.len());
+        }
+        let Some(sure) = &self.expected.sure else { return };
+        if !self.expected.unsure.contains(key) {
+            let right = sure.get(key).and_then(Option::as_deref);
+            assert!(right == value, "{key:?} has another value than the one written last");
+        }
+    }
+
+    /// Every way of reading.
+    fn reads(&self, engine: &Engine) {
+        let keys = self.keys();
+        let snapshot = self.answered(engine.open_snapshot());
+        for key in &keys {
+            let value = self.answered(engine.get(key, |value| value.to_vec()));
+            let Some(value) = value else { continue };
+            self.is_possible(key, value.as_deref());
+            if let Some(len) = self.answered(engine.value_len(key)) {
+                assert_eq!(len, value.as_ref().map(Vec::len));
+            }
+            if let Some(view) = self.answered(engine.view(key)) {
+                assert_eq!(view.as_ref().map(|view| view.bytes()), value.as_deref());
+            }
+            let _ = self.answered(engine.version(key));
+            let _ = self.answered(engine.ttl(key));
+            if let Some(snapshot) = &snapshot {
+                let old = self.answered(engine.get_at(snapshot, key, |value| value.to_vec()));
+                assert!(old.is_none_or(|old| old == value), "a snapshot sees something else");
+            }
+        }
+        let many = engine.get_many(
+            keys.len(),
+            |at| Ok(&keys[at]),
+            |at, value| {
+                if let Some(value) = self.answered(value) {
+                    self.is_possible(&keys[at], value);
+                }
+            },
+        );
+        let _ = self.answered(many);
+        self.iterates(engine);
+        snapshot.into_iter().for_each(|snapshot| engine.close_snapshot(snapshot));
+    }
+
+    fn iterates(&self, engine: &Engine) {
+        let Some(mut iter) = self.answered(engine.open_iter(None, b"")) else { return };
+        let mut met = BTreeMap::new();
+        let most: usize = self.files.values().map(|bytes| bytes.len() / 8 + 64).sum();
+        let mut is_whole = true;
+        for step in 0.. {
+            assert!(step < 64 + 2 * most, "an iterator goes round in circles");
+            match self.answered(engine.advance(&mut iter)) {
+                Some(true) => {
+                    let (key, value) = iter.current().expect("there is a current record");
+                    self.is_possible(key, Some(value));
+                    let before = met.insert(key.to_vec(), value.len());
+                    let twice = self.expected.sure.is_some() && before.is_some();
+                    assert!(!twice, "{key:?} comes twice");
+                }
+                Some(false) => break,
+                None => is_whole = false,
+            }
+        }
+        engine.close_iter(iter);
+        let Some(sure) = self.expected.sure.as_ref().filter(|_| is_whole) else { return };
+        for (key, value) in sure {
+            assert_eq!(met.get(key).copied(), value.as_ref().map(Vec::len), "{key:?}");
+        }
+    }
+
+    /// Writes, as the input says.
+    fn writes(&mut self, engine: &Engine, input: &mut Input) {
+        for _ in 0..input.u8() % 32 {
+            let (how, key) = (input.u8(), KEYS[input.below(KEYS.len())]);
+            let value = vec![how; usize::from(input.u16() % 2048)];
+            // If it fails, nothing was written.
+            match how % 8 {
+                0 | 1 => {
+                    if self.answered(engine.delete(key)).is_some() {
+                        self.wrote(key, None);
+                    }
+                }
+                2 => {
+                    let mut batch = WriteBatch::new();
+                    let other = KEYS[input.below(KEYS.len())];
+                    batch.delete(other).expect("a short key");
+                    batch.put(key, &value, 0).expect("a short key");
+                    if self.answered(engine.write(&batch, WriteSync::AsOpened)).is_some() {
+                        self.wrote(other, None);
+                        self.wrote(key, Some(value));
+                    }
+                }
+                _ => {
+                    if self.answered(engine.put(key, &value)).is_some() {
+                        self.wrote(key, Some(value));
+                    }
+                }
+            }
+            let read = self.answered(engine.get(key, |value| value.to_vec()));
+            read.into_iter().for_each(|value| self.is_possible(key, value.as_deref()));
+        }
+    }
+
+    fn wrote(&mut self, key: &[u8], value: Option<Vec<u8>>) {
+        if let Some(value) = &value {
+            self.expected.possible.entry(key.to_vec()).or_default().insert(value.clone());
+        }
+        if let Some(sure) = &mut self.expected.sure {
+            sure.insert(key.to_vec(), value);
+            self.expected.unsure.remove(key);
+        }
+    }
+}

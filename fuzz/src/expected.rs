@@ -1,0 +1,153 @@
+//! What a database in an image must hold, if anything is sure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kv::format::name;
+
+use super::golden::Files;
+use super::model::manifest;
+use super::model::{self, u32_at, u64_at, Contents, End, Who, Whole};
+
+/// What may be answered.
+pub struct Expected {
+    /// All values that whole records of a key have, in any file.
+    pub possible: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+    /// What each key must be, if no file but the log and the manifest has a say: `None` if there
+    /// must be none. Keys that are not sure are in `unsure`.
+    pub sure: Option<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+    pub unsure: BTreeSet<Vec<u8>>,
+}
+
+/// The newest record of a key.
+struct Newest {
+    sequence: u64,
+    value: Option<Vec<u8>>,
+    expiry: Option<u64>,
+    /// There are two with this sequence.
+    is_tied: bool,
+}
+
+/// Reads an image; `now_ms` is what the clock will say.
+pub fn of(files: &Files, now_ms: u64) -> Expected {
+    let mut possible: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>> = BTreeMap::new();
+    for (name, bytes) in files {
+        if name::parse_segment(name).is_none() || bytes.len() < model::FIRST_RECORD {
+            continue;
+        }
+        // Any place at which a record verifies: a damaged index may point to it.
+        for at in (model::FIRST_RECORD..bytes.len()).step_by(8) {
+            let found = model::record(&bytes[at..], u32_at(bytes, 40), at as u64);
+            if let Some(record) = found.filter(|record| record.head.kind == model::PUT) {
+                possible.entry(record.key).or_default().insert(record.value);
+            }
+        }
+    }
+    let mut expected = Expected { possible, sure: None, unsure: BTreeSet::new() };
+    let has_others = files.keys().any(|name| name::parse_hint(name).is_some())
+        || files.contains_key(name::INDEX);
+    if !has_others {
+        if let Some((newest, known_ms)) = newest_of(files) {
+            let mut sure = BTreeMap::new();
+            for (key, record) in newest {
+                let is_gone = record.expiry.is_some_and(|expiry| expiry <= now_ms);
+                // What the files know of the clock may be later than it.
+                let may_be_gone = record.expiry.is_some_and(|expiry| expiry <= known_ms);
+                if record.is_tied || (may_be_gone && !is_gone) {
+                    expected.unsure.insert(key);
+                } else {
+                    sure.insert(key, record.value.filter(|_| !is_gone));
+                }
+            }
+            expected.sure = Some(sure);
+        }
+    }
+    expected
+}
+
+/// The newest record of each key in an image that opens, and how far its files know the clock.
+fn newest_of(files: &Files) -> Option<(BTreeMap<Vec<u8>, Newest>, u64)> {
+    let manifest = manifest::read(files.get(name::MANIFEST)?).ok()?;
+    let mut newest: BTreeMap<Vec<u8>, Newest> = BTreeMap::new();
+    let mut known_ms = manifest.time_ms;
+    let mut log_goes_on = true;
+    let mut first = None;
+    let mut all = Vec::new();
+    for (&id, live) in &manifest.segments {
+        let bytes = files.get(&name::segment(id))?;
+        if live.sealed.is_none() && !log_goes_on {
+            continue;
+        }
+        let who = Who {
+            salt: live.salt,
+            kind: live.kind,
+            base_sequence: live.base_sequence,
+            first: first.filter(|_| live.sealed.is_none()),
+        };
+        let contents = model::segment(bytes, &who);
+        known_ms = known_ms.max(notes_of(bytes, live.salt));
+        let counted = &contents.met[..contents.counted];
+        if live.sealed.is_some_and(|sealed| sealed[3..] != expiring_of(counted)) {
+            return None;
+        }
+        let horizon = if live.kind == model::COMPACTED { live.horizon } else { 0 };
+        all.extend(counted.iter().map(|(record, sequence)| (record.clone(), *sequence, horizon)));
+        add_all(&mut newest, &contents);
+        if live.sealed.is_none() {
+            log_goes_on = contents.end == End::Seal;
+            first = Some(contents.next_sequence);
+        }
+    }
+    keeps_its_word(&all).then_some((newest, known_ms))
+}
+
+/// Bytes of the records that expire, when the first does, and the last: as a manifest has them.
+fn expiring_of(counted: &[(Whole, u64)]) -> [u64; 3] {
+    let times = || counted.iter().filter_map(|(record, _)| record.expiry);
+    let expiring = counted.iter().filter(|(record, _)| record.expiry.is_some());
+    let bytes = expiring.map(|(record, _)| record.head.len as u64).sum();
+    [bytes, times().min().unwrap_or(0), times().max().unwrap_or(0)]
+}
+
+/// Whether nobody lies about sequences: no two records have the same, and puts that compaction has
+/// written were their keys' newest below the horizon.
+fn keeps_its_word(all: &[(Whole, u64, u64)]) -> bool {
+    let sequences: BTreeSet<u64> = all.iter().map(|(_, sequence, _)| *sequence).collect();
+    let is_newest = |(record, sequence, horizon): &(Whole, u64, u64)| {
+        let hides = |(other, later, _): &(Whole, u64, u64)| {
+            other.head.kind != model::GAP
+                && other.key == record.key
+                && (sequence + 1..*horizon).contains(later)
+        };
+        record.head.kind != model::PUT || (sequence < horizon && !all.iter().any(hides))
+    };
+    let compacted = || all.iter().filter(|(_, _, horizon)| *horizon > 0);
+    sequences.len() == all.len() && compacted().all(is_newest)
+}
+
+/// The later of the two notes of the time.
+fn notes_of(bytes: &[u8], salt: u32) -> u64 {
+    let note = |at: usize| {
+        let is_whole = crc32fast::hash(bytes.get(at..at + 8)?) ^ salt == u32_at(bytes, at + 8);
+        is_whole.then(|| u64_at(bytes, at))
+    };
+    note(1024).max(note(1536)).unwrap_or(0)
+}
+
+fn add_all(newest: &mut BTreeMap<Vec<u8>, Newest>, contents: &Contents) {
+    for (record, sequence) in &contents.met[..contents.counted] {
+        if record.head.kind == model::GAP {
+            continue;
+        }
+        let new = Newest {
+            sequence: *sequence,
+            value: (record.head.kind == model::PUT).then(|| record.value.clone()),
+            expiry: record.expiry,
+            is_tied: false,
+        };
+        match newest.get_mut(&record.key) {
+            Some(old) if old.sequence == new.sequence => old.is_tied = true,
+            Some(old) if old.sequence > new.sequence => {}
+            _ => drop(newest.insert(record.key.clone(), new)),
+        }
+    }
+}
