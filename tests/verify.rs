@@ -313,7 +313,7 @@ fn what_is_no_file_is_found() {
             let is_spare = parse_segment(file).is_none() && file != MANIFEST;
             assert!(report.has_damage() != is_spare, "{file}, {plant}: {text}");
             assert!(text.contains(file) && text.contains("not a regular file"), "{text}");
-            let to = path.with_extension("saved");
+            let to = bench_directory.join(&format!("{file}-{plant}-saved"));
             let report = db::salvage(&path, &to).unwrap();
             assert_eq!(report.has_damage(), !is_spare, "{}", report.render(Form::Text));
         }

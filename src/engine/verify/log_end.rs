@@ -120,6 +120,10 @@ impl Examiner<'_> {
             (Some(expected), Some(first)) => expected == first,
             _ => true,
         };
+        if !follows || end.ended.is_some() {
+            // None of its records counts.
+            walked.behind += walked.records;
+        }
         if !follows {
             walked.whole = HEADER_PAGE as u64;
             walked.why = Some("the first record does not follow the segment before".into());
@@ -133,7 +137,7 @@ impl Examiner<'_> {
             if synced > HEADER_PAGE as u64 {
                 let what = format!("the log ends here, but {} was synced after it", source.name);
                 problems.push(lost(file, *at, *at, &what));
-            } else if walked.records + walked.behind > 0 {
+            } else if walked.behind > 0 {
                 problems.push(dropped(&source.name, &walked, HEADER_PAGE as u64, source.len));
             }
             return Ok(());
