@@ -12,7 +12,7 @@ use kv::format::record::{Class, RecordKind};
 use kv::format::segment::{SegmentHeader, SegmentKind};
 use kv::segment::digest::{self, End};
 use kv::segment::scan::{Item, Scan};
-use kv::segment::walk::{Step, Walk};
+use kv::segment::walk::{Ending, Step, Walk};
 use kv::segment::{Body, Segment, Source};
 use kv::storage::Storage;
 
@@ -132,7 +132,12 @@ fn is_walked(segment: &Arc<Segment>, bytes: &[u8], how: u8) {
     let hold = segment.hold(&guard).expect("an active segment is held");
     drop(guard);
     let salt = segment.header.salt;
-    let mut walk = Walk::new(hold, bytes.len() as u64, how & 4 != 0, true);
+    let ending = match how >> 2 & 3 {
+        0 => Ending::Zeros,
+        1 | 3 => Ending::Seal,
+        _ => Ending::There,
+    };
+    let mut walk = Walk::new(hold, bytes.len() as u64, ending, true);
     let mut steps = 0;
     loop {
         steps += 1;

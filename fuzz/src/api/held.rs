@@ -68,10 +68,13 @@ impl Iter {
     }
 }
 
-/// Writes that are collected: key, and value with its time to live.
+/// A key, and the value that it gets, with its time to live; or none.
+type Write = (Vec<u8>, Option<(Vec<u8>, u64)>);
+
+/// Writes that are collected.
 pub struct Batch {
     pub handle: *mut kv_batch,
-    pub writes: Vec<(Vec<u8>, Option<(Vec<u8>, u64)>)>,
+    pub writes: Vec<Write>,
 }
 
 /// A value that is seen where it lies.

@@ -24,7 +24,7 @@ pub fn add_record(files: &mut Files, input: &mut Input) {
         _ => contents.end_at,
     };
     let mut delta = contents.next_sequence.wrapping_sub(who.base_sequence);
-    let count = if input.u8() % 4 == 0 { 1 + u32::from(input.u8() % 4) } else { 1 };
+    let count = if input.u8().is_multiple_of(4) { 1 + u32::from(input.u8() % 4) } else { 1 };
     let mut sums = Vec::new();
     for at in 1..=count {
         let how = input.u8();

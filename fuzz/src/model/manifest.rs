@@ -153,7 +153,7 @@ impl Manifest {
                 live.sealed = Some(sealed);
                 self.next_sequence = self.next_sequence.max(fields[3]);
             }
-            3 => drop(self.segments.remove(&fields[0])?),
+            3 => _ = self.segments.remove(&fields[0])?,
             4 => {
                 self.next_sequence = self.next_sequence.max(fields[2]);
                 self.closed = Some([fields[0], fields[1], fields[2]]);
