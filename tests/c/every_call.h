@@ -47,6 +47,7 @@ static inline void every_option(kv_options **out)
     CHECK_OK(kv_options_set_compaction_bytes_per_second(options, 0));
     CHECK_OK(kv_options_set_max_disk_bytes(options, 0));
     CHECK_OK(kv_options_set_max_index_bytes(options, 0));
+    CHECK_OK(kv_options_set_file_mode(options, 0600));
     CHECK_OK(kv_options_set_latency_histograms(options, 1));
     CHECK_OK(kv_options_set_log(options, every_log, NULL, KV_LOG_DEBUG));
     CHECK_OK(kv_options_set_events(options, every_event, NULL));
@@ -186,6 +187,25 @@ static inline void every_upkeep(kv_db *db, const char *backup, const char *resto
     kv_free(text);
 }
 
+/* What looks at databases that nobody has open. */
+static inline void every_look(const char *path, const char *backup, const char *salvaged)
+{
+    uint64_t wrong = 0;
+    char *report = NULL;
+    CHECK_OK(kv_verify(path, KV_REPORT_TEXT, &report));
+    kv_free(report);
+    CHECK_OK(kv_verify_with(backup, KV_REPORT_JSON, NULL, every_progress, &wrong, &report));
+    kv_free(report);
+    CHECK_OK(kv_salvage(path, salvaged, KV_REPORT_JSON, &report));
+    kv_free(report);
+    CHECK_OK(kv_destroy(salvaged));
+    CHECK_OK(kv_salvage_with(backup, salvaged, KV_REPORT_TEXT, NULL, every_progress, &wrong,
+                             &report));
+    kv_free(report);
+    CHECK_OK(kv_destroy(salvaged));
+    CHECK(wrong == 0);
+}
+
 /* Calls every function, on a database of its own below `path`, which is gone afterwards. */
 static inline void every_call(const char *path)
 {
@@ -214,6 +234,7 @@ static inline void every_call(const char *path)
         CHECK_OK(kv_close(db));
     }
     kv_options_free(options);
+    every_look(path, backup, restored);
     CHECK_OK(kv_destroy(path));
     CHECK_OK(kv_destroy(backup));
 }
