@@ -13,7 +13,7 @@ use crate::format::manifest::{
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{name, Identity, FORMAT_VERSION, MAX_NUMBER};
 use crate::storage::{read_part, File, Storage};
-use crate::wrong_turn::{is_taken, unless, when, WrongTurn};
+use crate::wrong_turn::{is_taken, unless, when};
 
 /// A manifest longer than this is written anew at open: some thousand edits.
 const REWRITE_AT: u64 = 256 << 10;
@@ -165,16 +165,11 @@ impl Manifest {
         let file = storage.open(name::MANIFEST, true)?;
         // Its name may be as new as the death of the last process: until it is on the medium, a
         // power cut could bring back an older manifest, and what is done now follows from this one.
-        unless(WrongTurn::ManifestNameBelieved, || storage.sync_directory())?;
+        unless!(ManifestNameBelieved, storage.sync_directory())?;
         // What a failed sync left in the cache alone must not be believed.
-        unless(WrongTurn::UnsyncedManifestBelieved, || {
-            file.sync()?;
-            file.drop_cache()
-        })?;
-        let Stored { identity, version, state, mut end, .. } = read_file(&*file, &path)?;
-        if is_taken(WrongTurn::ManifestGoesOnBehindTornFrame) {
-            end = file.len()?;
-        }
+        unless!(UnsyncedManifestBelieved, file.sync().and_then(|()| file.drop_cache()))?;
+        let Stored { identity, version, state, end, .. } = read_file(&*file, &path)?;
+        let end = if is_taken!(ManifestGoesOnBehindTornFrame) { file.len()? } else { end };
         Ok(Manifest { identity, file, end, state, version })
     }
 
@@ -196,10 +191,10 @@ impl Manifest {
         storage.remove_if_there(name::MANIFEST_NEW)?;
         let file = storage.create(name::MANIFEST_NEW)?;
         file.write_at(&bytes, 0)?;
-        unless(WrongTurn::ManifestRenamedBeforeSync, || file.sync())?;
+        unless!(ManifestRenamedBeforeSync, file.sync())?;
         storage.rename(name::MANIFEST_NEW, name::MANIFEST)?;
-        when(WrongTurn::ManifestRenamedBeforeSync, || file.sync())?;
-        unless(WrongTurn::ManifestNameNotSynced, || storage.sync_directory())?;
+        when!(ManifestRenamedBeforeSync, file.sync()?);
+        unless!(ManifestNameNotSynced, storage.sync_directory())?;
         let (end, version) = (bytes.len() as u64, FORMAT_VERSION);
         Ok(Manifest { identity, file, end, state, version })
     }
@@ -227,7 +222,7 @@ impl Manifest {
             let _ = self.file.truncate(self.end);
             return Err(error);
         }
-        unless(WrongTurn::ManifestNotSynced, || self.file.sync())?;
+        unless!(ManifestNotSynced, self.file.sync())?;
         self.end += frame.len() as u64;
         for edit in edits {
             let applied = self.state.apply(edit);

@@ -3,7 +3,7 @@
 //! Each is what somebody might get wrong in `docs/DURABILITY.md`, "The order of operations", or in
 //! one of the checks that believe nothing too soon. `tests/wrong_turns.rs` takes them one after the
 //! other and demands that the tests notice. Only with the feature `wrong-turns` can one be taken;
-//! without it [`is_taken`] is a constant, and nothing of this is in the library.
+//! without it nothing of this is in the library.
 
 #[cfg(all(feature = "wrong-turns", not(debug_assertions)))]
 compile_error!("wrong turns are for tests, not for anything that is shipped");
@@ -141,7 +141,7 @@ wrong_turns! {
     VictimsRemovedFirst,
     /// Compaction points the index to its copy though a newer record has come meanwhile.
     CopyReplacesNewer,
-    /// The files are not told how far the clock has been.
+    /// The manifest is not told how far the clock has been.
     TimeNotStored,
     /// What is copied into a backup is not synced.
     BackupNotSynced,
@@ -159,19 +159,12 @@ wrong_turns! {
     RestoredUnverified,
 }
 
-/// Whether this wrong turn is taken.
-#[cfg(not(feature = "wrong-turns"))]
-#[inline(always)]
-pub const fn is_taken(_: WrongTurn) -> bool {
-    false
-}
-
-/// Whether this wrong turn is taken. The environment says which one is, for the whole process.
+/// Whether a wrong turn is taken. The environment says which one is, for the whole process.
 ///
 /// # Panics
 /// If the environment names none that there is.
 #[cfg(feature = "wrong-turns")]
-pub fn is_taken(turn: WrongTurn) -> bool {
+pub fn takes(turn: WrongTurn) -> bool {
     static TAKEN: std::sync::OnceLock<Option<WrongTurn>> = std::sync::OnceLock::new();
     let from_environment = || {
         let name = std::env::var(VARIABLE).ok().filter(|name| !name.is_empty())?;
@@ -182,20 +175,68 @@ pub fn is_taken(turn: WrongTurn) -> bool {
     *TAKEN.get_or_init(from_environment) == Some(turn)
 }
 
+/// Whether this wrong turn is taken.
+#[cfg(feature = "wrong-turns")]
+macro_rules! is_taken {
+    ($turn:ident) => {
+        $crate::wrong_turn::takes($crate::wrong_turn::WrongTurn::$turn)
+    };
+}
+
 /// Does a step, unless this wrong turn leaves it out.
-#[inline(always)]
-pub fn unless<E>(turn: WrongTurn, step: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
-    if is_taken(turn) {
-        return Ok(());
-    }
-    step()
+#[cfg(feature = "wrong-turns")]
+macro_rules! unless {
+    ($turn:ident, $step:expr) => {
+        match $crate::wrong_turn::is_taken!($turn) {
+            true => Ok(()),
+            false => $step,
+        }
+    };
 }
 
 /// Does a step in the wrong place, if this wrong turn is taken.
-#[inline(always)]
-pub fn when<E>(turn: WrongTurn, step: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
-    if is_taken(turn) {
-        return step();
-    }
-    Ok(())
+#[cfg(feature = "wrong-turns")]
+macro_rules! when {
+    ($turn:ident, $step:expr) => {
+        if $crate::wrong_turn::is_taken!($turn) {
+            $step;
+        }
+    };
 }
+
+/// Does a step once more if it fails and this wrong turn is taken.
+#[cfg(feature = "wrong-turns")]
+macro_rules! twice {
+    ($turn:ident, $step:expr) => {
+        match $step {
+            Err(_) if $crate::wrong_turn::is_taken!($turn) => $step,
+            result => result,
+        }
+    };
+}
+
+// Without the feature each of them is what stands there if no turn is taken, and nothing else.
+#[cfg(not(feature = "wrong-turns"))]
+macro_rules! is_taken {
+    ($turn:ident) => {
+        false
+    };
+}
+#[cfg(not(feature = "wrong-turns"))]
+macro_rules! unless {
+    ($turn:ident, $step:expr) => {
+        $step
+    };
+}
+#[cfg(not(feature = "wrong-turns"))]
+macro_rules! when {
+    ($turn:ident, $step:expr) => {};
+}
+#[cfg(not(feature = "wrong-turns"))]
+macro_rules! twice {
+    ($turn:ident, $step:expr) => {
+        $step
+    };
+}
+
+pub(crate) use {is_taken, twice, unless, when};

@@ -20,7 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::encode::{Extra, Prepared};
 use crate::format::record::{Class, MarkBuilder, RecordKind};
 use crate::index::{number_of, Held, Location, PIECES};
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// The most bytes of records that one batch may have.
 const MAX_BATCH_LEN: usize = 16 << 30;
@@ -344,8 +344,8 @@ fn prepare(changes: &mut [Change<'_>], order: &[u32]) -> Result<usize> {
     for (position, &at) in order.iter().enumerate() {
         let change = &mut changes[at as usize];
         let is_last = is_in_batch && position + 1 == order.len();
-        let has_mark = is_last && !is_taken(WrongTurn::BatchWithoutMark);
-        let mark = has_mark.then(|| builder.mark());
+        let is_marked = is_last && !is_taken!(BatchWithoutMark);
+        let mark = is_marked.then(|| builder.mark());
         let extra = Extra { expiry: change.expiry, is_in_batch, mark };
         let record = Prepared::with(change.kind, change.key, change.value, &extra);
         builder.add(record.crc);

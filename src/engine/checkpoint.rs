@@ -20,7 +20,7 @@ use crate::index::PIECES;
 use crate::notice::Level;
 use crate::segment::Segment;
 use crate::storage::File;
-use crate::wrong_turn::{is_taken, unless, WrongTurn};
+use crate::wrong_turn::{unless, when};
 
 /// Bytes that are written at once.
 const CHUNK: usize = 1 << 20;
@@ -152,6 +152,10 @@ impl Engine {
             pieces.push(self.write_piece(number, &mut writing)?);
         }
         writing.flush()?;
+        when!(CheckpointClaimsTooMuch, {
+            let next_sequence = self.writer.lock().next_sequence;
+            pieces.iter_mut().for_each(|piece| piece.sequence = next_sequence);
+        });
         let (checkpoint, reach) = self.end_of_checkpoint(pieces);
         // What is compacted from now on is news, as for any older checkpoint.
         drop(compaction);
@@ -163,7 +167,7 @@ impl Engine {
         add(&self.counters.bytes_checkpoints, writing.at);
         writing.file.sync()?;
         // It must never know more than the log: that may be lost in a power cut.
-        unless(WrongTurn::CheckpointBeyondLog, || self.sync_to(checkpoint.sequence_end))?;
+        unless!(CheckpointBeyondLog, self.sync_to(checkpoint.sequence_end))?;
         self.storage.rename(name::INDEX_NEW, name::INDEX)?;
         // What a failed sync of the directory lost may be the name of a segment.
         self.storage.sync_directory().map_err(|error| self.latch.watch(error))?;
@@ -194,7 +198,7 @@ impl Engine {
 
     /// What is known when all pieces are written. With the writer held still, so that the dead
     /// bytes are those of all writes below the end.
-    fn end_of_checkpoint(&self, mut pieces: Vec<KnownPiece>) -> (Checkpoint, Reach) {
+    fn end_of_checkpoint(&self, pieces: Vec<KnownPiece>) -> (Checkpoint, Reach) {
         let writer = self.writer.lock();
         let active = writer.active.as_ref();
         let active_records = active.map_or(0, |active| active.records());
@@ -206,9 +210,6 @@ impl Engine {
         let mut segments = self.table.places();
         segments.retain(|known| begun.contains(&known.id));
         let sequence_end = writer.next_sequence;
-        if is_taken(WrongTurn::CheckpointClaimsTooMuch) {
-            pieces.iter_mut().for_each(|piece| piece.sequence = sequence_end);
-        }
         let checkpoint = Checkpoint { sequence_end, active_records, segments, pieces };
         let highest_id = begun.last().copied().unwrap_or(0);
         (checkpoint, Reach { highest_id, active })

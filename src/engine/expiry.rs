@@ -20,7 +20,7 @@ use crate::format::MAX_NUMBER;
 use crate::segment::full::write_time;
 use crate::segment::Segment;
 use crate::storage::File;
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// While values expire, somebody looks so often …
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -113,7 +113,7 @@ impl Engine {
     /// What tells the manifest how far the clock has been, if that matters.
     pub(super) fn time_edit(&self) -> Option<Edit> {
         let now_ms = self.clock.now_ms().min(MAX_NUMBER - 1);
-        let is_told = self.expiries.may_matter() && !is_taken(WrongTurn::TimeNotStored);
+        let is_told = self.expiries.may_matter() && !is_taken!(TimeNotStored);
         is_told.then_some(Edit::Time { now_ms })
     }
 
@@ -125,7 +125,7 @@ impl Engine {
         segment: &Segment,
         file: &dyn File,
     ) -> Result<()> {
-        if !self.expiries.may_matter() || is_taken(WrongTurn::TimeNotStored) {
+        if !self.expiries.may_matter() {
             return Ok(());
         }
         let now = self.clock.now_ms();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Result};
-use crate::wrong_turn::{unless, WrongTurn};
+use crate::wrong_turn::unless;
 
 /// How often a leader lets others run before it begins. Measured with 16 threads on 2 processors:
 /// 0 makes groups of 9, 1 of 12, 2 of 15.
@@ -72,8 +72,8 @@ impl Group {
             }
             if let Some(failed) = &state.failed {
                 if failed.round >= joined && failed.covered >= sequence {
-                    let failed = || Err(failed.error.clone());
-                    return self.leave(&state, unless(WrongTurn::FailedSyncNotShared, failed));
+                    let error = failed.error.clone();
+                    return self.leave(&state, unless!(FailedSyncNotShared, Err(error)));
                 }
             }
             if !state.is_led {

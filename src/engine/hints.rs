@@ -11,7 +11,7 @@ use crate::manifest::LiveSegment;
 use crate::notice::Level;
 use crate::segment::digest::{self, End};
 use crate::segment::scan::Scan;
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 impl Engine {
     /// Returns when all segments that were sealed before the call have hints, or cannot have them.
@@ -87,7 +87,7 @@ impl Engine {
     /// Removes the files of a segment that the manifest does not know any more, or leaves that to
     /// the backup that wants them. If that fails, the next open removes them.
     pub(super) fn remove_segment_files(&self, id: u64) {
-        if self.held.keeps(id) && !is_taken(WrongTurn::HeldFileRemoved) {
+        if self.held.keeps(id) && !is_taken!(HeldFileRemoved) {
             return;
         }
         let _ = self.storage.remove(&name::segment(id));

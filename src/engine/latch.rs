@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::herald::Herald;
 use crate::error::{Error, Kind, Result};
 use crate::notice::{Event, Figures, Level};
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// Closed once, it stays closed until the database is opened again.
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl Latch {
         // Whatever else the system says of a file that is ours, that it is not there for one, is a
         // failing disk.
         let error = if is_final(error.kind()) { error } else { error.with_kind(Kind::Io) };
-        if !is_taken(WrongTurn::WritesGoOnAfterFailure) {
+        if !is_taken!(WritesGoOnAfterFailure) {
             self.close(&error);
         }
         error

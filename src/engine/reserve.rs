@@ -16,7 +16,7 @@ use crate::format::encode::{Extra, Prepared};
 use crate::format::record::{record_len, RecordKind};
 use crate::format::MAX_VALUE_LEN;
 use crate::storage::map::Hole;
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// The most bytes of key and value together: a gap must have room for all of the record but its
 /// header, and is no longer than a value. What is left are a field and zeros.
@@ -160,7 +160,9 @@ impl Writer {
     pub(super) fn pass_hole(&mut self) {
         if let (Some(reserved), Some(active)) = (self.reserved.take(), &mut self.active) {
             active.pass_hole(&reserved.gap, self.next_sequence);
-            self.next_sequence += u64::from(!is_taken(WrongTurn::GapWithoutSequence));
+            if !is_taken!(GapWithoutSequence) {
+                self.next_sequence += 1;
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::format::name;
 use crate::format::segment::SegmentKind;
 use crate::notice::Level;
 use crate::segment::active::{self, ActiveSegment};
-use crate::wrong_turn::{unless, WrongTurn};
+use crate::wrong_turn::unless;
 
 impl Engine {
     /// Prepares the next segment of the log if there is none. Its blocks are ready for the first
@@ -85,8 +85,8 @@ impl Engine {
     fn add_segment(&self, base_sequence: u64, capacity: u64) -> Result<ActiveSegment> {
         let header = self.new_header(SegmentKind::Log, base_sequence, 0)?;
         let file = active::create_file(&*self.storage, &header, &self.uuid)?;
-        let name_synced = unless(WrongTurn::SegmentNameNotSynced, || self.storage.sync_directory());
-        let begun = name_synced.and_then(|()| {
+        let named = unless!(SegmentNameNotSynced, self.storage.sync_directory());
+        let begun = named.and_then(|()| {
             ActiveSegment::begin(&*self.storage, &self.table, file, header, capacity)
         });
         let remove = || drop(self.storage.remove(&name::segment(header.id)));

@@ -13,8 +13,7 @@ use crate::format::manifest::{Edit, SealedSegment, Tail};
 use crate::format::name;
 use crate::notice::{Event, Figures, Level};
 use crate::segment::full::{write_mark, FullSegment};
-use crate::storage::File;
-use crate::wrong_turn::{is_taken, unless, when, WrongTurn};
+use crate::wrong_turn::{is_taken, twice, unless, when};
 
 /// What the one who puts the log on the medium needs; holding its lock is being that one.
 #[derive(Default)]
@@ -74,25 +73,22 @@ impl Engine {
             (writer.full.len(), active, writer.next_sequence)
         };
         covers(next_sequence);
-        unless(WrongTurn::LaterSegmentSyncedFirst, || self.sync_full_segments(syncer, full))?;
+        unless!(LaterSegmentSyncedFirst, self.sync_full_segments(syncer, full))?;
         if let Some((segment, file, len)) = active {
             self.keep_time(syncer, &segment, &*file)?;
-            let mark = || write_mark(&*file, segment.header.salt, len, syncer.turn);
-            when(WrongTurn::MarkBeforeSync, mark)?;
-            sync_active(&*file)?;
+            when!(MarkBeforeSync, write_mark(&*file, segment.header.salt, len, syncer.turn)?);
+            unless!(AcknowledgedBeforeSync, twice!(SyncTriedAgain, file.sync()))?;
             if syncer.marked != (segment.header.id, len) {
-                mark()?;
+                write_mark(&*file, segment.header.salt, len, syncer.turn)?;
                 syncer.turn += 1;
                 syncer.marked = (segment.header.id, len);
             }
         }
-        when(WrongTurn::LaterSegmentSyncedFirst, || self.sync_full_segments(syncer, full))?;
+        when!(LaterSegmentSyncedFirst, self.sync_full_segments(syncer, full)?);
+        let covers_later = is_taken!(SyncCoversLaterWrites);
+        let next_sequence =
+            if covers_later { self.writer.lock().next_sequence } else { next_sequence };
         self.durable.fetch_max(next_sequence, Ordering::AcqRel);
-        when(WrongTurn::SyncCoversLaterWrites, || {
-            let next_sequence = self.writer.lock().next_sequence;
-            self.durable.fetch_max(next_sequence, Ordering::AcqRel);
-            Ok(())
-        })?;
         Ok(())
     }
 
@@ -215,7 +211,7 @@ impl Engine {
             Some(active) => {
                 let (id, len) = (active.segment().header.id, active.len());
                 active.file().truncate(len)?;
-                unless(WrongTurn::ClosedBeforeSync, || active.file().sync())?;
+                unless!(ClosedBeforeSync, active.file().sync())?;
                 Tail { id, len, next_sequence: next }
             }
             None => Tail { id: 0, len: 0, next_sequence: next },
@@ -225,9 +221,9 @@ impl Engine {
         let mut edits: Vec<Edit> = spare.iter().map(|&id| Edit::Remove { id }).collect();
         edits.extend(self.time_edit());
         edits.push(Edit::Closed(tail));
-        when(WrongTurn::SpareNameRemovedFirst, || {
-            spare.map_or(Ok(()), |id| self.storage.remove(&name::segment(id)))
-        })?;
+        if let Some(id) = spare.filter(|_| is_taken!(SpareNameRemovedFirst)) {
+            self.storage.remove(&name::segment(id))?;
+        }
         self.manifest.lock().append(&edits)?;
         if let Some(id) = spare {
             // The manifest does not know it any more: if this fails, the next open removes it.
@@ -247,15 +243,6 @@ impl Engine {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// Puts the segment that is being written on the medium.
-fn sync_active(file: &dyn File) -> Result<()> {
-    let synced = unless(WrongTurn::AcknowledgedBeforeSync, || file.sync());
-    match synced {
-        Err(_) if is_taken(WrongTurn::SyncTriedAgain) => file.sync(),
-        synced => synced,
     }
 }
 

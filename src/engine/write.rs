@@ -22,7 +22,7 @@ use crate::index::Location;
 use crate::options::SyncLevel;
 use crate::segment::active::{self, ActiveSegment};
 use crate::segment::full::FullSegment;
-use crate::wrong_turn::{is_taken, unless, WrongTurn};
+use crate::wrong_turn::{is_taken, unless};
 
 /// The end of the log.
 pub struct Writer {
@@ -200,8 +200,10 @@ impl Engine {
         if let Some(expiry) = change.expiry {
             self.note_expiry(expiry);
         }
-        if let Some(old) = old.filter(|_| !is_taken(WrongTurn::DeadNotCounted)) {
-            old.count_dead();
+        if let Some(old) = old {
+            if !is_taken!(DeadNotCounted) {
+                old.count_dead();
+            }
         }
         self.look_ahead(&mut writer);
         Ok((location, writer))
@@ -227,11 +229,10 @@ impl Engine {
         if !waits {
             return Ok(());
         }
-        self.sync_to(sequence + 1).or_else(|error| {
-            let error = error.with_kind(Kind::UnknownOutcome);
-            let error = error.context("the write may or may not be durable");
-            unless(WrongTurn::FailedSyncAcknowledged, || Err(error))
-        })
+        let synced = self.sync_to(sequence + 1).map_err(|error| {
+            error.with_kind(Kind::UnknownOutcome).context("the write may or may not be durable")
+        });
+        unless!(FailedSyncAcknowledged, synced)
     }
 
     /// Makes sure that a change can be appended without a failure.
@@ -289,7 +290,7 @@ impl Engine {
     /// Makes sure that the manifest knows that the database is being written.
     pub(super) fn note_opened(&self, writer: &mut Writer) -> Result<()> {
         if !writer.opened {
-            unless(WrongTurn::OpenedNotNoted, || self.manifest.lock().append(&[Edit::Opened]))?;
+            unless!(OpenedNotNoted, self.manifest.lock().append(&[Edit::Opened]))?;
             writer.opened = true;
         }
         Ok(())

@@ -16,7 +16,7 @@
 
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64};
 use super::{Expiring, FORMAT_VERSION, MAX_NUMBER};
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 const MAGIC: [u8; 8] = *b"kvindex\n";
 /// Bytes before the lists.
@@ -158,7 +158,7 @@ impl Checkpoint {
     pub fn decode(bytes: &[u8], len: u64) -> Option<Checkpoint> {
         let end = bytes.len().checked_sub(CHECKSUM_LEN).filter(|&end| end >= FIXED_LEN)?;
         let is_whole = crc32fast::hash(&bytes[..end]) == get_u32(bytes, end);
-        if !is_whole && !is_taken(WrongTurn::CheckpointNotChecked) {
+        if !is_whole && !is_taken!(CheckpointNotChecked) {
             return None;
         }
         let (segments, pieces) = (get_u32(bytes, 48) as usize, get_u32(bytes, 52) as usize);
@@ -231,8 +231,8 @@ pub fn encode_entries(entries: &[u64]) -> (Vec<u8>, u32) {
 
 /// The entries in the bytes of buckets; `None` if they are not those of `piece`.
 pub fn decode_entries(bytes: &[u8], piece: &KnownPiece) -> Option<Vec<u64>> {
-    let is_whole = crc32fast::hash(bytes) == piece.checksum;
-    if bytes.len() != piece.len() || !is_whole && !is_taken(WrongTurn::CheckpointNotChecked) {
+    let is_whole = || crc32fast::hash(bytes) == piece.checksum || is_taken!(CheckpointNotChecked);
+    if bytes.len() != piece.len() || !is_whole() {
         return None;
     }
     let (words, _) = bytes.as_chunks::<8>();

@@ -22,7 +22,7 @@ use super::manifest::SealedSegment;
 use super::record::{Class, SEAL_LEN};
 use super::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
 use super::{ALIGNMENT, FORMAT_VERSION, MAX_NUMBER};
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 const MAGIC: [u8; 8] = *b"kvhint\r\n";
 /// Bytes before the entries.
@@ -161,24 +161,20 @@ impl Digest {
         header: &SegmentHeader,
         sealed: &SealedSegment,
     ) -> Option<Digest> {
-        let is_hint = bytes.len() >= HEADER_LEN
+        let is_stale = is_taken!(StaleHintBelieved);
+        let is_of_segment = bytes.len() >= HEADER_LEN
             && bytes[..8] == MAGIC
             && get_u32(&bytes, 8) == FORMAT_VERSION
             && get_u32(&bytes, 12) == header.kind.number()
+            && (array::<16>(&bytes, 16) == *uuid || is_stale)
+            && (get_u64(&bytes, 32) == header.id || is_stale)
+            && (get_u32(&bytes, 40) == header.salt || is_stale)
+            && (get_u64(&bytes, 48) == sealed.len || is_stale)
+            && (get_u64(&bytes, 56) == sealed.records || is_stale)
+            && (get_u64(&bytes, 64) == sealed.next_sequence || is_stale)
             && get_u64(&bytes, 80) == (bytes.len() - HEADER_LEN) as u64;
-        let is_of_segment = || {
-            array::<16>(&bytes, 16) == *uuid
-                && get_u64(&bytes, 32) == header.id
-                && get_u32(&bytes, 40) == header.salt
-                && get_u64(&bytes, 48) == sealed.len
-                && get_u64(&bytes, 56) == sealed.records
-                && get_u64(&bytes, 64) == sealed.next_sequence
-        };
-        if !is_hint || !is_of_segment() && !is_taken(WrongTurn::StaleHintBelieved) {
-            return None;
-        }
-        let is_whole = checksum(&bytes, get_u32(&bytes, 40)) == get_u32(&bytes, CHECKSUM_AT);
-        if !is_whole && !is_taken(WrongTurn::HintNotChecked) {
+        let is_whole = || checksum(&bytes, header.salt) == get_u32(&bytes, CHECKSUM_AT);
+        if !is_of_segment || !is_whole() && !is_stale && !is_taken!(HintNotChecked) {
             return None;
         }
         let first_sequence = get_u64(&bytes, 72);
@@ -186,8 +182,7 @@ impl Digest {
         let records = sealed.records;
         let digest =
             Digest { is_log, first_sequence, last_sequence: first_sequence, records, bytes };
-        let adds_up = digest.adds_up(header.base_sequence, sealed);
-        (adds_up || is_taken(WrongTurn::StaleHintBelieved)).then_some(digest)
+        (digest.adds_up(header.base_sequence, sealed) || is_stale).then_some(digest)
     }
 
     /// Whether the entries are those of a segment like this: their number, their lengths and their

@@ -14,7 +14,7 @@
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64, Reader};
 use super::segment::{SegmentHeader, SegmentKind};
 use super::{align_up, is_known_version, Expiring, Identity, FORMAT_VERSION};
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 const MAGIC: [u8; 8] = *b"kvman\r\n\0";
 /// Bytes before the first frame.
@@ -178,8 +178,8 @@ pub fn decode_frame(file: &[u8], uuid: &[u8; 16], offset: u64) -> Frame {
     let Some(body) = rest.get(FRAME_HEAD..FRAME_HEAD + align_up(len)) else {
         return Frame::Bad("a frame is cut off");
     };
-    let is_whole = frame_checksum(body, len, uuid, offset) == get_u32(rest, 4);
-    if len == 0 || !is_whole && !is_taken(WrongTurn::ManifestFrameNotChecked) {
+    let is_whole = || frame_checksum(body, len, uuid, offset) == get_u32(rest, 4);
+    if len == 0 || !is_whole() && !is_taken!(ManifestFrameNotChecked) {
         return Frame::Bad("the checksum of a frame does not match");
     }
     let mut reader = Reader::new(&body[..len]);

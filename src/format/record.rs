@@ -22,7 +22,7 @@
 
 use super::bytes::{get_u16, get_u32, get_u64};
 use super::{align_up, MAX_KEY_LEN, MAX_VALUE_LEN};
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// Bytes before the optional fields.
 pub const HEADER_LEN: usize = 16;
@@ -371,7 +371,7 @@ impl MarkBuilder {
 
 /// The part of a checksum that depends on where a record stands.
 pub(super) fn mask(salt: u32, offset: u64, delta_low: u32) -> u32 {
-    if is_taken(WrongTurn::PlaceNotInChecksum) {
+    if is_taken!(PlaceNotInChecksum) {
         return 0;
     }
     // Offsets are multiples of 8 below 2^35, so the quotient is 32 bits wide and unique.

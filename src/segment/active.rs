@@ -13,7 +13,7 @@ use crate::format::record::{Class, Seal, HEADER_LEN, SEAL_LEN};
 use crate::format::segment::{SegmentHeader, HEADER_PAGE, OVERHEAD};
 use crate::storage::map::{AppendMap, Hole};
 use crate::storage::{File, Storage};
-use crate::wrong_turn::{unless, WrongTurn};
+use crate::wrong_turn::unless;
 
 /// The first allocation of a segment, and the least that one grows by.
 const FIRST_STEP: u64 = 64 << 10;
@@ -50,7 +50,7 @@ pub fn create_file(
     let filled = file
         .allocate(FIRST_STEP)
         .and_then(|()| file.write_at(&header.encode(uuid), 0))
-        .and_then(|()| unless(WrongTurn::HeaderNotSynced, || file.sync()));
+        .and_then(|()| unless!(HeaderNotSynced, file.sync()));
     if let Err(error) = filled {
         // It is in no manifest: left behind, it would be removed at the next open.
         let _ = storage.remove(&name);

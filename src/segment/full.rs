@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::format::record::Seal;
 use crate::format::segment::{SegmentKind, SyncMark, TimeNote};
 use crate::storage::File;
-use crate::wrong_turn::{unless, WrongTurn};
+use crate::wrong_turn::unless;
 
 /// A segment that takes no more records, and what is needed to put it on the medium.
 pub struct FullSegment {
@@ -38,11 +38,10 @@ impl FullSegment {
 
     /// Puts the segment on the medium.
     pub fn sync(&self) -> Result<()> {
-        let turn = match self.segment.header.kind {
-            SegmentKind::Log => WrongTurn::SealBeforeSync,
-            SegmentKind::Compacted => WrongTurn::OutputNotSynced,
-        };
-        unless(turn, || self.file.sync())
+        match self.segment.header.kind {
+            SegmentKind::Log => unless!(SealBeforeSync, self.file.sync()),
+            SegmentKind::Compacted => unless!(OutputNotSynced, self.file.sync()),
+        }
     }
 }
 

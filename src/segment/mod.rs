@@ -24,7 +24,7 @@ use crate::format::segment::SegmentHeader;
 use crate::index::Location;
 use crate::storage::map::Map;
 use crate::storage::{File, Storage};
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 pub use hold::Hold;
 use open::SealedFile;
 use usage::Usage;
@@ -152,7 +152,7 @@ impl Segment {
     /// An error unless `record`, found at `offset`, is what was written there.
     #[inline]
     pub fn verify(&self, record: &Record, offset: u64) -> Result<()> {
-        if is_taken(WrongTurn::ReadNotChecked) || record.verifies(self.header.salt, offset) {
+        if is_taken!(ReadNotChecked) || record.verifies(self.header.salt, offset) {
             Ok(())
         } else {
             Err(self.damaged(offset, "the checksum of the record does not match"))

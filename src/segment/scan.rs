@@ -7,7 +7,7 @@ use crate::format::record::{Header, MarkBuilder, Record, RecordKind, Seal, HEADE
 use crate::format::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
 use crate::format::MAX_NUMBER;
 use crate::storage::File;
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// Bytes read at once: large enough for the disk, small enough for the cache.
 const WINDOW: usize = 1 << 20;
@@ -118,8 +118,8 @@ impl Scan {
         let Some(header) = Header::decode(self.bytes(HEADER_LEN)) else {
             return self.end_or_damage(rest);
         };
-        let gap_read = is_taken(WrongTurn::GapNotSkipped);
-        let total = if gap_read { header.checked_len() } else { header.record_len() };
+        let is_gap_read = is_taken!(GapNotSkipped);
+        let total = if is_gap_read { header.checked_len() } else { header.record_len() };
         if total as u64 > rest {
             return Ok(Item::Damage("the record reaches past the end of the file"));
         }
@@ -135,7 +135,7 @@ impl Scan {
         let Some(record) = Record::decode(&self.window[at..at + checked]) else {
             return Ok(Item::Damage("no record can be made out"));
         };
-        let is_believed = is_taken(WrongTurn::RecordNotChecked);
+        let is_believed = is_taken!(RecordNotChecked);
         if !is_believed && !record.verifies(self.header.salt, offset) {
             return Ok(Item::Damage("the checksum of the record does not match"));
         }
@@ -157,18 +157,18 @@ impl Scan {
         if sequence < self.header.base_sequence || sequence >= MAX_NUMBER {
             return Ok(Item::Damage("the sequence of the record is out of range"));
         }
-        let follows = self.header.kind == SegmentKind::Log && !is_taken(WrongTurn::HoleInLogPassed);
+        let follows = self.header.kind == SegmentKind::Log && !is_taken!(HoleInLogPassed);
         if follows && self.expected.is_some_and(|expected| expected != sequence) {
             return Ok(Item::Damage("the sequence of the record does not follow the one before"));
         }
-        if record.header.is_in_batch() && !is_taken(WrongTurn::HalfBatchBelieved) {
+        if record.header.is_in_batch() && !is_taken!(HalfBatchBelieved) {
             let before = Whole { offset, records: self.records, next_sequence: self.next_sequence };
             let mark = MarkBuilder::default();
             let batch = self.batch.get_or_insert(Batch { before, mark });
             match record.mark() {
                 None => batch.mark.add(record.crc(self.header.salt, offset)),
                 Some(mark) if mark == batch.mark.mark() => self.batch = None,
-                Some(_) if is_taken(WrongTurn::BatchMarkNotCompared) => self.batch = None,
+                Some(_) if is_taken!(BatchMarkNotCompared) => self.batch = None,
                 Some(_) => return Ok(Item::Damage("a batch is not the one that its end is of")),
             }
         }

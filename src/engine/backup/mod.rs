@@ -23,7 +23,7 @@ use crate::format::Identity;
 use crate::manifest::{LiveSegment, Manifest, State};
 use crate::segment::full::write_mark;
 use crate::storage::{Parent, Storage};
-use crate::wrong_turn::{is_taken, unless, WrongTurn};
+use crate::wrong_turn::{is_taken, unless};
 use held::Hold;
 use place::{Place, Present};
 pub use transfer::Tell;
@@ -173,7 +173,7 @@ impl Engine {
             transfer.advance(sealed.len)?;
         } else {
             let copy = transfer.copy(&*file, &name, sealed.len, true)?;
-            unless(WrongTurn::BackupNotSynced, || copy.sync())?;
+            unless!(BackupNotSynced, copy.sync())?;
             transfer.copy_hint(own, header.id);
         }
         transfer.segment_done();
@@ -189,10 +189,10 @@ impl Engine {
         present: Option<&'a Present>,
     ) -> Result<Option<&'a dyn Storage>> {
         let Some(Present { storage, state: Some(state), .. }) = present else { return Ok(None) };
-        let older = state.segments.get(&live.header.id);
-        let is_same = older == Some(live)
-            && open_sealed(&**storage, &self.uuid, &live.header, sealed).is_ok();
-        let has_it = is_same || older.is_some() && is_taken(WrongTurn::ChangedSegmentReused);
+        let id = live.header.id;
+        let has_it = is_taken!(ChangedSegmentReused) && state.segments.contains_key(&id)
+            || state.segments.get(&id) == Some(live)
+                && open_sealed(&**storage, &self.uuid, &live.header, sealed).is_ok();
         let is_linked = has_it && transfer.link(&**storage, &name::segment(live.header.id))?;
         Ok(is_linked.then_some(&**storage))
     }
@@ -211,7 +211,7 @@ impl Engine {
         // Sync marks may be newer than what was copied. These are true when the backup is there.
         write_mark(&*copy, header.salt, len, 0)?;
         write_mark(&*copy, header.salt, len, 1)?;
-        unless(WrongTurn::BackupNotSynced, || copy.sync())?;
+        unless!(BackupNotSynced, copy.sync())?;
         let found = verify(copy, header, len, *expected, &mut |_| Ok(()))?;
         transfer.segment_done();
         if found.end != len {

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::name;
 use crate::manifest::{self, State};
 use crate::storage::{Lock, Parent, Storage};
-use crate::wrong_turn::{unless, WrongTurn};
+use crate::wrong_turn::unless;
 
 /// Where a directory is to be.
 pub(in crate::engine) struct Place<'a> {
@@ -179,7 +179,7 @@ impl<'a> Place<'a> {
         };
         let lock = storage.lock(name::LOCK)?;
         let fresh = Fresh { place: self, storage, lock };
-        let marked = || unless(WrongTurn::BackupNotMarked, || mark(&*fresh.storage));
+        let marked = || unless!(BackupNotMarked, mark(&*fresh.storage));
         let emptied = empty(&*fresh.storage).and_then(|()| marked());
         match emptied {
             Ok(()) => Ok(fresh),
@@ -226,7 +226,7 @@ impl Fresh<'_> {
             }
         };
         // Until it is sure that the new one is there for good, the old one stays.
-        unless(WrongTurn::BackupNameNotSynced, || place.parent.sync())?;
+        unless!(BackupNameNotSynced, place.parent.sync())?;
         if let Some(present) = present {
             let _ = place.remove(replaced_as, &*present.storage, present.lock);
         }
@@ -241,7 +241,7 @@ impl Fresh<'_> {
         let Some(present) = present else {
             return parent.rename(partial, name).map(|()| partial.as_os_str());
         };
-        unless(WrongTurn::OldBackupNotMarked, || mark(&*present.storage))?;
+        unless!(OldBackupNotMarked, mark(&*present.storage))?;
         if parent.exchange(partial, name)? {
             return Ok(partial);
         }

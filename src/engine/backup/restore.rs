@@ -13,7 +13,7 @@ use crate::format::name;
 use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE};
 use crate::manifest::{self, Manifest, State};
 use crate::storage::{File, Parent, Storage};
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// A segment that is not sealed: its header, its file, and how many bytes of that there are.
 type Unsealed = (SegmentHeader, Arc<dyn File>, u64);
@@ -79,7 +79,7 @@ fn bring(
     let advance = &mut |bytes| transfer.advance(bytes);
     let found = verify(Arc::clone(&file), header, sealed.len, None, advance)?;
     let is_whole = |seal: &SealedSegment| seal.len == sealed.len && seal.records == sealed.records;
-    let is_believed = is_taken(WrongTurn::RestoredUnverified);
+    let is_believed = is_taken!(RestoredUnverified);
     if !is_believed && !found.seal.as_ref().is_some_and(is_whole) {
         let why = if found.seal.is_some() { "the seal is another one" } else { found.why };
         return Err(Error::corrupt(&path_of(from, header.id), found.end, why));

@@ -15,7 +15,7 @@ use crate::format::record::{Record, RecordKind};
 use crate::index::Location;
 use crate::segment::scan::{Found, Item, Scan};
 use crate::segment::Segment;
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// Bytes of records in a batch, which is also a step: after it compaction may rest or end.
 const BATCH: usize = 128 << 10;
@@ -124,8 +124,9 @@ impl Engine {
             }
             RecordKind::Tombstone => {
                 let needed = pending.sequence >= output.droppable_below;
-                let needed = needed && !is_taken(WrongTurn::TombstoneDroppedEarly);
-                needed && self.find(record.key(), |_| Ok(()))?.is_none()
+                needed
+                    && !is_taken!(TombstoneDroppedEarly)
+                    && self.find(record.key(), |_| Ok(()))?.is_none()
             }
             RecordKind::Gap | RecordKind::Seal => false,
         };

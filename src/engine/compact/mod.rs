@@ -53,12 +53,11 @@ use super::Engine;
 use crate::epoch::{self, Guard};
 use crate::error::{Kind, Result};
 use crate::format::manifest::Edit;
-use crate::format::name;
 use crate::format::record::SEAL_LEN;
 use crate::manifest::State;
 use crate::segment::active::ActiveSegment;
 use crate::segment::Segment;
-use crate::wrong_turn::{is_taken, unless, when, WrongTurn};
+use crate::wrong_turn::{is_taken, unless, when};
 use output::{Move, Output};
 pub use run::Progress;
 use run::{Mode, Run};
@@ -250,8 +249,8 @@ impl Engine {
     fn may_go_unread(&self, victim: &Segment, droppable_below: u64) -> bool {
         let hides_none = victim.tombstones() == 0 && !is_in_index(victim);
         let end = self.manifest.lock().state().end_of(victim.header.id);
-        let is_needed = !hides_none && end.is_none_or(|end| end > droppable_below);
-        !is_needed || is_taken(WrongTurn::UnreadThoughNeeded)
+        let is_spared = is_taken!(UnreadThoughNeeded);
+        hides_none || end.is_some_and(|end| end <= droppable_below) || is_spared
     }
 
     /// Puts the output in the place of the victims, in one step.
@@ -259,9 +258,9 @@ impl Engine {
         output.finish_segment();
         if !output.full.is_empty() {
             self.settle(&mut output.full)?;
-            unless(WrongTurn::OutputNameNotSynced, || self.storage.sync_directory())?;
+            unless!(OutputNameNotSynced, self.storage.sync_directory())?;
         }
-        unless(WrongTurn::CommitBeforeLogSync, || self.sync())?;
+        unless!(CommitBeforeLogSync, self.sync())?;
         let mut edits = Vec::new();
         for full in &output.full {
             edits.push(Edit::Add(full.segment.header));
@@ -272,10 +271,9 @@ impl Engine {
         // Before anybody takes down the output instead of the victims.
         let outputs = output.full.iter().map(|full| &full.segment);
         victims.iter().chain(outputs).for_each(|segment| segment.set_moving(true));
-        when(WrongTurn::VictimsRemovedFirst, || {
-            let mut names = victims.iter().map(|victim| name::segment(victim.header.id));
-            names.try_for_each(|name| self.storage.remove(&name))
-        })?;
+        when!(VictimsRemovedFirst, {
+            victims.iter().for_each(|victim| self.remove_segment_files(victim.header.id));
+        });
         let committed = self.manifest.lock().append(&edits).inspect_err(|error| {
             victims.iter().for_each(|victim| victim.set_moving(false));
             // Whether the edit is on the medium is unknown, and so is which files must stay.
@@ -299,8 +297,7 @@ impl Engine {
 
     /// Points the index to the copy, unless a newer record has come meanwhile; or to nothing.
     fn swing(&self, guard: &Guard, moved: &Move) -> Result<()> {
-        let may_be_newer = is_taken(WrongTurn::CopyReplacesNewer);
-        let is_it = |location| Ok(location == moved.from || may_be_newer);
+        let is_it = |at| Ok(at == moved.from || is_taken!(CopyReplacesNewer));
         let entry = self.index.entry(guard, moved.hash, is_it)?;
         match (entry.location(), moved.to) {
             (Some(_), Some(to)) => entry.set(to),

@@ -14,7 +14,7 @@ use crate::index::Location;
 use crate::segment::active::{self, ActiveSegment};
 use crate::segment::full::FullSegment;
 use crate::segment::Segment;
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// A record that has a new place, or has expired and gets none.
 pub struct Move {
@@ -95,8 +95,7 @@ impl<'a> Output<'a> {
         sequence: u64,
         record: &Record,
     ) -> Result<usize> {
-        let is_last = sequence < self.droppable_below;
-        let len = if is_last || is_taken(WrongTurn::ExpiredDroppedEarly) {
+        let len = if sequence < self.droppable_below || is_taken!(ExpiredDroppedEarly) {
             0
         } else {
             let moved = Moved::tombstone(record, sequence - self.base_sequence);

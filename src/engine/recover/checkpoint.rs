@@ -22,7 +22,7 @@ use crate::manifest::LiveSegment;
 use crate::segment::table::{page_of, MAX_PAGES};
 use crate::segment::{Segment, Source};
 use crate::storage::{process, read_part, File};
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// A checkpoint, as far as it may be believed.
 pub(super) struct Basis {
@@ -105,10 +105,9 @@ impl Recovery {
             return Ok(false);
         };
         let ids = unsealed.iter().map(|header| header.id);
-        let is_of_closing =
-            basis.sequence_end == tail.next_sequence && basis.first_news() == tail.next_sequence;
         let is_exact = self.damage.is_none()
-            && (is_of_closing || is_taken(WrongTurn::StaleCheckpointBelieved))
+            && (basis.sequence_end == tail.next_sequence || is_taken!(StaleCheckpointBelieved))
+            && (basis.first_news() == tail.next_sequence || is_taken!(StaleCheckpointBelieved))
             && basis.is_whole
             && ids.eq((tail.id != 0).then_some(tail.id))
             && self.manifest.state().segments.keys().all(|&id| basis.knows(id))
@@ -161,9 +160,8 @@ impl Recovery {
     /// Fills the index from the checkpoint, if that may be believed; else it is forgotten.
     pub(super) fn restore_checkpoint(&mut self) -> Result<()> {
         let Some(basis) = &self.basis else { return Ok(()) };
-        let is_reached = self.next_sequence >= basis.sequence_end;
         let fits = self.damage.is_none()
-            && (is_reached || is_taken(WrongTurn::CheckpointBeyondLog))
+            && (self.next_sequence >= basis.sequence_end || is_taken!(CheckpointBeyondLog))
             && self.table.all().iter().all(|segment| basis.is_in_place(segment));
         if fits && self.restore_pieces(basis) {
             self.reach = Reach { highest_id: basis.highest_id, active: (0, 0) };
@@ -187,8 +185,7 @@ impl Recovery {
         let keep = |location: Location| {
             let page = page_of(location);
             let behind = pages.partition_point(|&(first, _)| first <= page);
-            let is_there = behind > 0 && page < pages[behind - 1].1;
-            is_there || is_taken(WrongTurn::GoneSegmentsBelieved)
+            behind > 0 && page < pages[behind - 1].1 || is_taken!(GoneSegmentsBelieved)
         };
         let entries: u64 = basis.pieces.iter().map(|piece| u64::from(piece.used)).sum();
         let threads = threads_for(entries);

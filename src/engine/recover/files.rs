@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::name;
 use crate::format::segment::{SegmentHeader, SyncMark, TimeNote, HEADER_PAGE};
 use crate::storage::File;
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 impl Recovery {
     /// The header of a segment's file, with its sync mark and what it knows of the clock; what is
@@ -43,7 +43,7 @@ impl Recovery {
             Kind::DoesNotExist => Error::corrupt(&path, 0, "the file is missing"),
             _ => error,
         })?;
-        if !is_synced && !is_taken(WrongTurn::UnsyncedLogBelieved) {
+        if !is_synced && !is_taken!(UnsyncedLogBelieved) {
             // What a failed sync left in the cache alone must not be believed, nor lost later on.
             file.sync()?;
             file.drop_cache()?;

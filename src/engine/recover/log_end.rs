@@ -11,7 +11,7 @@ use crate::segment::digest::{self, End};
 use crate::segment::scan::{Scan, Whole};
 use crate::segment::{Segment, Source};
 use crate::storage::File;
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 impl Recovery {
     /// Reads the segments that are not sealed, and finds where the log ends.
@@ -29,12 +29,12 @@ impl Recovery {
         for header in unsealed {
             let (file, mark, path) = self.open_segment(*header, false)?;
             let len = file.len()?;
-            if let Some(end) = ended.as_ref().filter(|_| !is_taken(WrongTurn::HoleInLogPassed)) {
+            if let (Some(end), false) = (&ended, is_taken!(HoleInLogPassed)) {
                 // A sync reaches a segment only after the ones before it.
                 if mark.offset > HEADER_PAGE as u64 {
                     return Err(end.clone());
                 }
-                if !is_taken(WrongTurn::DiscardedSegmentsKept) {
+                if !is_taken!(DiscardedSegmentsKept) {
                     self.discarded.push(header.id);
                 }
                 continue;
@@ -107,7 +107,7 @@ impl Recovery {
         self.tail = Some(FoundTail { segment, file, len: offset, records, torn });
         // The log goes on without a gap, whatever was begun after this point and is discarded.
         self.next_sequence = next;
-        if offset < synced && !is_taken(WrongTurn::DamageTakenForTornTail) {
+        if offset < synced && !is_taken!(DamageTakenForTornTail) {
             return Err(end);
         }
         Ok(Some(end))

@@ -48,7 +48,7 @@ use crate::segment::open::Opener;
 use crate::segment::table::SegmentTable;
 use crate::segment::{Segment, Source};
 use crate::storage::{barrier, File, Lock, Storage};
-use crate::wrong_turn::{is_taken, unless, when, WrongTurn};
+use crate::wrong_turn::{is_taken, unless, when};
 pub(super) use checkpoint::read_header as read_checkpoint_header;
 use checkpoint::Basis;
 use replay::Part;
@@ -267,7 +267,7 @@ impl Recovery {
         for name in &self.leftovers {
             self.storage.remove(name)?;
         }
-        if self.has_bad_checkpoint && !is_taken(WrongTurn::BadCheckpointKept) {
+        if self.has_bad_checkpoint && !is_taken!(BadCheckpointKept) {
             // Once the log has grown it could pass for a good one.
             self.storage.remove(name::INDEX)?;
             self.storage.sync_directory()?;
@@ -283,7 +283,7 @@ impl Recovery {
             if self.manifest.state().closed.is_none() {
                 // Bytes behind the cut are gone for good before anything is appended in their
                 // place.
-                unless(WrongTurn::TornTailNotCut, || tail.file.truncate(tail.len))?;
+                unless!(TornTailNotCut, tail.file.truncate(tail.len))?;
                 tail.file.sync()?;
                 self.tell_tail_cut(tail);
                 write_mark(&*tail.file, tail.segment.header.salt, tail.len, 0)?;
@@ -291,23 +291,23 @@ impl Recovery {
             }
         }
         edits.extend(self.discarded.iter().map(|&id| Edit::Remove { id }));
-        when(WrongTurn::DiscardedNamesRemovedFirst, || self.remove_discarded())?;
+        when!(DiscardedNamesRemovedFirst, {
+            for &id in &self.discarded {
+                self.storage.remove(&name::segment(id))?;
+            }
+        });
         if !edits.is_empty() {
             self.manifest.append(&edits)?;
         }
-        unless(WrongTurn::DiscardedNamesRemovedFirst, || self.remove_discarded())?;
+        for &id in &self.discarded {
+            unless!(DiscardedNamesRemovedFirst, self.storage.remove(&name::segment(id)))?;
+        }
         self.unhinted.extend(self.full.iter().map(|full| full.sealed.id));
         for full in &self.full {
             let source = Source::Sealed(self.opener.sealed(full.sealed.id, full.sealed.len));
             self.table.replace(&Arc::new(full.segment.with_source(source)));
         }
         Ok(())
-    }
-
-    /// Removes the names of the segments behind the end of the log.
-    fn remove_discarded(&self) -> Result<()> {
-        let mut names = self.discarded.iter().map(|&id| name::segment(id));
-        names.try_for_each(|name| self.storage.remove(&name))
     }
 
     /// All keys there are have been loaded, whatever they take: from now on there is a limit.

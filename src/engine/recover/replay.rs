@@ -15,7 +15,7 @@ use crate::options::OnDamage;
 use crate::segment::table::SegmentTable;
 use crate::segment::Segment;
 use crate::storage::process;
-use crate::wrong_turn::{is_taken, WrongTurn};
+use crate::wrong_turn::is_taken;
 
 /// Entries whose buckets are fetched at once.
 const BATCH: usize = 32;
@@ -241,7 +241,7 @@ impl<'a> Replay<'a> {
         let mut lookup = Lookup::new(guard, self.table, self.hasher);
         entry.reserve(&mut |location| lookup.hash_at(location))?;
         if let Some(old) = &old {
-            if old.sequence >= new.sequence && !is_taken(WrongTurn::NewestByPlace) {
+            if old.sequence >= new.sequence && !is_taken!(NewestByPlace) {
                 self.count_dead(segment, len, new.class, new);
                 return Ok(true);
             }
