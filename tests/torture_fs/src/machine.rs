@@ -76,6 +76,11 @@ impl Mount {
         Ok(Mount { at: at.to_path_buf() })
     }
 
+    /// What another program has mounted.
+    pub fn of(at: &Path) -> Mount {
+        Mount { at: at.to_path_buf() }
+    }
+
     /// Unmounts, and answers whether that could be done.
     pub fn end(self) -> io::Result<()> {
         let at = c_string(&self.at);
@@ -173,6 +178,8 @@ pub fn remove_leftovers(memory: &Path) {
 /// A program in the background, which ends with this one.
 pub struct Daemon {
     child: Child,
+    /// Whether it has nothing to bring to an end.
+    goes_at_once: bool,
 }
 
 impl Daemon {
@@ -183,7 +190,13 @@ impl Daemon {
         unsafe {
             command.pre_exec(|| check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)));
         }
-        Ok(Daemon { child: command.spawn()? })
+        Ok(Daemon { child: command.spawn()?, goes_at_once: false })
+    }
+
+    /// Ends it by a kill.
+    pub fn going_at_once(mut self) -> Daemon {
+        self.goes_at_once = true;
+        self
     }
 
     /// Waits until it has done what `is_there` sees.
@@ -208,7 +221,7 @@ impl Drop for Daemon {
         unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
         let since = Instant::now();
         while self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            if since.elapsed() > PATIENCE {
+            if self.goes_at_once || since.elapsed() > PATIENCE {
                 let _ = self.child.kill();
             }
             std::thread::sleep(Duration::from_millis(2));
