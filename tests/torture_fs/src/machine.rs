@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -19,13 +20,33 @@ const LOOP_SET_FD: libc::c_ulong = 0x4C00;
 const LOOP_CLR_FD: libc::c_ulong = 0x4C01;
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 
+/// Whether this process has mounts of its own.
+static MAY_MOUNT: AtomicBool = AtomicBool::new(false);
+
 /// Why the machine cannot do what needs root and these programs, if it cannot.
 pub fn lacks(programs: &[&str]) -> Option<String> {
     // SAFETY: it only answers.
     if unsafe { libc::geteuid() } != 0 {
         return Some("only root can mount".into());
     }
+    if !MAY_MOUNT.load(Ordering::SeqCst) {
+        return Some("nothing may be mounted here".into());
+    }
     programs.iter().find(|name| !has(name)).map(|name| format!("there is no {name}"))
+}
+
+/// Why there are no disks that are files, shown by another program (FUSE) if that is asked for.
+pub fn lacks_disks(memory: &Path, by_fuse: bool) -> Option<String> {
+    if by_fuse {
+        if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/fuse") {
+            return Some(format!("FUSE: {error}"));
+        }
+    }
+    let probe = memory.join("probe");
+    let attached = std::fs::create_dir_all(memory)
+        .and_then(|()| sparse_file(&probe, 1 << 20))
+        .and_then(|()| Loop::attach(&probe));
+    attached.err().map(|error| format!("loop devices: {error}"))
 }
 
 /// Whether there is such a program.
@@ -44,7 +65,9 @@ pub fn keep_mounts_private() -> io::Result<()> {
     check(unsafe {
         let flags = libc::MS_REC | libc::MS_PRIVATE;
         libc::mount(c"none".as_ptr(), root.as_ptr(), std::ptr::null(), flags, std::ptr::null())
-    })
+    })?;
+    MAY_MOUNT.store(true, Ordering::SeqCst);
+    Ok(())
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {

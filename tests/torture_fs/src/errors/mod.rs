@@ -91,8 +91,8 @@ pub fn run(settings: &Settings) -> Verdict {
     if let Some(why) = machine::lacks(&["nbdkit", "nbdfuse", "fusermount3"]) {
         return Verdict::Skipped(why);
     }
-    if !Path::new("/dev/fuse").exists() || !Path::new("/dev/loop-control").exists() {
-        return Verdict::Skipped("no FUSE, or no loop devices".into());
+    if let Some(why) = machine::lacks_disks(&settings.memory, true) {
+        return Verdict::Skipped(why);
     }
     let kernels = Kernel::available();
     if kernels.is_empty() {

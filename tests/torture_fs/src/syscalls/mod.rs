@@ -94,6 +94,9 @@ pub fn run(settings: &Settings) -> Verdict {
     if let Some(program) = ["strace", "timeout", "cc"].iter().find(|name| !machine::has(name)) {
         return Verdict::Skipped(format!("there is no {program}"));
     }
+    if let Err(why) = machine::run("strace", &["-f", "-o", "/dev/null", "true"]) {
+        return Verdict::Skipped(why);
+    }
     let programs = match build(settings) {
         Ok(programs) => programs,
         Err(why) => return Verdict::Skipped(why),
