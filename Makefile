@@ -140,7 +140,8 @@ clean:
 TORTURE_FS_TOOLS = strace=strace qemu-storage-daemon=qemu-system-common nbdkit=nbdkit \
 	nbdfuse=libnbd-bin fusermount3=fuse3 mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs \
 	mkfs.btrfs=btrfs-progs
-TORTURE_FS = "$(TARGET_DIR)/torture-fs/release/kv-torture-fs"
+TORTURE_FS = "$(TARGET_DIR)/torture-fs/release/kv-torture-fs" \
+	LIBRARY="$(TARGET_DIR)/release/libkv.so"
 PART ?=
 SECONDS ?=
 ROUNDS ?=
@@ -154,6 +155,7 @@ torture-fs-tools:
 		|| echo "==> going on without them"
 
 torture-fs-build:
+	@$(CARGO) build --quiet --release --lib $(CARGO_FLAGS)
 	@cd tests/torture_fs && CARGO_TARGET_DIR="$(TARGET_DIR)/torture-fs" \
 		cargo build --quiet --release $(CARGO_FLAGS)
 
@@ -161,7 +163,7 @@ torture-fs-build:
 check-torture-fs: torture-fs-build
 	@echo "==> a slice of make torture-fs"
 	@cd tests/torture_fs && cargo fmt --check
-	@$(TORTURE_FS) SECONDS=3 SEED=$(SEED)
+	@$(TORTURE_FS) SECONDS=2 SEED=$(SEED)
 
 .PHONY: key-flood mutants
 

@@ -200,3 +200,57 @@ impl<'c> Track<'c> {
         self.misfits
     }
 }
+
+/// What the keys of a thread may hold, where the outcome of a step may be unknown.
+#[derive(Clone)]
+pub struct Variants(Vec<Vec<Held>>);
+
+impl Variants {
+    pub fn nothing() -> Variants {
+        Variants(vec![vec![Held::NOTHING; KEYS]])
+    }
+
+    /// A step was done.
+    pub fn apply(&mut self, operation: &Operation, step: u64, times: (u64, u64)) {
+        for held in &mut self.0 {
+            let sum = operation.addend().map_or(0, |(key, delta)| held[key].sum + delta);
+            for (key, new) in operation.changes(step, times, sum, |key| held[key]) {
+                held[key] = new;
+            }
+        }
+    }
+
+    /// It was done, or not.
+    pub fn perhaps(&mut self, operation: &Operation, step: u64, times: (u64, u64)) {
+        let without = self.clone();
+        self.apply(operation, step, times);
+        self.or(&without);
+    }
+
+    /// What they may hold, or what others may.
+    pub fn or(&mut self, other: &Variants) {
+        for variant in &other.0 {
+            if !self.0.contains(variant) {
+                self.0.push(variant.clone());
+            }
+        }
+    }
+
+    /// What a key may hold.
+    pub fn of(&self, key: usize) -> impl Iterator<Item = Held> + '_ {
+        self.0.iter().map(move |held| held[key])
+    }
+
+    /// One of them must be what was found.
+    pub fn judge(&self, content: &Content, thread: usize) -> Result<(), String> {
+        let mut misfit = String::new();
+        for variant in &self.0 {
+            let track = Track::new(content, thread, variant.clone());
+            if track.fits() {
+                return Ok(());
+            }
+            misfit = track.misfit();
+        }
+        Err(misfit)
+    }
+}

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -19,13 +20,33 @@ const LOOP_SET_FD: libc::c_ulong = 0x4C00;
 const LOOP_CLR_FD: libc::c_ulong = 0x4C01;
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 
+/// Whether this process has mounts of its own.
+static MAY_MOUNT: AtomicBool = AtomicBool::new(false);
+
 /// Why the machine cannot do what needs root and these programs, if it cannot.
 pub fn lacks(programs: &[&str]) -> Option<String> {
     // SAFETY: it only answers.
     if unsafe { libc::geteuid() } != 0 {
         return Some("only root can mount".into());
     }
+    if !MAY_MOUNT.load(Ordering::SeqCst) {
+        return Some("nothing may be mounted here".into());
+    }
     programs.iter().find(|name| !has(name)).map(|name| format!("there is no {name}"))
+}
+
+/// Why there are no disks that are files, shown by another program (FUSE) if that is asked for.
+pub fn lacks_disks(memory: &Path, by_fuse: bool) -> Option<String> {
+    if by_fuse {
+        if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/fuse") {
+            return Some(format!("FUSE: {error}"));
+        }
+    }
+    let probe = memory.join("probe");
+    let attached = std::fs::create_dir_all(memory)
+        .and_then(|()| sparse_file(&probe, 1 << 20))
+        .and_then(|()| Loop::attach(&probe));
+    attached.err().map(|error| format!("loop devices: {error}"))
 }
 
 /// Whether there is such a program.
@@ -44,7 +65,9 @@ pub fn keep_mounts_private() -> io::Result<()> {
     check(unsafe {
         let flags = libc::MS_REC | libc::MS_PRIVATE;
         libc::mount(c"none".as_ptr(), root.as_ptr(), std::ptr::null(), flags, std::ptr::null())
-    })
+    })?;
+    MAY_MOUNT.store(true, Ordering::SeqCst);
+    Ok(())
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
@@ -74,6 +97,11 @@ impl Mount {
             libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), 0, data.as_ptr().cast())
         })?;
         Ok(Mount { at: at.to_path_buf() })
+    }
+
+    /// What another program has mounted.
+    pub fn of(at: &Path) -> Mount {
+        Mount { at: at.to_path_buf() }
     }
 
     /// Unmounts, and answers whether that could be done.
@@ -173,6 +201,8 @@ pub fn remove_leftovers(memory: &Path) {
 /// A program in the background, which ends with this one.
 pub struct Daemon {
     child: Child,
+    /// Whether it has nothing to bring to an end.
+    goes_at_once: bool,
 }
 
 impl Daemon {
@@ -183,7 +213,13 @@ impl Daemon {
         unsafe {
             command.pre_exec(|| check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)));
         }
-        Ok(Daemon { child: command.spawn()? })
+        Ok(Daemon { child: command.spawn()?, goes_at_once: false })
+    }
+
+    /// Ends it by a kill.
+    pub fn going_at_once(mut self) -> Daemon {
+        self.goes_at_once = true;
+        self
     }
 
     /// Waits until it has done what `is_there` sees.
@@ -208,7 +244,7 @@ impl Drop for Daemon {
         unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
         let since = Instant::now();
         while self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            if since.elapsed() > PATIENCE {
+            if self.goes_at_once || since.elapsed() > PATIENCE {
                 let _ = self.child.kill();
             }
             std::thread::sleep(Duration::from_millis(2));

@@ -4,10 +4,13 @@
 //! or ROUNDS=N how long each, SEED=N what is drawn, KERNELS=NAME,... on which file systems. A part
 //! that the machine cannot do is skipped with a line that says why.
 
+mod errors;
+mod full;
 mod judge;
 mod kernels;
 mod kill;
 mod machine;
+mod memory;
 mod notes;
 mod power;
 mod random;
@@ -25,11 +28,23 @@ type Part = (&'static str, u64, fn(&Settings) -> Verdict);
 type Child = (&'static str, fn(&[String]) -> Result<(), String>);
 
 /// Every part, with the rounds that it does if nothing is said.
-const PARTS: [Part; 3] =
-    [("kill", 1_000, kill::run), ("power", 500, power::run), ("syscalls", 500, syscalls::run)];
+const PARTS: [Part; 6] = [
+    ("kill", 1_000, kill::run),
+    ("power", 500, power::run),
+    ("errors", 30, errors::run),
+    ("syscalls", 500, syscalls::run),
+    ("full", 40, full::run),
+    ("memory", 1, memory::run),
+];
 
 /// What this program is when a part starts it again.
-const CHILDREN: [Child; 2] = [("kill-child", kill::child), ("power-child", power::child)];
+const CHILDREN: [Child; 5] = [
+    ("kill-child", kill::child),
+    ("power-child", power::child),
+    ("errors-child", errors::child),
+    ("full-child", full::child),
+    ("memory-child", memory::child),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

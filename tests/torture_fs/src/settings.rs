@@ -61,13 +61,15 @@ impl Settings {
             let parent = set(name).map_or_else(|| usual.to_path_buf(), PathBuf::from);
             parent.join(format!("kv-torture-fs-{}", std::process::id()))
         };
+        let shared = Path::new("/dev/shm");
+        let in_memory = if shared.is_dir() { shared.to_path_buf() } else { std::env::temp_dir() };
         Settings {
             seed: number("SEED").unwrap_or(20_260_101),
             rounds: number("ROUNDS"),
             seconds: number("SECONDS"),
             jobs: number("JOBS").unwrap_or(processors as u64),
             directory: place("DIRECTORY", &std::env::temp_dir()),
-            memory: place("MEMORY", Path::new("/dev/shm")),
+            memory: place("MEMORY", &in_memory),
             began: Instant::now(),
             failed: AtomicBool::new(false),
         }

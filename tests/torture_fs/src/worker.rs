@@ -14,6 +14,16 @@ use crate::tale::{self, Operation};
 /// Names of sync levels, on command lines.
 pub const LEVELS: [&str; 3] = ["none", "interval", "always"];
 
+/// A write that asks for nothing.
+pub const PLAIN: WriteOptions = WriteOptions {
+    ttl_ms: 0,
+    keep_ttl: false,
+    if_absent: false,
+    if_version: 0,
+    skip_if_equal: false,
+    sync: WriteSync::AsOpened,
+};
+
 /// Who takes down what a thread does, so that a crash finds it written.
 pub trait Scribe: Sync {
     /// Called before a step. Answers whether the thread shall go on.
@@ -42,22 +52,14 @@ pub fn perform(
 ) -> Result<(), Error> {
     let name = |key: usize| tale::key_bytes(thread, key);
     let value = |key: usize, len: usize| tale::value_bytes(seed, thread, step, key, len);
-    let plain = WriteOptions {
-        ttl_ms: 0,
-        keep_ttl: false,
-        if_absent: false,
-        if_version: 0,
-        skip_if_equal: false,
-        sync: WriteSync::AsOpened,
-    };
     match *operation {
         Operation::Put { key, len, ttl_ms: 0 } => db.put(&name(key), &value(key, len)),
         Operation::Put { key, len, ttl_ms } => {
-            let options = WriteOptions { ttl_ms, ..plain };
+            let options = WriteOptions { ttl_ms, ..PLAIN };
             db.put_with(&name(key), &value(key, len), &options).map(drop)
         }
         Operation::Reserve { key, len } => {
-            let mut reservation = db.reserve(&name(key), len, &plain)?;
+            let mut reservation = db.reserve(&name(key), len, &PLAIN)?;
             reservation.fill(&value(key, len));
             db.commit(reservation).map(drop)
         }

@@ -19,7 +19,7 @@ use crate::random;
 use crate::settings::{Settings, Verdict};
 use crate::worker;
 use injection::{Injection, KILL};
-use script::{one_fits, Followed, Promise, Script, ANSWER_LEN};
+use script::{Followed, Promise, Script, ANSWER_LEN, THREAD};
 
 /// Segments that a script gets to, at most.
 const SEGMENTS: u32 = 40;
@@ -93,6 +93,9 @@ fn build(settings: &Settings) -> Result<Programs, String> {
 pub fn run(settings: &Settings) -> Verdict {
     if let Some(program) = ["strace", "timeout", "cc"].iter().find(|name| !machine::has(name)) {
         return Verdict::Skipped(format!("there is no {program}"));
+    }
+    if let Err(why) = machine::run("strace", &["-f", "-o", "/dev/null", "true"]) {
+        return Verdict::Skipped(why);
     }
     let programs = match build(settings) {
         Ok(programs) => programs,
@@ -276,11 +279,11 @@ impl<'p> Place<'p> {
             db.close().map_err(|error| error.to_string())?;
             Ok::<_, String>(content)
         };
-        followed.judge(&read(database)?)?;
+        followed.variants.judge(&read(database)?, THREAD)?;
         let was_killed = injection.is_some_and(|injection| injection.error == KILL);
-        if !followed.backup.is_empty() && !was_killed {
-            one_fits(&followed.backup, &read(backup)?)
-                .map_err(|error| format!("the backup: {error}"))?;
+        if let Some(backup_holds) = followed.backup.as_ref().filter(|_| !was_killed) {
+            let judged = backup_holds.judge(&read(backup)?, THREAD);
+            judged.map_err(|error| format!("the backup: {error}"))?;
         }
         Ok(followed)
     }

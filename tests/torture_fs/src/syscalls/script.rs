@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::judge::{Content, Track};
+use crate::judge::Variants;
 use crate::random;
 use crate::tale::{self, Held, Operation, KEYS};
 
@@ -17,7 +17,7 @@ pub const ENVIRONMENT: std::ops::RangeInclusive<i64> = -46..=-40;
 pub const NOT_OPEN: i64 = -1000;
 
 /// All that is done is done by one thread.
-const THREAD: usize = 0;
+pub const THREAD: usize = 0;
 /// Times that the database is opened.
 const SESSIONS: u64 = 3;
 /// Between an opening and a close.
@@ -55,6 +55,12 @@ pub struct Answer {
 
 /// Bytes of one, in the file of results.
 pub const ANSWER_LEN: usize = 40;
+
+impl Answer {
+    fn times(&self) -> (u64, u64) {
+        (self.begun_ms, self.ended_ms.max(self.begun_ms))
+    }
+}
 
 impl Script {
     pub fn draw(seed: u64) -> Script {
@@ -166,9 +172,9 @@ impl Script {
             let Some(status) = answer.status else {
                 // It was killed in the midst of this one.
                 if let Call::Write(step, operation) = call {
-                    followed.perhaps(*step, operation, answer);
+                    followed.variants.perhaps(operation, *step, answer.times());
                 }
-                followed.backup.clear();
+                followed.backup = None;
                 break;
             };
             let is_known = matches!(status, 0..=4 | READ_ONLY | NOT_OPEN);
@@ -195,9 +201,9 @@ pub struct Promise {
 /// What is known after some calls.
 pub struct Followed {
     /// What the keys may hold: more than one if the outcome of a write is not known.
-    pub variants: Vec<Vec<Held>>,
+    pub variants: Variants,
     /// What they may have held when the backup was made that is there, if there is one.
-    pub backup: Vec<Vec<Held>>,
+    pub backup: Option<Variants>,
     is_latched: bool,
     pub failures: u64,
     pub latches: u64,
@@ -207,8 +213,8 @@ pub struct Followed {
 impl Default for Followed {
     fn default() -> Followed {
         Followed {
-            variants: vec![vec![Held::NOTHING; KEYS]],
-            backup: Vec::new(),
+            variants: Variants::nothing(),
+            backup: None,
             is_latched: false,
             failures: 0,
             latches: 0,
@@ -238,14 +244,18 @@ impl Followed {
                     return Err("it had refused writes before".into());
                 }
                 match status {
-                    UNKNOWN_OUTCOME => self.perhaps(*step, operation, answer),
-                    0.. => self.apply(*step, operation, answer),
+                    UNKNOWN_OUTCOME => self.variants.perhaps(operation, *step, answer.times()),
+                    0.. => self.variants.apply(operation, *step, answer.times()),
                     _ => {}
                 }
             }
-            Call::Backup if status == OK => self.backup.clone_from(&self.variants),
+            Call::Backup if status == OK => self.backup = Some(self.variants.clone()),
             // The one before is there, or the new one.
-            Call::Backup if !self.backup.is_empty() => self.backup.extend(self.variants.clone()),
+            Call::Backup => {
+                if let Some(backup) = &mut self.backup {
+                    backup.or(&self.variants);
+                }
+            }
             Call::Get(key) if status == OK || status == NOT_FOUND => {
                 self.compare(seed, *key, status, answer)?;
             }
@@ -264,30 +274,8 @@ impl Followed {
         Ok(())
     }
 
-    fn apply(&mut self, step: u64, operation: &Operation, answer: &Answer) {
-        let times = (answer.begun_ms, answer.ended_ms.max(answer.begun_ms));
-        for held in &mut self.variants {
-            let sum = operation.addend().map_or(0, |(key, delta)| held[key].sum + delta);
-            for (key, new) in operation.changes(step, times, sum, |key| held[key]) {
-                held[key] = new;
-            }
-        }
-    }
-
-    /// It may have been done, or not.
-    fn perhaps(&mut self, step: u64, operation: &Operation, answer: &Answer) {
-        let without = self.variants.clone();
-        self.apply(step, operation, answer);
-        for variant in without {
-            if !self.variants.contains(&variant) {
-                self.variants.push(variant);
-            }
-        }
-    }
-
     fn compare(&self, seed: u64, key: usize, status: i64, answer: &Answer) -> Result<(), String> {
-        let fits = |variant: &Vec<Held>| {
-            let held = variant[key];
+        let fits = |held: Held| {
             if held.step == 0 {
                 return status == NOT_FOUND;
             }
@@ -298,30 +286,12 @@ impl Followed {
             };
             status == OK && hash_of(&value) == answer.hash
         };
-        if tale::is_short_lived(key) || self.variants.iter().any(fits) {
+        if tale::is_short_lived(key) || self.variants.of(key).any(fits) {
             Ok(())
         } else {
-            Err(format!("the key holds {:?}", self.variants[0][key]))
+            Err(format!("the key holds {:?}", self.variants.of(key).next()))
         }
     }
-
-    /// Whether the database may hold this.
-    pub fn judge(&self, content: &Content) -> Result<(), String> {
-        one_fits(&self.variants, content)
-    }
-}
-
-/// Whether one of these is what was found.
-pub fn one_fits(variants: &[Vec<Held>], content: &Content) -> Result<(), String> {
-    let mut misfit = String::new();
-    for variant in variants {
-        let track = Track::new(content, THREAD, variant.clone());
-        if track.fits() {
-            return Ok(());
-        }
-        misfit = track.misfit();
-    }
-    Err(misfit)
 }
 
 fn hash_of(bytes: &[u8]) -> u64 {
