@@ -10,6 +10,7 @@ PREFIX ?= /usr/local
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 CARGO_FLAGS ?=
+DAMAGE_PROFILE ?= release
 
 # rustup installs cargo where not every shell looks.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -45,6 +46,7 @@ help:
 	@echo "make bench-engine   every promised figure with its target (BENCH_ARGS=--quick)"
 	@echo "make torture-fs     kills, power cuts, failing disks and calls on this machine's kernel"
 	@echo "                    (PART=kill|power|errors|syscalls|full|memory, SECONDS=, ROUNDS=, SEED=)"
+	@echo "make damage         small databases damaged at every bit, length, block and file: hours"
 	@echo "make key-flood      ten million keys of each kind that should collide, and do not"
 	@echo "make mutants        changes that no test notices (SHARD=1/8; docs/MUTANTS.md)"
 	@echo "make fuzz           coverage-guided fuzzing (SECONDS=600 SEED=... TARGET=directory)"
@@ -131,6 +133,13 @@ openmetrics-parser:
 
 build-tools:
 	@scripts/install-tools.sh $(BUILD_TOOLS)
+
+# Every case of the tests of damaged files, of which `cargo test` draws some.
+.PHONY: damage
+damage:
+	@echo "==> every bit, length, block and file of small databases"
+	@KV_DAMAGE=all $(CARGO) test $(CARGO_FLAGS) --profile $(DAMAGE_PROFILE) --test every_byte \
+		-- --nocapture --test-threads=1
 
 clean:
 	rm -rf build "$(TARGET_DIR)"

@@ -9,10 +9,12 @@
 mod common;
 mod damage;
 
-use common::{seed, Random};
+use common::{seed, Random, TempDir};
 use damage::judge::{flip_and_cut, overwrite_blocks, report};
-use damage::kinds::{append, cut, flip, replace};
-use damage::{Answer, Bench, Builder, Sample};
+use damage::kinds::{append, cut, flip, overwrite, replace};
+use damage::{look, small, Answer, Bench, Builder, Sample};
+use kv::db::{restore, Db};
+use kv::error::Kind;
 use kv::format::name::{parse_hint, MANIFEST};
 use kv::format::record::record_len;
 use kv::format::segment::HEADER_PAGE;
@@ -170,6 +172,46 @@ fn garbage_behind_the_end() {
         }
         report(&bench);
     }
+}
+
+/// A damaged record gets into a backup unread, since its segment is linked, but out of none: what is
+/// restored is whole.
+#[test]
+fn backups_of_damaged_databases_are_not_restored() {
+    let sample = small::checkpointed(seed());
+    let mut bench = Bench::new(&sample);
+    let (mut random, mut told, mut whole) = (Random(seed()), 0, 0);
+    for case in 0..120 {
+        let segments = sample.segments();
+        let file = segments[case % segments.len()];
+        let bit = random.below(sample.files[file].len() as u64 * 8) as usize;
+        let damage = if case % 3 == 0 {
+            overwrite(&sample, file, bit / 8 / 512, None)
+        } else {
+            flip(&sample, file, bit)
+        };
+        let place = TempDir::in_memory("backup");
+        bench.lay_out(&[&damage]);
+        let restored = Db::open(&bench.path(), &sample.options).and_then(|db| {
+            db.backup(&place.join("backup"))?;
+            db.close()?;
+            restore(&place.join("backup"), &place.join("restored"))
+        });
+        match restored {
+            Ok(()) => {
+                let found = look(&place.join("restored"), &sample.keys).expect(&damage.what);
+                assert!(found == sample.states[sample.states.len() - 1], "{}", damage.what);
+                whole += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::Corrupt, "{}: {error}", damage.what);
+                let place = error.place().map(|(path, _)| path.ends_with(file));
+                assert_eq!(place, Some(true), "{}: {error}", damage.what);
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 0 && whole > 0, "{told} of these matter, {whole} do not");
 }
 
 #[test]

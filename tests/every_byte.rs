@@ -19,7 +19,8 @@ use common::{seed, Random};
 use damage::cases::{Case, Cases};
 use damage::heap::Counting;
 use damage::small;
-use damage::trial::{Tally, Trial};
+use damage::tally::Tally;
+use damage::trial::Trial;
 use damage::{is_everything_asked_for, Damage, Files, Sample};
 
 #[global_allocator]
@@ -49,10 +50,10 @@ fn damage_everything(make: fn(u64) -> Sample, stride: usize) {
     for (kind, list) in cases.all() {
         let list = if is_everything_asked_for() { list } else { drawn(list, DRAWN) };
         let tally = judge(&sample, &cases, &list, Trial::judge);
-        println!("{}, {kind}: {}", sample.name, in_words(&tally));
+        println!("{}, {kind}: {}", sample.name, tally.in_words());
         all.add(&tally);
     }
-    println!("{}, in all: {}", sample.name, in_words(&all));
+    println!("{}, in all: {}", sample.name, all.in_words());
     assert!(all.refused > 0 && all.unharmed > 0, "both are there");
 }
 
@@ -65,7 +66,7 @@ fn damage_while_open(make: fn(u64) -> Sample) {
     let drawn_of = if is_everything_asked_for() { DRAWN_WHILE_OPEN * 40 } else { DRAWN_WHILE_OPEN };
     for (kind, list) in cases.all() {
         let tally = judge(&sample, &cases, &drawn(list, drawn_of), Trial::judge_while_open);
-        println!("{}, open, {kind}: {}", sample.name, in_words(&tally));
+        println!("{}, open, {kind}: {}", sample.name, tally.in_words());
     }
 }
 
@@ -111,17 +112,6 @@ fn judge<'s>(
     });
     let tally = *all.lock().expect("no thread has failed");
     tally
-}
-
-fn in_words(tally: &Tally) -> String {
-    let Tally { cases, refused, unharmed, told, shortened, need, .. } = tally;
-    let Tally { pread, read_only, written, compacted, .. } = tally;
-    let (largest, most) = (need.largest, need.most);
-    format!(
-        "{cases} cases: {refused} refused, {unharmed} unharmed, {told} told by reads, {shortened} \
-         without the last writes; {pread} read with pread, {read_only} read-only, {written} \
-         written to, {compacted} compacted; at most {largest} bytes at once, {most} in all"
-    )
 }
 
 #[test]

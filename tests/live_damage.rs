@@ -15,7 +15,7 @@ use damage::reads::Reader;
 use damage::trial::check_place;
 use damage::{read_files, small, Damage, Sample};
 use kv::clock::{ManualTime, TimeSource};
-use kv::db::{Db, WriteOptions};
+use kv::db::{Db, WriteBatch, WriteOptions, WriteSync};
 use kv::error::{Error, Kind};
 use kv::format::name::parse_segment;
 use kv::format::record::HEADER_LEN;
@@ -222,6 +222,64 @@ fn a_record_in_the_place_of_another_is_damage() {
     assert_eq!(found, Err(Kind::Corrupt));
     let found = db.value_len(b"the key").map_err(|error| error.kind());
     assert_eq!(found, Err(Kind::Corrupt));
+}
+
+/// A database with one small value each under "key 0" to "key 3" in one segment, and where their
+/// records begin.
+fn four_records() -> (TempDir, Db, std::fs::File, [usize; 4]) {
+    let directory = TempDir::new("live-damage");
+    let options = Options { compaction: CompactionMode::Manual, ..Options::default() };
+    let db = Db::open(&directory.join("db"), &options).expect("a new database opens");
+    let keys = [0, 1, 2, 3].map(|number| format!("key {number}"));
+    keys.iter().for_each(|key| db.put(key.as_bytes(), b"then").expect("put"));
+    let segment = &segments_in(&directory.join("db"))[0];
+    let bytes = std::fs::read(segment).expect("the segment can be read");
+    let places = keys.map(|key| {
+        let found = bytes.windows(key.len()).position(|window| window == key.as_bytes());
+        found.expect("the key is in the segment") - HEADER_LEN
+    });
+    let file = std::fs::File::options().read(true).write(true).open(segment);
+    (directory, db, file.expect("the segment can be written"), places)
+}
+
+/// A record whose sequence is damaged, so that it looks newer than a snapshot which sees it, was
+/// not kept for that when it was replaced: the snapshot's reads said "not found".
+#[test]
+fn a_damaged_sequence_hides_no_replaced_record_from_a_snapshot() {
+    let (_directory, db, file, places) = four_records();
+    let snapshot = db.open_snapshot().expect("a snapshot");
+    // Above all others by the highest byte of what is added to the base.
+    places.iter().for_each(|&at| file.write_all_at(&[0x40], at as u64 + 7).expect("write"));
+    db.put(b"key 0", b"now").expect("put");
+    assert!(db.delete(b"key 1").expect("delete"));
+    let mut batch = WriteBatch::new();
+    batch.put(b"key 2", b"now", 0).expect("put");
+    batch.delete(b"key 3").expect("delete");
+    db.write(&batch, WriteSync::AsOpened).expect("write");
+    for key in [b"key 0", b"key 1", b"key 2", b"key 3"] {
+        let found = db.get_at(&snapshot, key, <[u8]>::to_vec);
+        assert_eq!(found.map_err(|error| error.kind()), Err(Kind::Corrupt), "{key:?}");
+    }
+    let mut iter = db.open_iter(Some(&snapshot), b"").expect("an iterator");
+    assert_eq!(db.advance(&mut iter).map_err(|error| error.kind()), Err(Kind::Corrupt));
+    db.close_iter(iter);
+    db.close_snapshot(snapshot);
+    let found = db.get(b"key 0", <[u8]>::to_vec).expect("get");
+    assert_eq!(found.as_deref(), Some(&b"now"[..]), "what was written since is whole");
+}
+
+/// Zeros in the place of a record, in a segment that was not sealed, ended an iterator without a
+/// word.
+#[test]
+fn zeros_in_the_place_of_a_record_do_not_end_an_iterator() {
+    let (_directory, db, file, places) = four_records();
+    file.write_all_at(&vec![0; places[2] - places[1]], places[1] as u64).expect("write");
+    let mut iter = db.open_iter(None, b"").expect("an iterator");
+    assert!(db.advance(&mut iter).expect("the first one is whole"));
+    let error = db.advance(&mut iter).expect_err("the second one is not");
+    assert_eq!(error.place().map(|(_, offset)| offset), Some(places[1] as u64), "{error}");
+    assert!(!db.advance(&mut iter).expect("and then it ends"));
+    db.close_iter(iter);
 }
 
 /// A sample in a directory of its own, open.

@@ -12,7 +12,9 @@ pub mod log;
 pub mod reads;
 pub mod shelf;
 pub mod small;
+pub mod tally;
 pub mod trial;
+pub mod writes;
 
 use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};

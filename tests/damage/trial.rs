@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::time::Instant;
 
-use kv::db::{WriteBatch, WriteOptions, WriteSync, Written};
 use kv::engine::{recover, Engine};
 use kv::error::{Error, Kind, Result};
 use kv::format::name;
@@ -15,49 +14,14 @@ use kv::options::{OnDamage, Options, ReadMode};
 use super::heap::{need_of, Need};
 use super::reads::Reader;
 use super::shelf::Shelf;
+use super::tally::Tally;
+use super::writes::write_over;
 use super::{Damage, Model, Sample, PATIENCE};
 
 /// Memory that may be asked for at once beyond the longest file: a name, a message, a record.
 const SLACK: usize = 4096;
 /// What may be held at one time beyond what an intact database needs, for each byte of the files.
 const FACTOR: usize = 8;
-
-/// What came of all the cases.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    pub cases: u64,
-    /// It did not open, and said why.
-    pub refused: u64,
-    /// All was as if nothing had happened.
-    pub unharmed: u64,
-    /// It opened, and reads said what is damaged.
-    pub told: u64,
-    /// Writes that were not on the medium were gone, the newest ones.
-    pub shortened: u64,
-    /// Cases that were opened to be read with `pread`, read-only, written to, compacted.
-    pub pread: u64,
-    pub read_only: u64,
-    pub written: u64,
-    pub compacted: u64,
-    /// The largest piece of memory that was asked for while opening and reading.
-    pub need: Need,
-}
-
-impl Tally {
-    pub fn add(&mut self, other: &Tally) {
-        self.cases += other.cases;
-        self.refused += other.refused;
-        self.unharmed += other.unharmed;
-        self.told += other.told;
-        self.shortened += other.shortened;
-        self.pread += other.pread;
-        self.read_only += other.read_only;
-        self.written += other.written;
-        self.compacted += other.compacted;
-        self.need.largest = self.need.largest.max(other.need.largest);
-        self.need.most = self.need.most.max(other.need.most);
-    }
-}
 
 /// Damages one sample over and over.
 pub struct Trial<'a> {
@@ -388,45 +352,6 @@ impl<'a> Trial<'a> {
             }
         }
     }
-}
-
-/// Writes over a part of the keys in several ways; answers what is there then.
-fn write_over(engine: &Engine, keys: &[Vec<u8>], state: &Model, hear: &dyn Fn(&Error)) -> Model {
-    let mut now = state.clone();
-    for (number, key) in keys.iter().enumerate() {
-        let value = vec![number as u8; 3 * number];
-        let is_there = state.contains_key(key);
-        let absent = WriteOptions { if_absent: true, ..WriteOptions::default() };
-        let written = match number % 5 {
-            0 => engine.put(key, &value).map(|()| true),
-            1 => engine.delete(key).map(|was_there| {
-                assert_eq!(was_there, is_there, "{} was there", key.escape_ascii());
-                now.remove(key);
-                false
-            }),
-            2 => engine.put_with(key, &value, &absent).map(|written| {
-                let is_done = matches!(written, Written::Done(_));
-                assert_eq!(is_done, !is_there, "{} is not absent", key.escape_ascii());
-                is_done
-            }),
-            3 => {
-                let mut batch = WriteBatch::new();
-                batch.put(key, &value, 0).expect("put");
-                batch.put(b"beside it", &value, 0).expect("put");
-                engine.write(&batch, WriteSync::AsOpened).map(|()| {
-                    now.insert(b"beside it".to_vec(), value.as_slice().into());
-                    true
-                })
-            }
-            _ => Ok(false),
-        };
-        match written {
-            Ok(true) => _ = now.insert(key.clone(), value.into()),
-            Ok(false) => {}
-            Err(error) => hear(&error),
-        }
-    }
-    now
 }
 
 /// Panics unless an error says that one of the damaged files is damaged, and where.
