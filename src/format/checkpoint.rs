@@ -343,4 +343,21 @@ mod tests {
             assert_eq!(decode_entries(&damaged, &piece), None, "bit {bit}");
         }
     }
+
+    /// It is asked before the checksum can be: what it answers is how much is read.
+    #[test]
+    fn the_length_of_a_foreign_checkpoint_is_not_told() {
+        let bytes = checkpoint().encode(&UUID);
+        let fixed = bytes.first_chunk::<FIXED_LEN>().unwrap();
+        assert_eq!(decode_len(fixed, &UUID, 4, FILE), Some(bytes.len()));
+        assert_eq!(decode_len(fixed, &UUID, 4, bytes.len() as u64), Some(bytes.len()));
+        assert_eq!(decode_len(fixed, &UUID, 4, bytes.len() as u64 - 1), None, "a short file");
+        assert_eq!(decode_len(fixed, &[8; 16], 4, FILE), None, "another database");
+        assert_eq!(decode_len(fixed, &UUID, 3, FILE), None, "another number of pieces");
+        for at in [0, 8, 11] {
+            let mut other = *fixed;
+            other[at] ^= 1;
+            assert_eq!(decode_len(&other, &UUID, 4, FILE), None, "another kind or version");
+        }
+    }
 }

@@ -403,4 +403,58 @@ mod tests {
             assert!(Digest::decode(bytes, &UUID, &header, &sealed).is_none(), "round {round}");
         }
     }
+
+    /// Under checksums and headers that fit: each of them tells of another segment in one way.
+    #[test]
+    fn entries_that_do_not_add_up_to_the_segment_are_refused() {
+        let kind = SegmentKind::Compacted;
+        let entries = entries_of(kind);
+        let right = sealed(&entries);
+        let opens = |entries: &[Entry], behind: &[u8], sealed: SealedSegment| {
+            let mut digest = Digest::new(kind);
+            for entry in entries {
+                digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class);
+            }
+            digest.bytes.extend_from_slice(behind);
+            let bytes = digest.encode(&UUID, &header(kind), &sealed);
+            Digest::decode(bytes, &UUID, &header(kind), &sealed).is_some()
+        };
+        assert!(opens(&entries, &[], right));
+        assert!(!opens(&entries, &[1], right), "a part of an entry behind the last");
+        assert!(!opens(&entries, &[], SealedSegment { records: right.records + 1, ..right }));
+        assert!(!opens(&entries, &[], SealedSegment { len: right.len + 8, ..right }));
+        let next_sequence = right.next_sequence + 1;
+        assert!(!opens(&entries, &[], SealedSegment { next_sequence, ..right }));
+        let mut empty = entries.clone();
+        empty[0].len = 0;
+        let len = right.len - entries[0].len;
+        assert!(!opens(&empty, &[], SealedSegment { len, ..right }), "a record without bytes");
+    }
+
+    #[test]
+    fn damage_is_noticed_whatever_the_salt_is() {
+        let entries = entries_of(SegmentKind::Log);
+        for salt in [0, 1, 1 << 31, u32::MAX] {
+            let header = SegmentHeader { salt, ..header(SegmentKind::Log) };
+            let mut digest = Digest::new(SegmentKind::Log);
+            for entry in &entries {
+                digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class);
+            }
+            let mut bytes = digest.encode(&UUID, &header, &sealed(&entries));
+            assert!(Digest::decode(bytes.clone(), &UUID, &header, &sealed(&entries)).is_some());
+            bytes[HEADER_LEN] ^= 1;
+            assert!(Digest::decode(bytes, &UUID, &header, &sealed(&entries)).is_none(), "{salt}");
+        }
+    }
+
+    #[test]
+    fn every_number_comes_back_from_a_varint_and_none_is_longer_than_ten_bytes() {
+        for number in (0..64).flat_map(|bit| [1 << bit, (1 << bit) - 1, u64::MAX - (1 << bit)]) {
+            let mut bytes = Vec::new();
+            put_varint(&mut bytes, number);
+            bytes.push(9);
+            assert_eq!(varint(&bytes), Some((number, &[9][..])), "{number}");
+        }
+        assert_eq!(varint(&[0xff; 11]), None);
+    }
 }

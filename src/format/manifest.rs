@@ -341,4 +341,15 @@ mod tests {
         moved.extend_from_slice(&frame);
         assert!(matches!(decode_frame(&moved, &IDENTITY.uuid, 8), Frame::Bad(_)), "moved");
     }
+
+    /// Format version 1 knows no other edit for it.
+    #[test]
+    fn the_seal_of_a_segment_in_which_nothing_expires_is_what_version_1_wrote() {
+        let body = |expiring| {
+            let frame = encode_frame(&[Edit::Seal(sealed(expiring))], &IDENTITY.uuid, 64);
+            (frame[FRAME_HEAD], get_u32(&frame, 0))
+        };
+        assert_eq!(body(Expiring::default()), (2, 33));
+        assert_eq!(body(Expiring { bytes: 8, first: 1, last: 1 }), (8, 57));
+    }
 }

@@ -400,6 +400,7 @@ impl Seal {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 mod tests {
+    use super::super::bytes::put_u32;
     use super::super::encode::{encode_moved, Extra, Moved, Prepared};
     use super::*;
 
@@ -562,6 +563,69 @@ mod tests {
             assert_eq!(moved.sequence_delta(), delta);
             assert_eq!((moved.key(), moved.value()), (source.key(), source.value()));
             assert_eq!(moved.header.record_len(), out.len() - 8);
+        }
+    }
+
+    #[test]
+    fn a_header_that_nobody_writes_is_no_header() {
+        let decodes = |kind: RecordKind, key_len: u16, value_len: usize, flags: u8| {
+            let mut bytes = [0; HEADER_LEN];
+            put_u32(&mut bytes, 8, value_len as u32);
+            bytes[12..14].copy_from_slice(&key_len.to_le_bytes());
+            (bytes[14], bytes[15]) = (kind.number(), flags);
+            Header::decode(&bytes).is_some()
+        };
+        use RecordKind::{Gap, Put, Seal, Tombstone};
+        let marked = FLAG_BATCH | FLAG_BATCH_MARK;
+        for flags in [0, FLAG_EXPIRY, FLAG_BATCH, marked, marked | FLAG_WIDE_SEQUENCE] {
+            assert!(decodes(Put, 1, 0, flags) && decodes(Put, u16::MAX, 7, flags));
+            assert!(!decodes(Put, 0, 7, flags), "a record without a key");
+        }
+        assert!(!decodes(Put, 1, 0, FLAG_BATCH_MARK), "the end of a batch that is none");
+        assert!(!decodes(Put, 1, 0, FLAG_BATCH_MARK | FLAG_EXPIRY));
+        for unknown in (0..8).map(|bit| 1 << bit).filter(|flag| flag & KNOWN_FLAGS == 0) {
+            assert!(!decodes(Put, 1, 0, unknown) && !decodes(Tombstone, 1, 0, unknown));
+        }
+        assert!(decodes(Tombstone, 1, 0, marked) && !decodes(Tombstone, 0, 0, 0));
+        assert!(!decodes(Tombstone, 1, 1, 0), "a tombstone with a value");
+        assert!(!decodes(Tombstone, 1, 0, FLAG_EXPIRY), "a tombstone that expires");
+        assert!(decodes(Gap, 0, 0, 0) && decodes(Gap, 0, 1000, 0));
+        assert!(!decodes(Gap, 1, 1000, 0) && !decodes(Gap, 0, 1000, FLAG_WIDE_SEQUENCE));
+        assert!(decodes(Seal, 0, SEAL_VALUE_LEN, 0) && !decodes(Seal, 1, SEAL_VALUE_LEN, 0));
+        assert!(!decodes(Seal, 0, SEAL_VALUE_LEN + 8, 0) && !decodes(Seal, 0, 0, 0));
+        assert!(!decodes(Seal, 0, SEAL_VALUE_LEN, FLAG_BATCH));
+    }
+
+    /// What can be believed at once: reads go the short way for those, and for no others.
+    #[test]
+    fn a_put_is_plain_unless_it_expires_or_is_part_of_a_batch() {
+        let decode = |kind: RecordKind, flags: u8| {
+            let mut bytes = [0; HEADER_LEN];
+            (bytes[12], bytes[14], bytes[15]) = (1, kind.number(), flags);
+            Header::decode(&bytes).unwrap()
+        };
+        let marked = FLAG_BATCH | FLAG_BATCH_MARK;
+        for (flags, is_plain, class) in [
+            (0, true, Class::Put),
+            (FLAG_WIDE_SEQUENCE, true, Class::Put),
+            (FLAG_EXPIRY, false, Class::ExpiringPut),
+            (FLAG_BATCH, false, Class::Put),
+            (marked, false, Class::Put),
+            (marked | FLAG_EXPIRY, false, Class::ExpiringPut),
+        ] {
+            let put = decode(RecordKind::Put, flags);
+            assert_eq!((put.is_plain_put(), put.class()), (is_plain, class), "flags {flags}");
+        }
+        assert!(!decode(RecordKind::Tombstone, 0).is_plain_put());
+    }
+
+    #[test]
+    fn a_mark_counts_the_record_that_bears_it() {
+        let mut builder = MarkBuilder::default();
+        assert_eq!(builder.mark().count, 1);
+        for count in 2..5 {
+            builder.add(count);
+            assert_eq!(builder.mark().count, count);
         }
     }
 }

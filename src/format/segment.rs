@@ -252,6 +252,8 @@ mod tests {
         assert_eq!(SegmentHeader::decode(&page, &UUID), Ok(header()));
         assert!(SegmentHeader::decode(&page, &[8; 16]).is_err(), "another database");
         assert!(SegmentHeader::decode(&page[..40], &UUID).is_err());
+        assert_eq!(SegmentHeader::decode(&page[..HEADER_LEN], &UUID), Ok(header()));
+        assert!(SegmentHeader::decode(&page[..HEADER_LEN - 1], &UUID).is_err());
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::tree::Built;
@@ -13,7 +15,7 @@ use crate::tree::Built;
 pub struct Test {
     program: PathBuf,
     name: String,
-    seconds: f64,
+    pub seconds: f64,
     passes: BTreeSet<usize>,
     /// How many mutants it has caught.
     caught: Cell<u32>,
@@ -22,55 +24,94 @@ pub struct Test {
 /// Shorter than this no test's patience is: machines are busy.
 const PATIENCE: f64 = 20.0;
 
+/// How many tests are traced at once.
+const WORKERS: usize = 4;
+
+/// Tests that take long and have no business in the rooms that are judged.
+const SLOW: [&str; 3] = ["flood", "epoch::", "ffi::"];
+
 /// All tests, with the places of mutants that each passes.
 pub fn trace(built: &Built, work: &Path) -> Vec<Test> {
-    let cache = work.join(format!("trace-{:016x}", built.hash));
-    let mut tests = read_cache(&cache);
-    if !tests.is_empty() {
-        return tests;
-    }
-    for program in &built.programs {
-        let listed = Command::new(program).args(["--list", "--format", "terse"]).output();
-        let listed = listed.expect("a test program runs");
-        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-        for name in listed.lines().filter_map(|line| line.strip_suffix(": test")) {
-            tests.push(trace_one(built, program, name, work));
+    let cache = work.join(format!("trace-{:016x}", built.list));
+    let known = read_cache(&cache);
+    let mut all: Vec<(&PathBuf, String)> = built.programs.iter().flat_map(tests_of).collect();
+    // What a test passed in an earlier build is near enough: by its program's name, and its own.
+    let mut tests: Vec<Test> = Vec::new();
+    for mut test in known {
+        let is_it = |(program, name): &(&PathBuf, String)| {
+            *name == test.name && stem(program) == stem(&test.program)
+        };
+        if let Some(place) = all.iter().position(is_it) {
+            test.program = all.swap_remove(place).0.clone();
+            tests.push(test);
         }
     }
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let trace_some = |worker: usize| {
+        while let Some((program, name)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let test = trace_one(built, program, name, &work.join(format!("traced-{worker}")));
+            found.lock().expect("nobody panics").extend(test);
+        }
+    };
+    let trace_some = &trace_some;
+    std::thread::scope(|scope| {
+        for worker in 0..WORKERS {
+            scope.spawn(move || trace_some(worker));
+        }
+    });
+    let mut new = found.into_inner().expect("nobody panics");
     // A place that several mutants share is known by the first of them.
-    for test in &mut tests {
+    for test in &mut new {
         let shared: Vec<usize> = built.known_as.keys().copied().collect();
         let passes = |number: &usize| test.passes.contains(&built.known_as[number]);
         let more: Vec<usize> = shared.into_iter().filter(|number| passes(number)).collect();
         test.passes.extend(more);
     }
+    tests.extend(new);
     write_cache(&cache, &tests);
     tests
 }
 
-fn trace_one(built: &Built, program: &Path, name: &str, work: &Path) -> Test {
-    let traced = work.join("traced");
-    let _ = fs::remove_file(&traced);
+/// The name of a test program, without what cargo adds.
+fn stem(program: &Path) -> String {
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_default().split('-').next().unwrap_or_default().to_owned()
+}
+
+fn tests_of(program: &PathBuf) -> Vec<(&PathBuf, String)> {
+    let listed = Command::new(program).args(["--list", "--format", "terse"]).output();
+    let listed = listed.expect("a test program runs");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let names = names.filter(|name| !SLOW.iter().any(|slow| name.contains(slow)));
+    names.map(|name| (program, name.to_owned())).collect()
+}
+
+fn trace_one(built: &Built, program: &Path, name: &str, traced: &Path) -> Option<Test> {
+    let _ = fs::remove_file(traced);
     let began = Instant::now();
-    let mut command = command(program, name, work);
-    command.env("KV_MUTANT", "trace").env("KV_MUTANT_TRACE", &traced).current_dir(&built.tree);
+    let mut command = command(program, name, &built.tree);
+    command.env("KV_MUTANT", "trace").env("KV_MUTANT_TRACE", traced);
     let passed = finish(command.spawn().expect("a test program runs"), 600.0);
-    assert!(passed, "{name} in {} fails by itself", program.display());
-    let text = fs::read_to_string(&traced).unwrap_or_default();
+    if !passed {
+        println!("left out, since it fails by itself: {name} in {}", program.display());
+        return None;
+    }
+    let text = fs::read_to_string(traced).unwrap_or_default();
     let passes: BTreeSet<usize> = text.lines().filter_map(|line| line.parse().ok()).collect();
     let seconds = began.elapsed().as_secs_f64();
     println!("{seconds:6.2} s  {:4} places  {name}", passes.len());
-    Test {
+    Some(Test {
         program: program.to_owned(),
         name: name.to_owned(),
         seconds,
         passes,
         caught: Cell::new(0),
-    }
+    })
 }
 
 /// What becomes of a mutant, and through which test.
-pub fn judge(number: usize, tests: &[Test], work: &Path) -> (&'static str, String) {
+pub fn judge(number: usize, tests: &[Test], tree: &Path) -> (&'static str, String) {
     let mut judges: Vec<&Test> =
         tests.iter().filter(|test| test.passes.contains(&number)).collect();
     if judges.is_empty() {
@@ -80,8 +121,8 @@ pub fn judge(number: usize, tests: &[Test], work: &Path) -> (&'static str, Strin
     judges.sort_by(|one, other| cost(one).total_cmp(&cost(other)));
     for test in judges {
         let patience = PATIENCE + 10.0 * test.seconds;
-        let mut command = command(&test.program, &test.name, work);
-        command.env("KV_MUTANT", number.to_string()).current_dir(work.join("tree"));
+        let mut command = command(&test.program, &test.name, tree);
+        command.env("KV_MUTANT", number.to_string());
         let began = Instant::now();
         if !finish(command.spawn().expect("a test program runs"), patience) {
             test.caught.set(test.caught.get() + 1);
@@ -93,15 +134,15 @@ pub fn judge(number: usize, tests: &[Test], work: &Path) -> (&'static str, Strin
 }
 
 /// One test by itself. What a mutant may take of memory and disk is limited.
-fn command(program: &Path, name: &str, work: &Path) -> Command {
-    let temporary = work.join("tmp");
+fn command(program: &Path, name: &str, tree: &Path) -> Command {
+    let temporary = tree.join("tmp");
     fs::create_dir_all(&temporary).expect("the work can be written");
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -v 12000000; ulimit -f 4000000; ulimit -c 0; exec \"$0\" \"$@\""]);
     command.arg(program).args(["--exact", name, "--test-threads", "1"]);
     // A small budget, where a test has one.
     command.env("KV_CRASH_SECONDS", "2").env("TMPDIR", temporary).env("RUST_BACKTRACE", "0");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.current_dir(tree).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 

@@ -8,7 +8,7 @@
 //!
 //! SOURCES is the top directory; LIST is what `cargo mutants --list --json` wrote; WORK is a
 //! directory for the copy; OUTCOMES gets a line of JSON for each mutant, and those that are in it
-//! are not judged again.
+//! are not judged again. KV_MUTANTS_SECONDS leaves out tests that take longer.
 
 mod judge;
 mod outcome;
@@ -68,11 +68,13 @@ fn main() -> ExitCode {
             book.note(mutant, why, "");
         }
     }
-    let tests = judge::trace(&built, &work);
+    let mut tests = judge::trace(&built, &work);
+    let most = std::env::var("KV_MUTANTS_SECONDS").ok().and_then(|text| text.parse().ok());
+    tests.retain(|test| test.seconds <= most.unwrap_or(f64::MAX));
     let mine = |number: usize| number % shards == shard - 1;
     for (number, mutant) in mutants.iter().enumerate().filter(|(number, _)| mine(*number)) {
         if !book.knows(mutant) {
-            let (outcome, test) = judge::judge(number, &tests, &work);
+            let (outcome, test) = judge::judge(number, &tests, &built.tree);
             book.note(mutant, outcome, &test);
         }
     }

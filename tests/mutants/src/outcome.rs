@@ -38,7 +38,9 @@ impl Book {
             return;
         }
         let line = serde_json::json!({ "mutant": mutant.name, "outcome": outcome, "test": test });
-        writeln!(self.file, "{line}").expect("the outcomes can be written");
+        // In one piece: others may write there too.
+        let line = format!("{line}\n");
+        self.file.write_all(line.as_bytes()).expect("the outcomes can be written");
         if outcome == "missed" || outcome == "unreached" {
             println!("{outcome}: {}", mutant.name);
         }

@@ -6,6 +6,9 @@ use proc_macro2::LineColumn;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
+/// Functions that constants are made with.
+const NEEDED_AS_CONSTANTS: [&str; 2] = ["align_up", "record_len"];
+
 /// A place that a mutant may be of.
 #[derive(Clone, Debug)]
 pub enum Place {
@@ -23,6 +26,8 @@ pub enum Place {
 #[derive(Default)]
 pub struct Places {
     pub found: Vec<Place>,
+    /// The word `const` where it can be done without.
+    pub constant_words: Vec<Range<usize>>,
     lines: Vec<usize>,
     text: String,
     constants: usize,
@@ -57,6 +62,19 @@ impl Places {
         }
     }
 
+    /// A function that the compiler need not call itself is made an ordinary one: then a switch
+    /// can be in it.
+    fn constant(&mut self, signature: &syn::Signature) -> bool {
+        let Some(word) = &signature.constness else { return false };
+        let is_needed = NEEDED_AS_CONSTANTS.iter().any(|name| signature.ident == name);
+        if !is_needed || signature.receiver().is_some() {
+            let range = self.range(word);
+            self.constant_words.push(range);
+            return false;
+        }
+        true
+    }
+
     fn body(&mut self, is_constant: bool, block: &syn::Block) {
         self.constants += usize::from(is_constant);
         if let Some(first) = block.stmts.first() {
@@ -70,11 +88,13 @@ impl Places {
 
 impl<'ast> Visit<'ast> for Places {
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.body(item.sig.constness.is_some(), &item.block);
+        let is_constant = self.constant(&item.sig);
+        self.body(is_constant, &item.block);
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        self.body(item.sig.constness.is_some(), &item.block);
+        let is_constant = self.constant(&item.sig);
+        self.body(is_constant, &item.block);
     }
 
     fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {

@@ -62,6 +62,11 @@ pub fn rewritten(text: &str, mutants: &[(usize, &Mutant)]) -> Rewritten {
             }
         }
     }
+    for word in &places.constant_words {
+        let key = (word.start, std::cmp::Reverse(word.len()), 1);
+        let around = ("/*".to_owned(), "*/".to_owned());
+        changes.insert(key, Change { range: word.clone(), instead: Vec::new(), around });
+    }
     let changes: Vec<Change> = changes.into_values().collect();
     let mut known_as = BTreeMap::new();
     for change in &changes {

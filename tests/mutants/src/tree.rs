@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -79,8 +80,8 @@ pub struct Built {
     pub cannot_be: BTreeMap<usize, &'static str>,
     /// The number by which a mutant's place is known, if it is not its own.
     pub known_as: BTreeMap<usize, usize>,
-    /// Of all that is in it.
-    pub hash: u64,
+    /// What tells the list of mutants from others.
+    pub list: u64,
 }
 
 /// Copies the sources to `work`, writes all mutants into them that the compiler takes, and builds
@@ -93,7 +94,7 @@ pub fn build(sources: &Path, work: &Path, mutants: &[Mutant]) -> Built {
         programs: Vec::new(),
         cannot_be: read_unviable(work, mutants),
         known_as: BTreeMap::new(),
-        hash: 0,
+        list: 0,
     };
     loop {
         write(sources, mutants, &mut built);
@@ -138,6 +139,8 @@ fn write(sources: &Path, mutants: &[Mutant], built: &mut Built) {
         .output()
         .expect("git runs");
     let mut hash = std::hash::DefaultHasher::new();
+    mutants.iter().for_each(|mutant| mutant.name.hash(&mut hash));
+    built.list = hash.finish();
     for name in String::from_utf8_lossy(&listed.stdout).lines() {
         let Ok(mut bytes) = fs::read(sources.join(name)) else { continue };
         if let Some(mutants) = by_file.get(name) {
@@ -149,16 +152,14 @@ fn write(sources: &Path, mutants: &[Mutant], built: &mut Built) {
         } else if name == "src/lib.rs" {
             bytes.extend_from_slice(b"\n#[doc(hidden)]\npub mod mutant;\n");
         }
-        put(&built.tree.join(name), &bytes, &mut hash);
+        put(&built.tree.join(name), &bytes);
     }
     let switch = SWITCH.replace("COUNT", &mutants.len().to_string());
-    put(&built.tree.join("src/mutant.rs"), switch.as_bytes(), &mut hash);
-    built.hash = std::hash::Hasher::finish(&hash);
+    put(&built.tree.join("src/mutant.rs"), switch.as_bytes());
 }
 
 /// Writes a file, unless it is there as it should be.
-fn put(path: &Path, bytes: &[u8], hash: &mut std::hash::DefaultHasher) {
-    std::hash::Hash::hash(bytes, hash);
+fn put(path: &Path, bytes: &[u8]) {
     if fs::read(path).is_ok_and(|found| found == bytes) {
         return;
     }
