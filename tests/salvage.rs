@@ -42,7 +42,7 @@ fn flips_and_cuts(sample: &Sample, stride: usize) {
         for len in (0..sample.files[file].len()).step_by(stride) {
             judge(&mut bench, &records, &cut(sample, file, len));
         }
-        judge(&mut bench, &records, &replace(file, None, "nothing"));
+        judge(&mut bench, &records, &replace(sample, file, None, "nothing"));
     }
 }
 
@@ -70,8 +70,8 @@ fn killed() -> Sample {
 }
 
 /// In segments of their own size: sealed ones of the log, with hints.
-fn large() -> Sample {
-    let mut builder = Builder::new(seed() + 2);
+fn large(seed: u64) -> Sample {
+    let mut builder = Builder::new(seed);
     for round in 0..3 {
         builder.put(&format!("filler {round}"), 700_000);
         for key in 0..5 {
@@ -91,7 +91,7 @@ fn flipped_bits_and_cuts_cost_what_they_hit() {
 
 #[test]
 fn bits_of_sealed_segments_with_hints_cost_what_they_hit() {
-    let sample = large();
+    let sample = large(seed() + 2);
     let records = records_of(&sample);
     let mut bench = Bench::new(&sample);
     let mut random = Random(seed());
@@ -133,14 +133,14 @@ fn blocks_that_are_not_as_they_were_cost_what_they_hit() {
 /// Everything comes back without a manifest, though the headers of segments are gone, too.
 #[test]
 fn neither_the_manifest_nor_headers_are_needed() {
-    for sample in [closed(), killed(), large()] {
+    for sample in [closed(), killed(), large(seed() + 2)] {
         let mut bench = Bench::new(&sample);
         let all = &sample.states[sample.states.len() - 1];
-        let no_manifest = replace(MANIFEST, None, "nothing");
+        let no_manifest = replace(&sample, MANIFEST, None, "nothing");
         for file in sample.segments() {
             let mut bytes = sample.files[file].clone();
             bytes[..HEADER_PAGE].fill(0);
-            let no_header = replace(file, Some(&bytes), "itself without header");
+            let no_header = replace(&sample, file, Some(&bytes), "itself without header");
             bench.lay_out(&[&no_manifest, &no_header]);
             let context = format!("{}, {file} without header", sample.name);
             let (report, found) = salvage(&bench, &context);
@@ -153,12 +153,12 @@ fn neither_the_manifest_nor_headers_are_needed() {
 
 #[test]
 fn files_under_wrong_names_are_told_by_their_headers() {
-    let sample = large();
+    let sample = large(seed() + 2);
     let mut bench = Bench::new(&sample);
     let all = &sample.states[sample.states.len() - 1];
     for pair in sample.segments().windows(2) {
-        let first = replace(pair[0], Some(&sample.files[pair[1]]), "the next");
-        let second = replace(pair[1], Some(&sample.files[pair[0]]), "the one before");
+        let first = replace(&sample, pair[0], Some(&sample.files[pair[1]]), "the next");
+        let second = replace(&sample, pair[1], Some(&sample.files[pair[0]]), "the one before");
         bench.lay_out(&[&first, &second]);
         let (report, found) = salvage(&bench, "swapped");
         assert!(found == *all, "{}", report.render(Form::Text));
@@ -167,9 +167,9 @@ fn files_under_wrong_names_are_told_by_their_headers() {
         let (report, found) = salvage(&bench, "copied");
         assert!(found != *all && report.has_damage(), "{}", report.render(Form::Text));
     }
-    let other = large();
+    let other = large(seed() + 3);
     let foreign = sample.segments()[1];
-    let damage = replace(foreign, Some(&other.files[foreign]), "that of another database");
+    let damage = replace(&sample, foreign, Some(&other.files[foreign]), "that of another database");
     bench.lay_out(&[&damage]);
     let (report, _) = salvage(&bench, "foreign");
     assert!(report.render(Form::Text).contains("belongs to another database"));
@@ -179,12 +179,12 @@ fn files_under_wrong_names_are_told_by_their_headers() {
 /// which are gone.
 #[test]
 fn hints_tell_what_a_missing_segment_held() {
-    let sample = large();
+    let sample = large(seed() + 2);
     let records = records_of(&sample);
     let last = sample.files.keys().rfind(|file| parse_hint(file).is_some()).unwrap();
     let file = kv::format::name::segment(parse_hint(last).unwrap());
     let mut bench = Bench::new(&sample);
-    bench.lay_out(&[&replace(&file, None, "nothing")]);
+    bench.lay_out(&[&replace(&sample, &file, None, "nothing")]);
     let (report, found) = salvage(&bench, "missing");
     let text = report.render(Form::Text);
     let of_file: Vec<&Written> = records.iter().filter(|record| record.file == file).collect();

@@ -209,7 +209,11 @@ fn flips_and_cuts(sample: &Sample, stride: usize) {
 
 /// Closed, with sealed segments, a hint and a checkpoint.
 fn closed() -> Sample {
-    let mut builder = Builder::new(seed());
+    closed_of(seed())
+}
+
+fn closed_of(seed: u64) -> Sample {
+    let mut builder = Builder::new(seed);
     builder.write_some();
     builder.compact();
     builder.put("key 1", 300);
@@ -244,7 +248,7 @@ fn flipped_bits_and_cuts_are_found() {
 
 #[test]
 fn blocks_and_files_that_are_not_as_they_were_are_found() {
-    let other = closed();
+    let other = closed_of(seed() + 5);
     for sample in [closed(), killed("killed")] {
         let mut bench = Bench::new(&sample);
         let mut random = Random(seed());
@@ -259,10 +263,10 @@ fn blocks_and_files_that_are_not_as_they_were_are_found() {
                 judge(&mut bench, &[&append(&sample, file, &random.bytes(len))]);
             }
             if file != MANIFEST {
-                judge(&mut bench, &[&replace(file, None, "nothing")]);
+                judge(&mut bench, &[&replace(&sample, file, None, "nothing")]);
             }
             let foreign = other.files.get(file).map(Vec::as_slice);
-            judge(&mut bench, &[&replace(file, foreign, "that of another database")]);
+            judge(&mut bench, &[&replace(&sample, file, foreign, "that of another database")]);
         }
     }
 }
@@ -276,8 +280,8 @@ fn all_of_many_damages_are_found() {
     let places = [HEADER_PAGE + 30, (HEADER_PAGE + bytes.len()) / 2, bytes.len() - 60];
     places.iter().for_each(|&at| bytes[at] ^= 0x10);
     let mut bench = Bench::new(&sample);
-    let damage = replace(file, Some(&bytes), "itself with three damages");
-    bench.lay_out(&[&damage, &replace("INDEX", None, "nothing")]);
+    let damage = replace(&sample, file, Some(&bytes), "itself with three damages");
+    bench.lay_out(&[&damage, &replace(&sample, "INDEX", None, "nothing")]);
     let report = verify(&bench.path());
     let found: Vec<_> = report.problems.iter().filter(|p| p.subject == Subject::Record).collect();
     assert_eq!(found.len(), 3, "{}", report.render(Form::Text));

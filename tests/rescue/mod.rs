@@ -3,21 +3,25 @@
 //!
 //! It is worked out from the undamaged files: the records that the damage does not touch.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+pub mod parent;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use kv::db::{self, Db, Form, Report, Subject};
 use kv::format::name::parse_segment;
-use kv::format::record::RecordKind;
-use kv::format::segment::{SegmentHeader, HEADER_PAGE};
+use kv::format::record::{RecordKind, SEAL_LEN};
+use kv::format::segment::{SegmentHeader, SegmentKind};
 use kv::options::OnDamage;
 use kv::segment::scan::{Item, Scan};
 use kv::storage::posix::PosixStorage;
 use kv::storage::Storage;
 
 use crate::common::TempDir;
-use crate::damage::{options, read_all, read_files, Bench, Damage, Model, Sample};
+use crate::damage::{log, options, read_all, read_files, Bench, Damage, Model, Sample};
 
 /// A record of an undamaged sample.
 #[derive(Clone, Debug)]
@@ -30,6 +34,8 @@ pub struct Written {
     pub kind: RecordKind,
     pub key: Vec<u8>,
     pub value: Vec<u8>,
+    /// Whether its segment is one of the log.
+    is_log: bool,
     /// The number of its batch in the file.
     batch: Option<usize>,
 }
@@ -56,6 +62,7 @@ pub fn records_of(sample: &Sample) -> Vec<Written> {
                 place: found.offset..found.offset + len,
                 matters: record.header.checked_len() as u64,
                 sequence: found.sequence,
+                is_log: header.kind == SegmentKind::Log,
                 kind: record.header.kind,
                 key: if is_gap { Vec::new() } else { record.key().to_vec() },
                 value: if is_gap { Vec::new() } else { record.value().to_vec() },
@@ -66,37 +73,43 @@ pub fn records_of(sample: &Sample) -> Vec<Written> {
     records
 }
 
-/// The bytes of a file that a damage changes.
-fn changed(sample: &Sample, damage: &Damage) -> Range<u64> {
+/// Whether a damage changes any byte of a range of its file.
+fn hurts(sample: &Sample, damage: &Damage, range: Range<u64>) -> bool {
+    let Some(after) = &damage.bytes else { return true };
     let before = &sample.files[&damage.file];
-    let Some(after) = &damage.bytes else { return 0..u64::MAX };
-    let differs = |at: &usize| before.get(*at) != after.get(*at);
-    let all = 0..before.len().max(after.len());
-    let first = all.clone().find(differs);
-    let last = all.rev().find(differs);
-    first.map_or(0..0, |first| first as u64..last.unwrap() as u64 + 1)
+    let range = range.start as usize..range.end as usize;
+    before.get(range.clone()) != after.get(range)
 }
 
 /// What must come back, and which records are lost.
-fn expected(sample: &Sample, records: &[Written], damage: &Damage) -> (Model, Vec<Written>) {
-    let hurt = changed(sample, damage);
+pub fn expected(sample: &Sample, records: &[Written], damage: &Damage) -> (Model, Vec<Written>) {
     let is_hurt = |record: &&Written| {
+        let matters = record.place.start..record.place.start + record.matters;
+        // A gap reaches as far as it says, if the file does.
+        let len = damage.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         record.file == damage.file
-            && record.place.start < hurt.end
-            && hurt.start < record.place.start + record.matters
+            && (hurts(sample, damage, matters) || record.place.end > len)
     };
     let (lost, whole): (Vec<&Written>, Vec<&Written>) = records.iter().partition(is_hurt);
-    // A batch whose end is lost counts if anything behind it is whole.
+    // A batch whose end is lost counts if it was on the medium, or if anything behind it is whole.
+    let mark = |file: &str| sample.tails.iter().find(|tail| tail.file == file).map(|t| t.mark);
     let may_be_unfinished = |record: &&Written| {
         let Some(batch) = record.batch else { return false };
-        let of_batch = records.iter().filter(|r| r.file == record.file && r.batch == Some(batch));
-        let end = of_batch.map(|r| r.place.end).max().unwrap();
+        let of_batch =
+            || records.iter().filter(|r| r.file == record.file && r.batch == Some(batch));
+        let begin = of_batch().map(|r| r.place.start).min().unwrap();
+        let end = of_batch().map(|r| r.place.end).max().unwrap();
         let has_end = !lost.iter().any(|lost| lost.file == record.file && lost.place.end == end);
-        let is_sealed = sample.tail.as_ref().map_or(&damage.file, |tail| &tail.file)
-            != &record.file
-            || sample.tail.is_none() && has_seal(sample, &record.file);
-        let goes_on = whole.iter().any(|r| r.file == record.file && r.place.start >= end);
-        !has_end && !goes_on && !is_sealed
+        let id = |file: &str| parse_segment(file).unwrap();
+        let goes_on = whole.iter().any(|r| {
+            let is_behind = r.file == record.file && r.place.start >= end;
+            is_behind || r.is_log && id(&r.file) > id(&record.file)
+        });
+        let seal = log::read(&sample.files[&record.file]);
+        let at = (seal.end - SEAL_LEN) as u64..seal.end as u64;
+        let seal_is_hurt = record.file == damage.file && hurts(sample, damage, at);
+        let is_synced = mark(&record.file).is_none_or(|mark| begin < mark as u64);
+        !has_end && !goes_on && !is_synced && !(seal.is_sealed && !seal_is_hurt)
     };
     let mut newest: BTreeMap<&[u8], &Written> = BTreeMap::new();
     let known = parse_segment(&damage.file).map(kv::format::name::hint);
@@ -111,12 +124,6 @@ fn expected(sample: &Sample, records: &[Written], damage: &Damage) -> (Model, Ve
     let puts = newest.into_iter().filter(|(_, record)| record.kind == RecordKind::Put);
     let model = puts.map(|(key, record)| (key.to_vec(), record.value.as_slice().into())).collect();
     (model, lost.into_iter().cloned().collect())
-}
-
-fn has_seal(sample: &Sample, file: &str) -> bool {
-    let bytes = &sample.files[file];
-    let at = bytes.len().saturating_sub(32);
-    bytes.get(at + 14) == Some(&0x7f) && bytes.len() > HEADER_PAGE
 }
 
 fn target(bench: &Bench) -> PathBuf {
@@ -160,9 +167,9 @@ pub fn judge(bench: &mut Bench, records: &[Written], damage: &Damage) {
         assert!(wanted.contains_key(key), "{context}: {} is there: {text}", key.escape_ascii());
     }
     // Where a log was not synced, zeros do not tell whether there was anything.
-    let tail = bench.sample.tail.as_ref();
+    let tails = &bench.sample.tails;
     let is_certain = |r: &&Written| {
-        let may_be_torn = tail.is_some_and(|t| t.file == r.file && r.place.end > t.mark as u64);
+        let may_be_torn = tails.iter().any(|t| t.file == r.file && r.place.end > t.mark as u64);
         r.kind == RecordKind::Put && !may_be_torn
     };
     for record in lost.iter().filter(is_certain) {

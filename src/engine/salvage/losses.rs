@@ -44,13 +44,13 @@ impl Salvage<'_> {
     ) -> Result<()> {
         let source = &self.sources[number];
         let (header, sealed, synced) = (source.file.header, source.sealed, source.synced);
+        let goes_on = source.goes_on;
         let hint = sealed.and_then(|sealed| self.hint(uuid, &header, &sealed));
         let mut losses: Vec<Problem> = Vec::new();
         for mut problem in found.walked.problems {
-            let is_unsure = problem.offset >= synced;
-            if is_unsure {
+            if problem.offset >= synced {
                 problem.severity = match problem.subject {
-                    Subject::Batch => Severity::Note,
+                    Subject::Batch if !goes_on => Severity::Note,
                     _ => Severity::Warning,
                 };
                 problem.what += "; a crash may have torn it";
@@ -91,7 +91,8 @@ impl Salvage<'_> {
         }
         losses.into_iter().try_for_each(|loss| {
             let is_lost = loss.severity == Severity::Damage && loss.subject == Subject::Record;
-            self.lost_bytes += if is_lost { loss.len } else { 0 };
+            let lost = if is_lost { loss.len } else { 0 };
+            self.lost_bytes = self.lost_bytes.saturating_add(lost);
             self.findings.add(loss)
         })
     }

@@ -180,15 +180,18 @@ impl Salvage<'_> {
             Some(sealed) => sealed.records,
             None => source.file.len / LEAST_RECORD,
         };
-        self.sources.iter().map(of).sum()
+        self.sources.iter().map(of).fold(0, u64::saturating_add)
     }
 
     /// Collects the records of a share; says what is lost when it does so for the first time.
     fn collect(&mut self, uuid: &[u8; 16]) -> Result<()> {
         self.versions.clear();
         let is_first = self.share.number == 0;
+        let mut goes_on = false;
         for number in 0..self.sources.len() {
+            self.sources[number].goes_on = goes_on;
             let walked = self.walk(number)?;
+            goes_on |= self.sources[number].is_log() && walked.count > 0;
             self.next_sequence = self.next_sequence.max(walked.highest + 1);
             if is_first {
                 self.course.progress.segments_done += 1;
@@ -203,15 +206,18 @@ impl Salvage<'_> {
         let Salvage { versions, share, course, hashes, sources, .. } = &mut *self;
         let (mut offsets, mut highest, mut count) = (Vec::new(), 0, 0);
         let has_hint = share.number == 0 && sources[number].sealed.is_some();
+        let Source { synced, goes_on, .. } = sources[number];
         let mut take = |version: Version, standing: Standing| {
             highest = highest.max(version.sequence);
             if has_hint {
                 offsets.push(version.offset);
             }
             count += 1;
-            let is_wanted = standing != Standing::Unfinished
-                && version.class != ClassNumber::Gap
-                && share.has(version.hash);
+            // A sync ends behind a whole batch, and so does a segment.
+            let was_written =
+                standing != Standing::Unfinished || goes_on || version.offset < synced;
+            let is_wanted =
+                was_written && version.class != ClassNumber::Gap && share.has(version.hash);
             if is_wanted {
                 push(versions, version)
             } else {

@@ -23,11 +23,17 @@ pub(super) struct Source {
     pub synced: u64,
     /// The clock had been this far.
     pub time_ms: u64,
+    /// Whether a later segment of the log has records, so that this one was written to its end.
+    pub goes_on: bool,
 }
 
 impl Source {
     pub fn base(&self) -> u64 {
         self.file.header.base_sequence
+    }
+
+    pub fn is_log(&self) -> bool {
+        self.file.header.kind == SegmentKind::Log
     }
 }
 
@@ -61,7 +67,21 @@ impl Salvage<'_> {
         for (source, page) in unknown {
             self.derive_header(source, &page, &mut found)?;
         }
+        self.order();
         self.tell_missing(&found)
+    }
+
+    /// Puts the sources in the order of the log, the newest first: what a later segment holds says
+    /// something of those before.
+    fn order(&mut self) {
+        self.sources.sort_by_key(|source| std::cmp::Reverse(source.file.header.id));
+        let mut is_synced = false;
+        for source in self.sources.iter_mut().filter(|source| source.is_log()) {
+            let synced = source.synced;
+            // A sync reaches a segment only after the ones before it.
+            source.synced = if is_synced { u64::MAX } else { synced };
+            is_synced |= synced > HEADER_PAGE as u64;
+        }
     }
 
     /// Opens a file, with its first page. What cannot be read of the page is zeros.
@@ -159,7 +179,7 @@ impl Salvage<'_> {
             synced = u64::MAX;
         }
         let time_ms = TimeNote::decode(page, header.salt).now_ms;
-        self.sources.push(Source { file, sealed, synced, time_ms });
+        self.sources.push(Source { file, sealed, synced, time_ms, goes_on: false });
     }
 
     /// Works out who a file is from its records.
@@ -182,7 +202,8 @@ impl Salvage<'_> {
                 let what = "its header is damaged, and its records do not tell what was in it";
                 let severity = if is_empty { Severity::Note } else { Severity::Damage };
                 let place = (0, file.len);
-                self.lost_bytes += if is_empty { 0 } else { file.len };
+                let lost = if is_empty { 0 } else { file.len };
+                self.lost_bytes = self.lost_bytes.saturating_add(lost);
                 let problem = Problem::new(severity, Subject::Header, &file.name, place, what);
                 self.findings.add(problem)
             }
@@ -202,7 +223,7 @@ impl Salvage<'_> {
                 (None, Some(tail)) => ("the segment is missing".into(), tail.len),
                 (None, None) => ("the segment is missing".into(), 0),
             };
-            self.lost_bytes += len;
+            self.lost_bytes = self.lost_bytes.saturating_add(len);
             let file = name::segment(live.header.id);
             let problem = Problem::new(Severity::Damage, Subject::Missing, &file, (0, len), what);
             self.findings.add(problem)?;

@@ -44,6 +44,9 @@ pub fn examine(
     // What lies between the header and the buckets, and between those, is zeros.
     let mut at = header_len(checkpoint.segments.len(), checkpoint.pieces.len()) as u64;
     let mut pieces: Vec<&KnownPiece> = checkpoint.pieces.iter().collect();
+    for piece in pieces.iter().filter(|piece| piece.is_empty() && piece.used > 0) {
+        warn(piece.offset, 0, "a piece of the index without entries has some")?;
+    }
     pieces.retain(|piece| !piece.is_empty());
     pieces.sort_by_key(|piece| piece.offset);
     for piece in pieces {

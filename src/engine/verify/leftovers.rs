@@ -46,6 +46,11 @@ impl Examiner<'_> {
             // Its creation was interrupted.
             Err(_) => return Ok(Some(stray(name))),
         };
+        if header.id != id {
+            let what = format!("it is segment {} under another name", header.id);
+            let (severity, subject) = (Severity::Damage, Subject::Stray);
+            return Ok(Some(Problem::new(severity, subject, name, (0, len), what)));
+        }
         let state = &self.manifest.state;
         let mut scan = Scan::new(Arc::clone(&file), header, len);
         let is_missed = match scan.next_item() {

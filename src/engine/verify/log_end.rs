@@ -137,7 +137,7 @@ impl Examiner<'_> {
             if synced > HEADER_PAGE as u64 {
                 let what = format!("the log ends here, but {} was synced after it", source.name);
                 problems.push(lost(file, *at, *at, &what));
-            } else if walked.behind > 0 {
+            } else if walked.behind > 0 || walked.why.is_some() || !walked.is_clean {
                 problems.push(dropped(&source.name, &walked, HEADER_PAGE as u64, source.len));
             }
             return Ok(());
