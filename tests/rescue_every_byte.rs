@@ -30,7 +30,7 @@ use rescue::parent::Shelves;
 use rescue::{expected, records_of, Written};
 
 /// Cases of each kind that are drawn of each sample.
-const DRAWN: usize = 150;
+const DRAWN: usize = 60;
 /// Cases that a thread takes at once.
 const AT_ONCE: usize = 64;
 /// Of a checkpoint, one bit in so many.
@@ -120,8 +120,9 @@ impl Bench<'_> {
         let last = &self.sample.states[self.sample.states.len() - 1];
         match read {
             Err(error) => assert!(report.has_damage(), "{context}: {error}, but {text}"),
-            Ok(found_now) => {
-                assert!(found_now == *last || found > 0, "{context}: writes are missing: {text}");
+            Ok(now) => {
+                let is_told = now == *last || found > 0 || self.is_of_earlier_moment(case, damage);
+                assert!(is_told, "{context}: writes are missing: {text}");
             }
         }
         if found == 0 {
@@ -133,6 +134,13 @@ impl Bench<'_> {
 
     fn options(&self) -> kv::options::Options {
         self.sample.options.clone()
+    }
+
+    /// The end of a log that was not closed may be as it was at an earlier moment: what was not on
+    /// the medium was never there.
+    fn is_of_earlier_moment(&self, case: &Case, damage: &[Damage]) -> bool {
+        let may_be = matches!(case, Case::Replace { .. } | Case::Import { .. });
+        may_be && damage.iter().all(|damage| self.sample.is_tail(&damage.file))
     }
 
     /// What is in a gap is nobody's, and lengths behind the end of a log that was not closed do not

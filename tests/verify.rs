@@ -241,9 +241,9 @@ fn killed(name: &'static str) -> Sample {
 
 #[test]
 fn flipped_bits_and_cuts_are_found() {
-    flips_and_cuts(&closed(), 61);
-    flips_and_cuts(&killed("killed"), 29);
-    flips_and_cuts(&killed("killed with a gap"), 61);
+    flips_and_cuts(&closed(), 101);
+    flips_and_cuts(&killed("killed"), 61);
+    flips_and_cuts(&killed("killed with a gap"), 101);
 }
 
 #[test]

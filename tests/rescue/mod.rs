@@ -4,6 +4,7 @@
 //! It is worked out from the undamaged files: the records that the damage does not touch.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 pub mod parent;
 
@@ -87,8 +88,7 @@ pub fn expected(sample: &Sample, records: &[Written], damage: &Damage) -> (Model
         let matters = record.place.start..record.place.start + record.matters;
         // A gap reaches as far as it says, if the file does.
         let len = damage.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        record.file == damage.file
-            && (hurts(sample, damage, matters) || record.place.end > len)
+        record.file == damage.file && (hurts(sample, damage, matters) || record.place.end > len)
     };
     let (lost, whole): (Vec<&Written>, Vec<&Written>) = records.iter().partition(is_hurt);
     // A batch whose end is lost counts if it was on the medium, or if anything behind it is whole.
@@ -109,7 +109,7 @@ pub fn expected(sample: &Sample, records: &[Written], damage: &Damage) -> (Model
         let at = (seal.end - SEAL_LEN) as u64..seal.end as u64;
         let seal_is_hurt = record.file == damage.file && hurts(sample, damage, at);
         let is_synced = mark(&record.file).is_none_or(|mark| begin < mark as u64);
-        !has_end && !goes_on && !is_synced && !(seal.is_sealed && !seal_is_hurt)
+        !(has_end || goes_on || is_synced || seal.is_sealed && !seal_is_hurt)
     };
     let mut newest: BTreeMap<&[u8], &Written> = BTreeMap::new();
     let known = parse_segment(&damage.file).map(kv::format::name::hint);

@@ -1,6 +1,7 @@
 //! Which files are segments of the database, and who each of them is.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::derive::derive;
 use super::Salvage;
@@ -13,6 +14,7 @@ use crate::format::segment::{
     SegmentHeader, SegmentKind, SyncMark, TimeNote, FOREIGN, HEADER_PAGE,
 };
 use crate::format::MAX_NUMBER;
+use crate::segment::survey::{is_zero, Met, Survey};
 
 /// A file with records of the database.
 pub(super) struct Source {
@@ -55,7 +57,7 @@ impl Salvage<'_> {
         for (id, file_name) in segments {
             let Some((file, page)) = self.open(file_name)? else { continue };
             let source = SegmentFile { header: no_header(id), ..file };
-            match self.judge(id, &page, uuid, &source.name)? {
+            match self.judge(&source, &page, uuid)? {
                 Some(Verdict::Source(header)) => {
                     found.insert(header.id);
                     self.add(SegmentFile { header, ..source }, &page);
@@ -112,46 +114,52 @@ impl Salvage<'_> {
     /// What a file is, by its header and by the manifest. Nothing if neither tells.
     fn judge(
         &mut self,
-        id: u64,
+        file: &SegmentFile,
         page: &[u8],
         uuid: &[u8; 16],
-        name: &str,
     ) -> Result<Option<Verdict>> {
-        let state = &self.manifest.state;
-        let is_whole = self.manifest.faults.is_empty();
-        let live = state.segments.get(&id).map(|live| live.header);
-        match SegmentHeader::decode(page, uuid) {
-            Ok(header) => {
-                let is_live = state.segments.get(&header.id).is_some_and(|l| l.header == header);
+        let (id, name) = (file.header.id, &file.name);
+        let live = self.manifest.state.segments.get(&id).map(|live| live.header);
+        let what = match SegmentHeader::decode_of_any(page) {
+            // Its records tell whether it is its own.
+            Ok((header, of)) if live == Some(header) || fits(file, header)? => {
+                if of != *uuid {
+                    return Ok(Some(Verdict::Stray(FOREIGN, false)));
+                }
                 if header.id != id {
                     let what = format!("this is segment {}", header.id);
                     self.damage(Subject::Header, name, HEADER_PAGE as u64, &what)?;
                 }
-                let removed = self.manifest.removed.contains(&header.id);
-                let state = &self.manifest.state;
-                Ok(Some(match is_live {
-                    true => Verdict::Source(header),
-                    false if removed => Verdict::Stray("it had been removed", true),
-                    false if is_whole && header.id < state.next_id => {
-                        Verdict::Stray("a crash has left it", true)
-                    }
-                    // A spare segment, or output of a compaction: if there is anything in it, the
-                    // manifest has lost it.
-                    false => Verdict::Source(header),
-                }))
+                return Ok(Some(self.judge_header(header)));
             }
-            Err(FOREIGN) => Ok(Some(Verdict::Stray(FOREIGN, false))),
-            Err(what) => match live {
-                Some(header) => {
-                    self.damage(Subject::Header, name, HEADER_PAGE as u64, what)?;
-                    Ok(Some(Verdict::Source(header)))
-                }
-                None if self.manifest.removed.contains(&id) || is_whole && id < state.next_id => {
-                    Ok(Some(Verdict::Stray("a crash has left it", true)))
-                }
-                None => Ok(None),
-            },
+            Ok((_, of)) if of != *uuid => FOREIGN,
+            Ok(_) => "the header is that of another segment",
+            Err(what) => what,
+        };
+        if live.is_none() && self.is_garbage(id) {
+            return Ok(Some(Verdict::Stray("a crash has left it", true)));
         }
+        self.damage(Subject::Header, name, HEADER_PAGE as u64, what)?;
+        Ok(live.map(Verdict::Source))
+    }
+
+    /// What a file with a good header is.
+    fn judge_header(&self, header: SegmentHeader) -> Verdict {
+        let live = self.manifest.state.segments.get(&header.id);
+        if live.is_some_and(|live| live.header == header) || !self.is_garbage(header.id) {
+            // If the manifest does not know it, then because it has lost it.
+            return Verdict::Source(header);
+        }
+        match self.manifest.removed.contains(&header.id) {
+            true => Verdict::Stray("it had been removed", true),
+            false => Verdict::Stray("a crash has left it", true),
+        }
+    }
+
+    /// Whether a segment that is not live is none that the manifest has lost.
+    fn is_garbage(&self, id: u64) -> bool {
+        let is_whole = self.manifest.faults.is_empty();
+        self.manifest.removed.contains(&id) || is_whole && id < self.manifest.state.next_id
     }
 
     fn damage(&mut self, subject: Subject, name: &str, len: u64, what: &str) -> Result<()> {
@@ -192,13 +200,16 @@ impl Salvage<'_> {
         let others: Vec<&SegmentFile> = self.sources.iter().map(|source| &source.file).collect();
         match derive(&file, page, &others)? {
             Some((header, what)) => {
-                self.damage(Subject::Header, &file.name, HEADER_PAGE as u64, &what)?;
+                let (severity, subject) = (Severity::Note, Subject::Header);
+                let place = (0, HEADER_PAGE as u64);
+                let problem = Problem::new(severity, subject, &file.name, place, what);
+                self.findings.add(problem)?;
                 found.insert(header.id);
                 self.add(SegmentFile { header, ..file }, page);
                 Ok(())
             }
             None => {
-                let is_empty = crate::segment::survey::is_zero(&file.file, file.len)?;
+                let is_empty = is_zero(&file.file, file.len)?;
                 let what = "its header is damaged, and its records do not tell what was in it";
                 let severity = if is_empty { Severity::Note } else { Severity::Damage };
                 let place = (0, file.len);
@@ -231,6 +242,15 @@ impl Salvage<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether anything in a file is as a segment with this header would have it, or nothing is in it.
+fn fits(file: &SegmentFile, header: SegmentHeader) -> Result<bool> {
+    let mut survey = Survey::new(Arc::clone(&file.file), header, file.len, MAX_NUMBER);
+    Ok(match survey.next_item()? {
+        Met::Record(_) | Met::Hole(_) | Met::Seal(..) => true,
+        Met::End(end) => end.is_clean,
+    })
 }
 
 /// The header of a file of which only the name is known.
