@@ -7,17 +7,21 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use kv::clock::{ManualTime, TimeSource};
-use kv::db::{WriteBatch, WriteSync};
+use kv::db::{Iter, Snapshot, View, WriteBatch, WriteSync};
 use kv::engine::{recover, Engine};
 use kv::error::{Error, Kind, Result};
 use kv::format::name;
+use kv::index::hash::KeyHasher;
+use kv::index::number_of;
 use kv::options::{CompactionMode, OnDamage, Options, ReadMode, SyncLevel};
 
 use super::disk::Disk;
+use super::examined;
 use super::expected::{self, Expected};
 use super::golden::Files;
 use super::image::{self, KEYS};
 use super::input::Input;
+use super::model::manifest;
 
 /// What the clock says.
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -39,22 +43,41 @@ pub fn run(data: &[u8]) {
         ..Options::default()
     };
     let disk = Disk::new(&files, NOW_MS);
+    let is_sound = examined::verify(&disk, &files).is_none();
+    let saved = if how & 8 != 0 { examined::salvage(&disk, &files) } else { None };
     let engine = match recover::open(disk.storage(), options.clone()) {
         Ok(engine) => engine,
-        Err(error) => return is_told(&error, &files),
+        Err(error) => {
+            assert!(!is_sound, "it was verified, yet it cannot be opened: {error}");
+            return is_told(&error, &files);
+        }
     };
     let mut bench = Bench::new(&files, &options, &engine);
+    bench.is_sound = is_sound;
+    match saved.map(|saved| recover::open(saved, options.clone())) {
+        Some(Ok(saved)) => bench.is_saved(&saved),
+        // Records that somebody made up may have sequences that nobody can go on from.
+        Some(Err(error)) if error.to_string().contains("higher than any") => {}
+        Some(Err(error)) => panic!("what was salvaged cannot be opened: {error}"),
+        None => {}
+    }
     bench.reads(&engine);
+    let held = Held::new(&bench, &engine);
     bench.writes(&engine, &mut input);
     bench.reads(&engine);
     let _ = bench.answered(engine.compact());
     bench.reads(&engine);
+    held.check(&bench, &engine);
     if how & 4 != 0 {
         engine.write_due_hints();
         engine.checkpoint();
     }
     let closed = bench.answered(engine.shut_down()).is_some();
     drop(engine);
+    if closed && bench.expected.sure.is_some() {
+        let wrong = examined::verify(&disk, &disk.files());
+        assert!(wrong.is_none(), "what was closed is not sound: {}", wrong.unwrap_or_default());
+    }
     match recover::open(disk.storage(), options) {
         Ok(engine) => bench.reads(&engine),
         Err(error) if bench.expected.sure.is_some() && closed => {
@@ -90,10 +113,70 @@ fn may_be(kind: Kind, files: &Files) -> bool {
     }
 }
 
+/// What is held while the database is written and compacted: it must show what was there.
+struct Held {
+    snapshot: Option<Snapshot>,
+    iter: Option<Iter>,
+    /// What each key was.
+    values: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    views: Vec<(View, Vec<u8>)>,
+}
+
+impl Held {
+    fn new(bench: &Bench, engine: &Engine) -> Held {
+        let snapshot = bench.answered(engine.open_snapshot());
+        let mut iter = bench.answered(engine.open_iter(snapshot.as_ref(), b""));
+        // It has begun.
+        iter.as_mut().map(|iter| bench.answered(engine.advance(iter)));
+        let (mut values, mut views) = (BTreeMap::new(), Vec::new());
+        for key in bench.keys() {
+            if let Some(Some(view)) = bench.answered(engine.view(&key)) {
+                let bytes = view.bytes().to_vec();
+                values.insert(key.clone(), Some(bytes.clone()));
+                views.push((view, bytes));
+            } else {
+                values.insert(key, None);
+            }
+        }
+        Held { snapshot, iter, values, views }
+    }
+
+    fn check(self, bench: &Bench, engine: &Engine) {
+        for (view, bytes) in &self.views {
+            assert!(view.bytes() == bytes, "a view has changed");
+        }
+        let is_sure = bench.expected.sure.is_some();
+        for (key, old) in &self.values {
+            let Some(snapshot) = &self.snapshot else { break };
+            let now = bench.answered(engine.get_at(snapshot, key, |value| value.to_vec()));
+            if let Some(now) = now {
+                bench.is_written(key, now.as_deref());
+                assert!(!is_sure || now == *old, "a snapshot has changed");
+            }
+        }
+        if let Some(mut iter) = self.iter {
+            let mut rest = self.values.values().filter(|value| value.is_some()).count();
+            while let Some(true) = bench.answered(engine.advance(&mut iter)) {
+                let (key, value) = iter.current().expect("there is a current record");
+                bench.is_written(key, Some(value));
+                if is_sure {
+                    let old = self.values.get(key).and_then(Option::as_deref);
+                    assert!(bench.expected.unsure.contains(key) || old == Some(value));
+                    rest = rest.checked_sub(1).expect("a snapshot has too many keys");
+                }
+            }
+            engine.close_iter(iter);
+        }
+        self.snapshot.into_iter().for_each(|snapshot| engine.close_snapshot(snapshot));
+    }
+}
+
 /// An open database and what is known of it.
 struct Bench<'a> {
     files: &'a Files,
     expected: Expected,
+    /// Nothing was found wrong with it.
+    is_sound: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -107,7 +190,7 @@ impl<'a> Bench<'a> {
             let live = sure.values().filter(|value| value.is_some()).count();
             assert!((live..=sure.len()).contains(&engine.len()), "there are {}", engine.len());
         }
-        Bench { files, expected }
+        Bench { files, expected, is_sound: false }
     }
 
     /// The answer of a call, if it is one; a failure must be a fair one.
@@ -115,7 +198,8 @@ impl<'a> Bench<'a> {
         match result {
             Ok(answer) => Some(answer),
             Err(error) => {
-                assert!(self.expected.sure.is_none(), "nothing is damaged, yet {error}");
+                let is_whole = self.is_sound || self.expected.sure.is_some();
+                assert!(!is_whole, "nothing is damaged, yet {error}");
                 let kind = error.kind();
                 let is_fair = matches!(kind, Kind::Corrupt | Kind::ReadOnly);
                 assert!(is_fair || may_be(kind, self.files), "{error}");
@@ -130,17 +214,33 @@ impl<'a> Bench<'a> {
         keys.into_iter().take(64).chain(others).collect()
     }
 
-    /// An error unless a key may have this value.
-    fn is_possible(&self, key: &[u8], value: Option<&[u8]>) {
+    /// An error unless a key has ever had this value.
+    fn is_written(&self, key: &[u8], value: Option<&[u8]>) {
         if let Some(value) = value {
             let possible = self.expected.possible.get(key);
             let is_one = possible.is_some_and(|values| values.contains(value));
             assert!(is_one, "{key:?} has a value that nobody wrote, of {} bytes", value.len());
         }
+    }
+
+    /// An error unless a key may have this value.
+    fn is_possible(&self, key: &[u8], value: Option<&[u8]>) {
+        self.is_written(key, value);
         let Some(sure) = &self.expected.sure else { return };
         if !self.expected.unsure.contains(key) {
             let right = sure.get(key).and_then(Option::as_deref);
             assert!(right == value, "{key:?} has another value than the one written last");
+        }
+    }
+
+    /// What was salvaged has what there was, if nothing is wrong; no more in any case.
+    fn is_saved(&self, saved: &Engine) {
+        for key in self.keys() {
+            let value = saved.get(&key, |value| value.to_vec()).expect("what is new is whole");
+            match self.is_sound {
+                true => self.is_possible(&key, value.as_deref()),
+                false => self.is_written(&key, value.as_deref()),
+            }
         }
     }
 
@@ -205,10 +305,29 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Many keys in one piece of the index, so that it grows.
+    fn crowds(&mut self, engine: &Engine, input: &mut Input) {
+        let manifest = self.files.get(name::MANIFEST).map(|bytes| manifest::read(bytes));
+        let seed = manifest.and_then(|read| read.ok()).map_or([0; 16], |read| read.hash_seed);
+        let (hasher, count) = (KeyHasher::new(seed), 8 + usize::from(input.u8() % 16));
+        let piece = number_of(hasher.hash(KEYS[input.below(KEYS.len())]));
+        let keys = (0_u32..).map(|number| number.to_le_bytes());
+        let crowd = keys.filter(|key| number_of(hasher.hash(key)) == piece);
+        for key in crowd.take(count) {
+            if self.answered(engine.put(&key, b"one of many")).is_some() {
+                self.wrote(&key, Some(b"one of many".to_vec()));
+            }
+        }
+    }
+
     /// Writes, as the input says.
     fn writes(&mut self, engine: &Engine, input: &mut Input) {
         for _ in 0..input.u8() % 32 {
             let (how, key) = (input.u8(), KEYS[input.below(KEYS.len())]);
+            if how == 0xff {
+                self.crowds(engine, input);
+                continue;
+            }
             let value = vec![how; usize::from(input.u16() % 2048)];
             // If it fails, nothing was written.
             match how % 8 {

@@ -8,12 +8,13 @@
 
 use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kv::error::{Error, Kind, Result};
 use kv::storage::map::{AppendMap, Map, Memory};
-use kv::storage::{File, FreeBytes, Lock, Storage};
+use kv::storage::{DirectoryId, File, FreeBytes, Lock, Parent, Storage};
 
 /// No file may become longer: whoever wants that believes what he should not.
 pub const FILE_LIMIT: u64 = 16 << 20;
@@ -242,6 +243,52 @@ impl Storage for Disk {
 
     fn now_ms(&self) -> u64 {
         self.inner.now_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// The directory above others.
+#[derive(Default)]
+pub struct DiskParent {
+    directories: Mutex<BTreeMap<OsString, Disk>>,
+}
+
+impl Parent for DiskParent {
+    fn path(&self) -> &str {
+        "above"
+    }
+
+    fn open(&self, name: &OsStr) -> Result<Option<Arc<dyn Storage>>> {
+        Ok(lock(&self.directories).get(name).map(Disk::storage))
+    }
+
+    fn create(&self, name: &OsStr) -> Result<()> {
+        let disk = Disk::new(&BTreeMap::new(), 0);
+        let before = lock(&self.directories).insert(name.to_owned(), disk);
+        assert!(before.is_none(), "a directory is made twice");
+        Ok(())
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<()> {
+        let mut directories = lock(&self.directories);
+        let disk = directories.remove(from).ok_or_else(|| missing("a directory"))?;
+        directories.insert(to.to_owned(), disk);
+        Ok(())
+    }
+
+    fn exchange(&self, _one: &OsStr, _other: &OsStr) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn remove(&self, name: &OsStr) -> Result<()> {
+        lock(&self.directories).remove(name).map(drop).ok_or_else(|| missing("a directory"))
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn lineage(&self) -> Result<Vec<DirectoryId>> {
+        Ok(Vec::new())
     }
 }
 

@@ -6,6 +6,7 @@ pub mod api;
 pub mod checkpoint;
 pub mod directory;
 mod disk;
+mod examined;
 mod expected;
 mod golden;
 pub mod hint;

@@ -179,8 +179,9 @@ impl Checkpoint {
         let mut free = 0;
         let in_order = self.segments.iter().all(|segment| {
             let begins_after = segment.first_page >= free && segment.pages > 0;
-            free = segment.first_page.saturating_add(segment.pages);
-            begins_after
+            let end = segment.first_page.checked_add(segment.pages);
+            free = end.unwrap_or(free);
+            begins_after && end.is_some()
         });
         let spares = |buckets: u32| buckets.ilog2()..=buckets.ilog2() + MAX_SPARE_BITS;
         let fits = |piece: &KnownPiece| {
@@ -315,6 +316,7 @@ mod tests {
         refused(|c| c.segments[1].first_page = 1);
         refused(|c| c.segments[0].pages = u32::MAX);
         refused(|c| c.segments[2].pages = 0);
+        refused(|c| c.segments[2].pages = u32::MAX);
         refused(|c| c.pieces[0].offset = u64::MAX);
         refused(|c| c.pieces[0].buckets = u32::MAX);
         refused(|c| c.pieces[0].used = 25);

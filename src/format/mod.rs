@@ -30,6 +30,10 @@ pub const MAX_VALUE_LEN: usize = u32::MAX as usize;
 /// Sequences and segment ids stay below this. Nobody writes that often: a higher one is damage.
 pub const MAX_NUMBER: u64 = 1 << 62;
 
+/// No database has a higher next sequence or id when it is opened: more are left than it can use up
+/// while it is open.
+pub const MAX_NUMBER_AT_OPEN: u64 = MAX_NUMBER - (1 << 56);
+
 /// Records begin at multiples of this.
 pub const ALIGNMENT: usize = 8;
 

@@ -37,7 +37,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::manifest::{Edit, SealedSegment};
 use crate::format::record::SEAL_LEN;
 use crate::format::segment::SegmentHeader;
-use crate::format::{name, MAX_NUMBER};
+use crate::format::{name, MAX_NUMBER_AT_OPEN};
 use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location};
 use crate::manifest::{LiveSegment, Manifest};
@@ -53,10 +53,6 @@ pub(super) use checkpoint::read_header as read_checkpoint_header;
 use checkpoint::Basis;
 use replay::Part;
 pub(super) use sealed::{has_seal, read_hint};
-
-/// So many sequences and ids are left at least when a database is opened: more than can be used up
-/// while it is open.
-const SPARE_NUMBERS: u64 = 1 << 56;
 
 /// Opens the database in `storage`, or creates it there, and tells nobody.
 pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<Engine> {
@@ -239,7 +235,7 @@ impl Recovery {
     /// An error if sequences or ids are so high that they could come to their end: records behind
     /// it would be taken for damage. Nobody writes that often.
     fn check_numbers(&self) -> Result<()> {
-        if self.next_sequence.max(self.manifest.state().next_id) <= MAX_NUMBER - SPARE_NUMBERS {
+        if self.next_sequence.max(self.manifest.state().next_id) <= MAX_NUMBER_AT_OPEN {
             return Ok(());
         }
         let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);

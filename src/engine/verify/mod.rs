@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use super::backup::Tell;
 use super::compact::Progress;
 use crate::error::{Error, Kind, Result};
-use crate::format::name;
 use crate::format::segment::{SegmentHeader, HEADER_PAGE};
+use crate::format::{name, MAX_NUMBER_AT_OPEN};
 use crate::index::hash::KeyHasher;
 use crate::manifest::examine::{self, Examined};
 use crate::storage::Storage;
@@ -144,6 +144,7 @@ impl<'a> Examiner<'a> {
         };
         self.sealed_segments()?;
         self.log_end()?;
+        self.numbers()?;
         if !self.is_in_use {
             self.leftovers(names)?;
         }
@@ -175,6 +176,19 @@ impl<'a> Examiner<'a> {
         }
     }
 
+    /// Sequences and ids are far from their end.
+    fn numbers(&mut self) -> Result<()> {
+        let ends = self.seen.iter().map(|seen| seen.sequences.end);
+        let state = &self.manifest.state;
+        let highest = ends.fold(state.next_sequence.max(state.next_id), u64::max);
+        if highest <= MAX_NUMBER_AT_OPEN {
+            return Ok(());
+        }
+        let what = "sequences or ids are higher than any that was written";
+        let (severity, subject) = (Severity::Damage, Subject::Sequence);
+        self.findings.add(Problem::new(severity, subject, name::MANIFEST, (0, 0), what))
+    }
+
     /// Says how much there is to do, and in how many parts.
     fn plan(&mut self, names: &[String]) -> Result<()> {
         let (mut bytes, mut records) = (self.manifest.len, 0);
@@ -199,9 +213,21 @@ impl<'a> Examiner<'a> {
         self.course.advance(self.manifest.len)
     }
 
+    /// The sequence after the last write that the log knows of. Compaction may have taken the records
+    /// of the last ones; then the manifest tells, unless the log goes on behind it.
+    fn reached(&self) -> u64 {
+        let state = &self.manifest.state;
+        let is_log_end = |seen: &Seen| {
+            let live = state.segments.get(&seen.source.header.id);
+            live.is_some_and(|live| live.sealed.is_none()) && !seen.sequences.is_empty()
+        };
+        let told = if self.seen.iter().any(is_log_end) { 1 } else { state.next_sequence };
+        self.seen.iter().map(|seen| seen.sequences.end).fold(told, u64::max)
+    }
+
     /// Compares the records of all segments with one another, a share after the other.
     fn compare(&mut self, compared: &mut Compared) -> Result<()> {
-        let reached = self.seen.iter().map(|seen| seen.sequences.end).max().unwrap_or(1);
+        let reached = self.reached();
         if let Some(known) = &mut self.known {
             known.is_current = known.checkpoint.sequence_end <= reached;
             if !known.is_current {
