@@ -16,8 +16,6 @@ const MIB: u64 = 1 << 20;
 const VALUE_LEN: usize = 2_000;
 /// A key in so many is written twice, so that there is something to compact.
 const REWRITTEN: u64 = 4;
-/// If a part is to take less than this, it is a small one.
-const SHORT_SECONDS: u64 = 60;
 
 /// Where the memory of groups of processes is limited, by which files.
 struct Groups {
@@ -76,8 +74,8 @@ impl Drop for Group {
 
 /// The part.
 pub fn run(settings: &Settings) -> Verdict {
-    let is_short = settings.seconds.is_some_and(|seconds| seconds < SHORT_SECONDS);
-    let (limit, size) = if is_short { (24 * MIB, 96 * MIB) } else { (128 * MIB, 1280 * MIB) };
+    let (limit, size) =
+        if settings.is_short() { (24 * MIB, 96 * MIB) } else { (128 * MIB, 1280 * MIB) };
     let group = match Group::new(limit) {
         Ok(group) => group,
         Err(why) => return Verdict::Skipped(why),
@@ -117,9 +115,9 @@ fn run_round(directory: &Path, group: &Group, seed: u64, keys: u64) -> Result<()
             .stdin(Stdio::null())
             .output()
             .map_err(|error| error.to_string())?;
-        let was_to_die = what == "fill" && output.status.code().is_none();
-        let is_filled = directory.join("filled").exists();
-        if !output.status.success() && !(was_to_die && is_filled) {
+        let was_killed = what == "fill" && output.status.code().is_none();
+        let was_to_die = was_killed && directory.join("filled").exists();
+        if !(output.status.success() || was_to_die) {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             return Err(format!("{what}: the child ended with {}: {said}", output.status));
         }

@@ -19,6 +19,9 @@ impl From<Result<(), String>> for Verdict {
     }
 }
 
+/// A part that is to take less than this is a small one.
+const SHORT_SECONDS: u64 = 60;
+
 pub struct Settings {
     pub seed: u64,
     /// How many of a part's units (kills, states, runs) are done.
@@ -102,6 +105,16 @@ impl Settings {
     pub fn is_out_of_time(&self) -> bool {
         let is_over = |seconds| self.began.elapsed() >= Duration::from_secs(seconds);
         self.failed.load(Ordering::SeqCst) || self.seconds.is_some_and(is_over)
+    }
+
+    /// Whether somebody is waiting.
+    pub fn is_short(&self) -> bool {
+        self.seconds.is_some_and(|seconds| seconds < SHORT_SECONDS)
+    }
+
+    /// Whether one of those who work in parallel has failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
     }
 
     /// Moves what a failure has left to where nobody removes it.

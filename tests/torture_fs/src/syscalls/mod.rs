@@ -236,7 +236,8 @@ impl<'p> Place<'p> {
         ];
         let status = self.trace(&options)?;
         let was_killed = status.signal() == Some(libc::SIGKILL) || status.code() == Some(137);
-        if !status.success() && !(is_kill && was_killed) {
+        let was_to_die = is_kill && was_killed;
+        if !(status.success() || was_to_die) {
             return Err(self.fail(injection, &format!("the program ended with {status}")));
         }
         let what = format!("{injection:?}");

@@ -259,10 +259,10 @@ impl Followed {
             Call::Get(key) if status == OK || status == NOT_FOUND => {
                 self.compare(seed, *key, status, answer)?;
             }
-            Call::Get(_) | Call::Iterate if status < 0 && status != NOT_OPEN => {
-                if !promise.reads_may_fail {
-                    return Err("only writing failed".into());
-                }
+            Call::Get(_) | Call::Iterate
+                if status < 0 && status != NOT_OPEN && !promise.reads_may_fail =>
+            {
+                return Err("only writing failed".into());
             }
             _ => {}
         }
