@@ -2,8 +2,8 @@
 
 use kv::db::{WriteOptions, WriteSync};
 
-use super::content::KEYS;
-use super::history::{key, Part, Step, Version};
+use super::content::{Content, KEYS};
+use super::history::{key, History, Part, Step, Version};
 use super::Random;
 
 /// What kind of steps a history has.
@@ -239,5 +239,42 @@ fn sync(random: &mut Random) -> WriteSync {
         0 => WriteSync::Yes,
         1 => WriteSync::No,
         _ => WriteSync::AsOpened,
+    }
+}
+
+impl History {
+    /// `count` random steps that begin with `content` at the time `now`.
+    pub fn draw(
+        shape: &Shape,
+        content: &Content,
+        count: usize,
+        now: u64,
+        random: &mut Random,
+    ) -> History {
+        History::draw_some(shape, content, (count, &|_| true), now, random)
+    }
+
+    /// The same, but for those of the `count` steps that are not kept.
+    pub fn draw_some(
+        shape: &Shape,
+        content: &Content,
+        (count, keeps): (usize, &dyn Fn(usize) -> bool),
+        mut now: u64,
+        random: &mut Random,
+    ) -> History {
+        let steps: Vec<Step> = (0..count).map(|_| shape.step(random)).collect();
+        let kept = steps.into_iter().enumerate().filter(|(number, _)| keeps(*number));
+        let (numbers, steps): (Vec<usize>, Vec<Step>) = kept.unzip();
+        let mut content = content.clone();
+        let mut contents = vec![content.clone()];
+        let mut answers = Vec::new();
+        for step in &steps {
+            if let Step::Advance { ms } = step {
+                now += ms;
+            }
+            answers.push(step.apply(&mut content, now));
+            contents.push(content.clone());
+        }
+        History { steps, answers, contents, numbers }
     }
 }

@@ -7,8 +7,6 @@ use kv::error::{Error, Kind, Result};
 use kv::options::SyncLevel;
 
 use super::content::{live, Content, Held};
-use super::draw::Shape;
-use super::Random;
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -370,41 +368,4 @@ fn batch_of(parts: &[Part]) -> Result<WriteBatch> {
         }
     }
     Ok(batch)
-}
-
-impl History {
-    /// `count` random steps that begin with `content` at the time `now`.
-    pub fn draw(
-        shape: &Shape,
-        content: &Content,
-        count: usize,
-        now: u64,
-        random: &mut Random,
-    ) -> History {
-        History::draw_some(shape, content, (count, &|_| true), now, random)
-    }
-
-    /// The same, but for those of the `count` steps that are not kept.
-    pub fn draw_some(
-        shape: &Shape,
-        content: &Content,
-        (count, keeps): (usize, &dyn Fn(usize) -> bool),
-        mut now: u64,
-        random: &mut Random,
-    ) -> History {
-        let steps: Vec<Step> = (0..count).map(|_| shape.step(random)).collect();
-        let kept = steps.into_iter().enumerate().filter(|(number, _)| keeps(*number));
-        let (numbers, steps): (Vec<usize>, Vec<Step>) = kept.unzip();
-        let mut content = content.clone();
-        let mut contents = vec![content.clone()];
-        let mut answers = Vec::new();
-        for step in &steps {
-            if let Step::Advance { ms } = step {
-                now += ms;
-            }
-            answers.push(step.apply(&mut content, now));
-            contents.push(content.clone());
-        }
-        History { steps, answers, contents, numbers }
-    }
 }

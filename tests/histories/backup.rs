@@ -1,6 +1,6 @@
 //! Backups: the power is cut at every operation of one, and other work goes on in its midst. Source
-//! and backup must open, each with a prefix of the history: the source as ever, the backup with what
-//! the old one held, or the new one.
+//! and backup must open, each with a prefix of the history: the source as ever, the backup with
+//! what the old one held, or the new one.
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
@@ -68,6 +68,7 @@ impl Run {
         let disk = SimDisk::new(random.next());
         disk.set_exchanges(random.below(4) != 0);
         disk.set_writeback([0, 10, 100][random.below(3) as usize]);
+        disk.set_short_writes([0, 60][random.below(2) as usize]);
         let engine = recover::open(disk.storage(), oracle.options.clone());
         let engine = engine.expect("a new database opens");
         let (now, keeps) = (oracle.now(), |step| plan.keeps((STEPS, step)));

@@ -1,6 +1,6 @@
 //! Files that are changed between a crash, or a close, and the next open: bits flipped, writes lost
-//! or misdirected, files cut, swapped, or brought back from a while ago. What is read is right, or an
-//! error that says what is damaged; never a wrong value, an older one, or none.
+//! or misdirected, files cut, swapped, or brought back from a while ago. What is read is right, or
+//! an error that says what is damaged; never a wrong value, an older one, or none.
 //!
 //! Less is promised where what was not synced is damaged: then the log may end before. And where
 //! bytes of the log or the manifest that were right once have come back, as on a disk that loses

@@ -1,6 +1,6 @@
-//! Operations of the disk that fail: a full disk is survived, everything else that leaves the disk's
-//! state unknown makes the database read-only, reads go on, and what is reopened afterwards, with or
-//! without a crash, is a prefix of the history in which only what failed is in doubt.
+//! Operations of the disk that fail: a full disk is survived, everything else that leaves the
+//! disk's state unknown makes the database read-only, reads go on, and what is reopened afterwards,
+//! with or without a crash, is a prefix of the history in which only what failed is in doubt.
 
 use std::sync::Arc;
 
@@ -12,7 +12,9 @@ use crate::common::content::{all_live, content_of, difference, nothing, Content,
 use crate::common::draw::Shape;
 use crate::common::history::{key, Answer, Step};
 use crate::common::oracle::{Expected, Oracle};
-use crate::common::sim_disk::fault::{Fault, Operation, EIO, ENOMEM, ENOSPC};
+use crate::common::sim_disk::fault::{
+    Fault, Operation, EDQUOT, EFBIG, EINTR, EIO, EMFILE, ENOMEM, ENOSPC, EROFS,
+};
 use crate::common::sim_disk::SimDisk;
 use crate::common::store::Store;
 use crate::common::trace::Trace;
@@ -46,19 +48,32 @@ type Verdict<T> = std::result::Result<T, String>;
 
 fn draw_fault(random: &mut Random) -> Fault {
     use Operation::{
-        Allocate, Create, Map, MapAppend, Open, Read, Remove, Rename, Sync, SyncDirectory,
-        Truncate, Write,
+        Allocate, Create, Lock, Map, MapAppend, Open, Read, Sync, SyncDirectory, Write,
     };
-    let all = [Create, Open, Rename, Remove, SyncDirectory, Write, Allocate, Truncate, Sync, Map];
-    let (of, errno) = match random.below(12) {
+    let mut one_of = |of: &[Operation]| Some(of[random.below(of.len() as u64) as usize]);
+    let (any, grows) = (one_of(&Operation::ALL), one_of(&[Create, Allocate, Write]));
+    let (maps, syncs) = (one_of(&[Map, MapAppend]), one_of(&[Sync, Sync, SyncDirectory]));
+    let (reads, opens) = (one_of(&[Read, MapAppend]), one_of(&[Create, Open, Lock]));
+    let (of, errno) = match random.below(20) {
         0..=3 => (None, ENOSPC),
-        4 => (Some([Create, Allocate, Write][random.below(3) as usize]), ENOSPC),
-        5 => (Some([Map, MapAppend][random.below(2) as usize]), ENOMEM),
-        6 => (Some([Read, MapAppend][random.below(2) as usize]), EIO),
-        7..=8 => (Some(Sync), EIO),
-        _ => (Some(all[random.below(all.len() as u64) as usize]), EIO),
+        4 => (grows, ENOSPC),
+        5 => (grows, EDQUOT),
+        6 => (grows, EFBIG),
+        7 => (maps, ENOMEM),
+        8 => (opens, EMFILE),
+        9 => (None, EROFS),
+        10 => (any, EROFS),
+        11 => (reads, EIO),
+        12..=13 => (syncs, EIO),
+        14 => (syncs, ENOSPC),
+        15 => (syncs, EINTR),
+        16 => (any, EINTR),
+        _ => (any, EIO),
     };
-    Fault { of, errno, after: random.below(12), lasting: random.below(2) == 0 }
+    // Most are met soon, some late.
+    let within = [4, 12, 60][random.below(3) as usize];
+    let after = random.below(within);
+    Fault { of, errno, after, lasting: random.below(2) == 0 }
 }
 
 impl Run {
@@ -74,6 +89,7 @@ impl Run {
         let oracle = Arc::new(Oracle::new(options, &shape, plan.seed).traced(trace));
         let disk = SimDisk::new(random.next());
         disk.set_writeback([0, 10, 100][random.below(3) as usize]);
+        disk.set_short_writes([0, 60][random.below(2) as usize]);
         Run {
             plan: plan.clone(),
             oracle,
@@ -99,11 +115,6 @@ impl Run {
             durable: self.synced,
             context: format!("{context}, {:?}", self.fault),
         }
-    }
-
-    /// Whether the fault is one that changes nothing on disk.
-    fn is_harmless(&self) -> bool {
-        self.fault.errno != EIO
     }
 
     fn open(&mut self) -> Verdict<Store> {
@@ -140,7 +151,7 @@ impl Run {
     }
 
     fn note_sync_failure(&mut self) {
-        self.sync_failed |= self.fault.of == Some(Operation::Sync) && self.disk.struck() > 0;
+        self.sync_failed |= self.fault.of.is_some_and(Operation::syncs) && self.disk.struck() > 0;
     }
 
     /// One step, and what must follow from its result.
@@ -180,21 +191,21 @@ impl Run {
         if self.disk.struck() == 0 {
             return Err(format!("it fails without a fault: {error}"));
         }
-        if self.is_harmless() && cause.is_some() {
+        // What cannot be written to any more cannot be put right either.
+        let may_latch = !self.fault.is_harmless() || self.fault.errno == EROFS;
+        if !may_latch && cause.is_some() {
             return Err(format!("a harmless fault makes it read-only: {error}"));
         }
         if kind == Kind::ReadOnly && cause.is_none() {
             return Err(format!("it is not read-only: {error}"));
         }
         let is_unknown = matches!(kind, Kind::Io | Kind::UnknownOutcome);
-        let reads = [Some(Operation::Read), Some(Operation::Open)].contains(&self.fault.of);
-        if now && is_unknown && cause.is_none() && !reads && !self.is_harmless() {
+        use Operation::{Map, Open, Read};
+        let reads = [Read, Open, Map].map(Some).contains(&self.fault.of);
+        if now && is_unknown && cause.is_none() && !reads && !self.fault.is_harmless() {
             return Err(format!("it goes on writing after {error}"));
         }
-        if !reads {
-            self.settle(store, step, is_unknown)?;
-        }
-        Ok(())
+        self.settle(store, step, is_unknown)
     }
 
     /// Finds out whether a write that failed has happened; unless its outcome is unknown, it must
@@ -206,7 +217,9 @@ impl Run {
         let mut with = self.held.clone();
         let now = self.oracle.now();
         step.apply(&mut with, now);
+        let fault = self.disk.take_fault();
         let found = content_of(store.engine(), now).map_err(|e| format!("reads fail: {e}"))?;
+        self.disk.set_fault(fault);
         let (held, is_done) = (all_live(&self.held, now), found == all_live(&with, now));
         if found == held && !is_unknown {
             return Ok(());

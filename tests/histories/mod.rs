@@ -49,8 +49,8 @@ pub fn run_seed(kind: Kind, seed: u64) -> u64 {
     tally.states + tally.damaged
 }
 
-/// Runs histories of a kind, each with a seed of its own: until they have had so many states, or for
-/// KV_CRASH_SECONDS.
+/// Runs histories of a kind, each with a seed of its own: until they have had so many states, or
+/// for KV_CRASH_SECONDS.
 ///
 /// # Panics
 /// If something is wrong.

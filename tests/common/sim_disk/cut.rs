@@ -116,7 +116,9 @@ impl State {
             random: Random(random.next()),
             fault: None,
             struck: 0,
+            writes_a_part: false,
             writeback: self.writeback,
+            short_writes: self.short_writes,
             watched: Some(std::thread::current().id()),
         })
     }

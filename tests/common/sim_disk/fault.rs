@@ -1,6 +1,6 @@
 //! Faults: which operation of a simulated disk fails, how often, and with what.
 
-use kv::error::Error;
+use kv::error::{Error, Kind};
 
 /// What is asked of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +46,56 @@ pub struct Fault {
     pub errno: i32,
 }
 
+pub const EINTR: i32 = 4;
 pub const EIO: i32 = 5;
 pub const ENOMEM: i32 = 12;
+pub const EMFILE: i32 = 24;
+pub const EFBIG: i32 = 27;
 pub const ENOSPC: i32 = 28;
+pub const EROFS: i32 = 30;
+pub const EDQUOT: i32 = 122;
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Operation; 15] = {
+        use Operation::{Allocate, Create, DropCache, List, Lock, Map, MapAppend, Open};
+        use Operation::{Read, Remove, Rename, Sync, SyncDirectory, Truncate, Write};
+        [
+            List,
+            Create,
+            Open,
+            Rename,
+            Remove,
+            SyncDirectory,
+            Lock,
+            Read,
+            Write,
+            Allocate,
+            Truncate,
+            Sync,
+            DropCache,
+            Map,
+            MapAppend,
+        ]
+    };
+
+    /// Whether it puts something on the medium.
+    pub fn syncs(self) -> bool {
+        matches!(self, Operation::Sync | Operation::SyncDirectory)
+    }
+}
 
 impl Fault {
     /// Whether it is the turn of `operation` to fail. `grows`: it needs blocks that its file does
     /// not have.
     pub fn strikes(&mut self, operation: Operation, grows: bool) -> bool {
-        let can_fail = self.errno != ENOSPC || grows;
+        let is_meant = self.of == Some(operation);
+        let can_fail = match self.errno {
+            // A file system that puts off allocating says so when it is synced.
+            ENOSPC | EDQUOT | EFBIG => grows || is_meant && operation.syncs(),
+            EROFS => operation.changes() && !operation.syncs(),
+            _ => true,
+        };
         if !can_fail || self.of.is_some_and(|of| of != operation) {
             return false;
         }
@@ -63,9 +104,24 @@ impl Fault {
         now
     }
 
+    /// Whether nothing on the disk has changed when it has struck.
+    pub fn is_harmless(&self) -> bool {
+        !matches!(self.errno, EIO | EINTR) && !self.of.is_some_and(Operation::syncs)
+    }
+
+    /// Whether a write that it strikes has written a part.
+    pub fn writes_a_part(&self) -> bool {
+        !matches!(self.errno, EROFS | EMFILE | ENOMEM)
+    }
+
     /// The error that the engine gets.
     pub fn error(&self, operation: Operation, name: &str) -> Error {
         let cause = std::io::Error::from_raw_os_error(self.errno);
-        Error::io(format_args!("{operation:?} {name} (a fault of the simulated disk)"), &cause)
+        let what = format_args!("{operation:?} {name} (a fault of the simulated disk)");
+        match operation.syncs() {
+            // As from the real disk: whatever the cause, nothing is known of what was synced.
+            true => Error::io(what, &cause).with_kind(Kind::Io),
+            false => Error::io(what, &cause),
+        }
     }
 }

@@ -14,6 +14,9 @@ use super::fault::Operation;
 use super::memory::{FileMap, Region, Writing, FILE_LIMIT};
 use super::{Inode, SimDisk, State, SECTOR};
 
+/// Writes that are interrupted end with a page.
+const PAGE: usize = 4096;
+
 pub struct SimFile {
     pub disk: SimDisk,
     pub inode: usize,
@@ -25,6 +28,35 @@ pub struct SimFile {
 impl SimFile {
     fn operate(&self, operation: Operation) -> Result<MutexGuard<'_, State>> {
         self.disk.begin(operation, &self.name, false).map_err(|(_, error)| error)
+    }
+
+    /// If a write is a short one, how many bytes it writes: up to the end of a page.
+    fn first_part(&self, at: usize, len: usize) -> Option<usize> {
+        let mut state = self.disk.shared.state.lock();
+        let ends = (at / PAGE + 1..(at + len).div_ceil(PAGE)).map(|page| page * PAGE - at);
+        let count = ends.len() as u64;
+        if count == 0 || state.short_writes == 0 || state.random.below(256) >= state.short_writes {
+            return None;
+        }
+        ends.clone().nth(state.random.below(count) as usize)
+    }
+
+    fn write_part(&self, at: usize, bytes: &[u8]) -> Result<()> {
+        let grows = at + bytes.len() > self.len_now();
+        match self.disk.begin(Operation::Write, &self.name, grows) {
+            Ok(mut state) => {
+                state.check_room(self.inode, at + bytes.len())?;
+                self.writable(&mut state).write(at, bytes);
+                Ok(())
+            }
+            Err((mut state, error)) => {
+                // Any part of it may have been written before it failed.
+                let may = if state.writes_a_part { bytes.len() as u64 } else { 1 };
+                let part = state.random.below(may) as usize;
+                self.writable(&mut state).write(at, &bytes[..part]);
+                Err(error)
+            }
+        }
     }
 
     /// What the lock is held for is this file.
@@ -77,19 +109,12 @@ impl File for SimFile {
             self.disk.have_interlude();
         }
         let at = offset as usize;
-        let grows = at + bytes.len() > self.len_now();
-        match self.disk.begin(Operation::Write, &self.name, grows) {
-            Ok(mut state) => {
-                state.check_room(self.inode, at + bytes.len())?;
-                self.writable(&mut state).write(at, bytes);
-                Ok(())
+        match self.first_part(at, bytes.len()) {
+            Some(part) => {
+                self.write_part(at, &bytes[..part])?;
+                self.write_part(at + part, &bytes[part..])
             }
-            Err((mut state, error)) => {
-                // Any part of it may have been written before it failed.
-                let part = state.random.below(bytes.len() as u64) as usize;
-                self.writable(&mut state).write(at, &bytes[..part]);
-                Err(error)
-            }
+            None => self.write_part(at, bytes),
         }
     }
 

@@ -76,8 +76,12 @@ pub struct State {
     random: Random,
     fault: Option<Fault>,
     struck: u64,
+    /// Whether a write that the last fault struck has written a part.
+    writes_a_part: bool,
     /// How often, in 256ths, an operation is a moment at which the kernel writes something back.
     writeback: u64,
+    /// How often, in 256ths, a write of several pages is done in two.
+    short_writes: u64,
     watched: Option<ThreadId>,
 }
 
@@ -119,7 +123,9 @@ impl SimDisk {
             random: Random(seed),
             fault: None,
             struck: 0,
+            writes_a_part: false,
             writeback: 0,
+            short_writes: 0,
             watched: None,
         })
     }
@@ -172,9 +178,19 @@ impl SimDisk {
         state.watched = Some(std::thread::current().id());
     }
 
+    /// Says how often, in 256ths, a write is a short one, or interrupted, and the rest of it another.
+    pub fn set_short_writes(&self, often: u64) {
+        self.shared.state.lock().short_writes = often;
+    }
+
     /// Makes operations fail, or stops doing so.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.shared.state.lock().fault = fault;
+    }
+
+    /// The fault to come, which does not come before it is set again.
+    pub fn take_fault(&self) -> Option<Fault> {
+        self.shared.state.lock().fault.take()
     }
 
     /// Says how many bytes all files may have together.
@@ -242,6 +258,7 @@ impl SimDisk {
             return Ok(state);
         }
         state.struck += 1;
+        state.writes_a_part = fault.writes_a_part();
         let error = fault.error(operation, name);
         Err((state, error))
     }
