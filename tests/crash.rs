@@ -7,6 +7,9 @@
 mod common;
 mod histories;
 
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
+
 use common::sim_disk::SimDisk;
 use common::store::Store;
 use common::Random;
@@ -84,5 +87,31 @@ fn what_need_not_be_written_is_on_the_medium_all_the_same() {
         let found = |key: &[u8]| store.engine().value_len(key).expect("read");
         assert_eq!(found(b"gone"), None, "seed {seed}");
         assert!(seed % 2 == 0 || found(b"equal") == Some(5), "seed {seed}");
+    }
+}
+
+/// A checkpoint is not of one moment: what is written while it is comes from the log.
+#[test]
+fn what_is_written_beside_a_checkpoint_is_not_lost() {
+    let options = Options { segment_size: 128 << 10, sync: SyncLevel::None, ..Options::default() };
+    let disk = SimDisk::new(1);
+    let store = Store::open(&disk, &options, false).expect("a new database opens");
+    let Store::Alone(engine) = &store else { panic!("it has no threads") };
+    engine.put(&[0], b"before").expect("put");
+    let (beside, written) = (Arc::clone(engine), Arc::new(AtomicU8::new(1)));
+    let count = Arc::clone(&written);
+    disk.set_interlude(Some(Box::new(move || {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        beside.put(&[number], b"beside").expect("put");
+    })));
+    engine.checkpoint();
+    disk.set_interlude(None);
+    let written = written.load(Ordering::SeqCst);
+    assert!(written > 1, "something is written beside it");
+    let killed = disk.look(|state| state.kill(&mut Random(1)));
+    let store = Store::open(&killed, &options, false).expect("it opens after a kill");
+    for number in 0..written {
+        let found = store.engine().value_len(&[number]).expect("read");
+        assert_eq!(found, Some(6), "key {number}");
     }
 }
