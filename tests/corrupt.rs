@@ -174,8 +174,8 @@ fn garbage_behind_the_end() {
     }
 }
 
-/// A damaged record gets into a backup unread, since its segment is linked, but out of none: what is
-/// restored is whole.
+/// A damaged record gets into a backup unread, since its segment is linked, but out of none: what
+/// is restored is whole.
 #[test]
 fn backups_of_damaged_databases_are_not_restored() {
     let sample = small::checkpointed(seed());

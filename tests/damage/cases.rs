@@ -296,15 +296,7 @@ impl<'a> Cases<'a> {
                 let (name, bytes) = file_of(file);
                 put(sample, name, to * size, block(bytes, size, from), &format!("block {from}"))
             }
-            Case::Swap { file, size, one, other } => {
-                let (name, bytes) = file_of(file);
-                let mut new = bytes.to_vec();
-                let len = block(bytes, size, one).len().min(block(bytes, size, other).len());
-                new[one * size..][..len].copy_from_slice(&bytes[other * size..][..len]);
-                new[other * size..][..len].copy_from_slice(&bytes[one * size..][..len]);
-                let what = format!("blocks {one} and {other} of {size} of {name} swapped");
-                Damage::new(sample, name, Some(new), what)
-            }
+            Case::Swap { file, size, one, other } => self.swap(file, size, one, other),
             Case::Import { file, size, to, source, from } => {
                 let (name, source) = (file_of(file).0, &self.sources[source]);
                 let what = format!("block {from} of {}", source.what);
@@ -343,6 +335,16 @@ impl<'a> Cases<'a> {
             }
         };
         (!damage.is_none(sample)).then(|| vec![damage])
+    }
+
+    fn swap(&self, file: usize, size: usize, one: usize, other: usize) -> Damage {
+        let (name, bytes) = self.files[file];
+        let mut new = bytes.to_vec();
+        let len = block(bytes, size, one).len().min(block(bytes, size, other).len());
+        new[one * size..][..len].copy_from_slice(&bytes[other * size..][..len]);
+        new[other * size..][..len].copy_from_slice(&bytes[one * size..][..len]);
+        let what = format!("blocks {one} and {other} of {size} of {name} swapped");
+        Damage::new(self.sample, name, Some(new), what)
     }
 
     fn replace(&self, file: usize, source: usize) -> Damage {

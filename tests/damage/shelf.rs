@@ -20,7 +20,7 @@ use kv::storage::{File, FreeBytes, Lock, Storage};
 use memmap2::{MmapMut, MmapRaw};
 use parking_lot::Mutex;
 
-use super::{heap, Files};
+use super::{heap, Damage, Files};
 use crate::common::Random;
 
 /// The longest file there can be. Only what is written takes memory.
@@ -139,15 +139,21 @@ impl Shelf {
         files.map(|(name, content)| (name.clone(), content.bytes().to_vec())).collect()
     }
 
-    /// Gives a file these bytes, or removes it, under the eyes of whoever has it open.
-    pub fn damage(&self, name: &str, bytes: Option<&[u8]>) {
-        let there = self.find(name).ok();
-        match (there, bytes) {
+    /// Does to a file what was done to one of `len` bytes, under the eyes of whoever has it open:
+    /// what is not damaged stays as it is.
+    pub fn damage(&self, damage: &Damage, len: usize) {
+        let name = &damage.file;
+        match (self.find(name).ok(), &damage.bytes) {
             (Some(content), Some(bytes)) => {
-                content.write(0, bytes);
-                content.reach(bytes.len());
+                let to = damage.to.min(bytes.len());
+                content.write(damage.from, bytes.get(damage.from..to).unwrap_or_default());
+                if bytes.len() != len {
+                    content.reach(bytes.len());
+                }
             }
-            (None, Some(bytes)) => _ = self.files.lock().insert(name.into(), Content::new(bytes)),
+            (None, Some(bytes)) => {
+                _ = self.files.lock().insert(name.clone(), Content::new(bytes));
+            }
             (_, None) => _ = self.files.lock().remove(name),
         }
     }

@@ -123,7 +123,12 @@ impl<'a> Trial<'a> {
             reader.read_all(state);
         }
         for damage in damage {
-            shelf.damage(&damage.file, damage.bytes.as_deref());
+            // An older end of the log has an older sync mark, too, and is as good.
+            if damage.stage.is_some() && self.sample.is_tail(&damage.file) {
+                return;
+            }
+            let len = self.sample.files.get(&damage.file).map_or(0, Vec::len);
+            shelf.damage(damage, len);
         }
         let damaged = reader.read_all(state);
         assert!(damaged == 0 || !self.is_spare(damage), "a hint or a checkpoint matters");

@@ -85,8 +85,13 @@ impl PieceSource {
         for extent in &self.segments {
             if let Some(segment) = self.table.find(extent.header.id) {
                 let digest = match self.digest_of(extent, &segment) {
-                    // Compaction has just removed it.
-                    Err(error) if error.kind() == Kind::DoesNotExist => continue,
+                    Err(error) if error.kind() == Kind::DoesNotExist => {
+                        match self.table.find(extent.header.id) {
+                            // Compaction has just removed it.
+                            None => continue,
+                            Some(_) => return Err(segment.damaged(0, "the file is missing")),
+                        }
+                    }
                     digest => digest?,
                 };
                 let part: Part = (segment, digest);
