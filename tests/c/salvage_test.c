@@ -89,7 +89,7 @@ static void test_what_comes_back(void)
     CHECK(contains(report, "\"file\":\"00000001.seg\""));
     CHECK(contains(report, "\"keys_brought\":599"));
     kv_free(report);
-    CHECK(told.problems == 4 && told.watcher.calls > 3);
+    CHECK(told.problems == 3 && told.watcher.calls > 3);
     CHECK(told.watcher.last.done_bytes == told.watcher.last.total_bytes);
     CHECK(keys_of("rest") >= KEYS - 3);
     CHECK_OK(kv_verify(test_path("rest"), KV_REPORT_TEXT, NULL));

@@ -56,7 +56,7 @@ pub(super) fn derive(
         ),
     };
     header.base_sequence = base.min(MAX_NUMBER - 1);
-    Ok(Some((header, format!("the header was {how}"))))
+    Ok(Some((header, format!("the header is damaged; it was {how}"))))
 }
 
 /// The base of a segment of the log whose sequences, without it, go from `first` up to `end`.

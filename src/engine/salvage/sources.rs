@@ -139,8 +139,9 @@ impl Salvage<'_> {
         if live.is_none() && self.is_garbage(id) {
             return Ok(Some(Verdict::Stray("a crash has left it", true)));
         }
+        let Some(live) = live else { return Ok(None) };
         self.damage(Subject::Header, name, HEADER_PAGE as u64, what)?;
-        Ok(live.map(Verdict::Source))
+        Ok(Some(Verdict::Source(live)))
     }
 
     /// What a file with a good header is.
@@ -200,10 +201,7 @@ impl Salvage<'_> {
         let others: Vec<&SegmentFile> = self.sources.iter().map(|source| &source.file).collect();
         match derive(&file, page, &others)? {
             Some((header, what)) => {
-                let (severity, subject) = (Severity::Note, Subject::Header);
-                let place = (0, HEADER_PAGE as u64);
-                let problem = Problem::new(severity, subject, &file.name, place, what);
-                self.findings.add(problem)?;
+                self.damage(Subject::Header, &file.name, HEADER_PAGE as u64, &what)?;
                 found.insert(header.id);
                 self.add(SegmentFile { header, ..file }, page);
                 Ok(())
