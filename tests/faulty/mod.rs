@@ -2,6 +2,8 @@
 //! by what it does and to which file, and can be made to answer with any error, once or from then
 //! on. What it answers with, it has not done.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 mod file;
 
 use std::any::Any;
