@@ -335,6 +335,29 @@ mod tests {
         }
     }
 
+    /// A batch without its mark: its records are in the digest before that is known.
+    #[test]
+    fn what_was_added_after_a_mark_can_be_taken_back() {
+        for kind in [SegmentKind::Log, SegmentKind::Compacted] {
+            let entries = entries_of(kind);
+            for count in 0..entries.len() {
+                let mut digest = Digest::new(kind);
+                let push = |digest: &mut Digest, entry: &Entry| {
+                    digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class);
+                };
+                entries[..count].iter().for_each(|entry| push(&mut digest, entry));
+                let mark = digest.mark();
+                entries[count..].iter().for_each(|entry| push(&mut digest, entry));
+                digest.return_to(&mark);
+                assert_eq!(digest.entries().collect::<Vec<_>>(), entries[..count]);
+                // It goes on as if nothing had been.
+                entries[count..].iter().for_each(|entry| push(&mut digest, entry));
+                assert_eq!(digest.entries().collect::<Vec<_>>(), entries);
+                assert_eq!(digest.records(), entries.len() as u64);
+            }
+        }
+    }
+
     #[test]
     fn an_entry_of_a_small_record_in_a_log_has_nine_bytes() {
         let mut digest = Digest::new(SegmentKind::Log);

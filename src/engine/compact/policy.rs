@@ -324,3 +324,7 @@ fn score(candidate: &Candidate, free: u64, now: u64) -> f64 {
 #[cfg(test)]
 #[path = "policy_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "policy_edge_tests.rs"]
+mod edge_tests;

@@ -2,14 +2,15 @@
 
 use super::*;
 
-const LIMITS: Limits = Limits { garbage_percent: 23, segment_size: 1000, slack: 500, room: 1000 };
+pub(super) const LIMITS: Limits =
+    Limits { garbage_percent: 23, segment_size: 1000, slack: 500, room: 1000 };
 
-fn candidate(id: u64, bytes: u64, dead: u64) -> Candidate {
+pub(super) fn candidate(id: u64, bytes: u64, dead: u64) -> Candidate {
     let (needed_from, end) = (id * 1000, id * 1000 + 1000);
     Candidate { id, bytes, dead, expired: 0, tombstones: 0, needed_from, end, is_damaged: false }
 }
 
-fn view(sealed: Vec<Candidate>) -> View {
+pub(super) fn view(sealed: Vec<Candidate>) -> View {
     View { sealed, unsealed_needed_from: u64::MAX, now: 1_000_000, ..View::default() }
 }
 

@@ -8,7 +8,10 @@
 //!
 //! SOURCES is the top directory; LIST is what `cargo mutants --list --json` wrote; WORK is a
 //! directory for the copy; OUTCOMES gets a line of JSON for each mutant, and those that are in it
-//! are not judged again. KV_MUTANTS_SECONDS leaves out tests that take longer.
+//! are not judged again. KV_MUTANTS_SECONDS leaves out tests that take longer, and
+//! KV_MUTANTS_AFTER those that take less: a first run with the one at 0.5 judges most mutants in
+//! minutes, and a second one with the other, after the lines of those that were missed or unreached
+//! are gone from OUTCOMES, judges the rest.
 
 mod judge;
 mod outcome;
@@ -69,8 +72,10 @@ fn main() -> ExitCode {
         }
     }
     let mut tests = judge::trace(&built, &work);
-    let most = std::env::var("KV_MUTANTS_SECONDS").ok().and_then(|text| text.parse().ok());
-    tests.retain(|test| test.seconds <= most.unwrap_or(f64::MAX));
+    let seconds = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let most: f64 = seconds("KV_MUTANTS_SECONDS").unwrap_or(f64::MAX);
+    let least: f64 = seconds("KV_MUTANTS_AFTER").unwrap_or(0.0);
+    tests.retain(|test| (least..=most).contains(&test.seconds));
     let mine = |number: usize| number % shards == shard - 1;
     for (number, mutant) in mutants.iter().enumerate().filter(|(number, _)| mine(*number)) {
         if !book.knows(mutant) {

@@ -13,7 +13,7 @@ use crate::Mutant;
 
 /// Tests that can tell one library from another: not those of C, of headers and of style, nor those
 /// whose outcome is chance.
-const TESTS: [&str; 20] = [
+const TESTS: [&str; 21] = [
     "backup",
     "compaction",
     "corrupt",
@@ -23,6 +23,7 @@ const TESTS: [&str; 20] = [
     "golden",
     "iterators",
     "live_damage",
+    "manifest",
     "many",
     "metrics",
     "model",
