@@ -213,8 +213,8 @@ impl<'a> Examiner<'a> {
         self.course.advance(self.manifest.len)
     }
 
-    /// The sequence after the last write that the log knows of. Compaction may have taken the records
-    /// of the last ones; then the manifest tells, unless the log goes on behind it.
+    /// The sequence after the last write that the log knows of. Compaction may have taken the
+    /// records of the last ones; then the manifest tells, unless the log goes on behind it.
     fn reached(&self) -> u64 {
         let state = &self.manifest.state;
         let is_log_end = |seen: &Seen| {
