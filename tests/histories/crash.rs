@@ -280,7 +280,9 @@ impl<'a> Run<'a> {
         let mut steps = plan.random(&[number as u64, u64::MAX, STEPS]);
         let (store, held) = self.open(&mut random);
         self.disk.set_writeback([0, 10, 100][random.below(3) as usize]);
-        self.disk.set_short_writes([0, 60][random.below(2) as usize]);
+        if plan.kind == Kind::Expiry {
+            self.disk.set_short_writes([0, 60][random.below(2) as usize]);
+        }
         let count = 10 + steps.below(90) as usize;
         let (now, keeps) = (self.oracle.now(), |step| plan.keeps((number, step)));
         let history = History::draw_some(&self.shape, &held, (count, &keeps), now, &mut steps);
