@@ -178,7 +178,8 @@ impl SimDisk {
         state.watched = Some(std::thread::current().id());
     }
 
-    /// Says how often, in 256ths, a write is a short one, or interrupted, and the rest of it another.
+    /// Says how often, in 256ths, a write is a short one, or interrupted, and the rest of it
+    /// another.
     pub fn set_short_writes(&self, often: u64) {
         self.shared.state.lock().short_writes = often;
     }
