@@ -23,7 +23,7 @@ fn file_of(path: &Path) -> PathBuf {
 }
 
 fn header(id: u64) -> SegmentHeader {
-    let kind = if id % 2 == 0 { SegmentKind::Compacted } else { SegmentKind::Log };
+    let kind = if id.is_multiple_of(2) { SegmentKind::Compacted } else { SegmentKind::Log };
     SegmentHeader { id, salt: id as u32 * 7, kind, base_sequence: id * 100, horizon: id }
 }
 
