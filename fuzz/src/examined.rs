@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use kv::engine::verify::problem::{Problem, Severity, Subject};
 use kv::engine::verify::report::{Form, Report};
 use kv::engine::{salvage, verify};
 use kv::error::{Kind, Result};
@@ -16,8 +17,8 @@ use super::golden::Files;
 /// Few, so that what is compared does not fit at once.
 const RECORDS_AT_ONCE: u64 = 16;
 
-/// Verifies an image. Answers what is wrong with it, if anything is.
-pub fn verify(disk: &Disk, files: &Files) -> Option<String> {
+/// Verifies an image. Answers what there is to say, if it is one.
+pub fn verify(disk: &Disk, files: &Files) -> Option<Report> {
     let mut told = 0_u64;
     let report =
         verify::verify(disk, RECORDS_AT_ONCE, &mut |_| ControlFlow::Continue(()), &mut |problem| {
@@ -26,9 +27,20 @@ pub fn verify(disk: &Disk, files: &Files) -> Option<String> {
             ControlFlow::Continue(())
         });
     assert!(disk.files() == *files, "verifying has changed something");
-    let Some(report) = told_of(report) else { return Some("there is no database".into()) };
+    let report = told_of(report)?;
     assert_eq!(told, report.counts.iter().sum());
-    (report.verdict() != "sound").then(|| report.render(Form::Text))
+    Some(report)
+}
+
+/// What was closed has no damage, and what was written beside the log is right.
+pub fn is_closed(disk: &Disk) {
+    let report = verify(disk, &disk.files()).expect("there is a database");
+    let beside = [Subject::Hint, Subject::Checkpoint, Subject::Garbage];
+    let is_new = |problem: &&Problem| {
+        problem.severity == Severity::Damage || beside.contains(&problem.subject)
+    };
+    let wrong = report.problems.iter().find(is_new);
+    assert!(wrong.is_none(), "what was closed is not sound: {}", report.render(Form::Text));
 }
 
 /// Salvages an image. Answers what came of it, if anything did.
