@@ -179,7 +179,7 @@ impl Drop for Loop {
 /// Detaches the loop devices, and removes the files, of runs that are no more.
 pub fn remove_leftovers(memory: &Path) {
     let is_dead = |text: &str| {
-        let number = text.split("kv-torture-fs-").nth(1)?.split(['/', ' ']).next()?;
+        let number = text.split("kv-torture-fs-").nth(1)?.split(['/', ' ', '.']).next()?;
         let number: u32 = number.parse().ok()?;
         Some(!Path::new(&format!("/proc/{number}")).exists())
     };

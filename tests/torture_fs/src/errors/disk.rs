@@ -84,7 +84,8 @@ impl FailingDisk {
         self.shown = None;
         let shown = self.directory.join("shown");
         std::fs::create_dir_all(&shown).map_err(|error| error.to_string())?;
-        let file = shown.join("disk");
+        // By its name the next run knows whose device it was, if this one is killed.
+        let file = shown.join(format!("kv-torture-fs-{}.disk", std::process::id()));
         let socket = self.directory.join("socket").display().to_string();
         let arguments = [file.display().to_string(), "--unix".into(), socket];
         let program = Daemon::start("nbdfuse", &arguments);
@@ -121,10 +122,12 @@ pub fn mounted(directory: &Path) -> PathBuf {
 
 /// Lets the kernel forget what it has of a database's files and of the disk below.
 pub fn forget(directory: &Path) -> Result<(), String> {
-    let database = mounted(directory).join("db");
-    let entries = std::fs::read_dir(database).map_err(|error| error.to_string())?;
-    let files = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    for path in files.chain([directory.join("shown/disk")]) {
+    let mut paths = Vec::new();
+    for place in [mounted(directory).join("db"), directory.join("shown")] {
+        let entries = std::fs::read_dir(place).map_err(|error| error.to_string())?;
+        paths.extend(entries.filter_map(|entry| entry.ok().map(|entry| entry.path())));
+    }
+    for path in paths {
         let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         file.sync_all().map_err(|error| error.to_string())?;
         // SAFETY: a descriptor that is open, and advice only.
