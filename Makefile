@@ -210,10 +210,10 @@ sanitize-quick:
 	@CARGO_TARGET_DIR="$(TARGET_DIR)" scripts/sanitize.sh address c
 
 # Random histories on a simulated disk, cut at every operation, for SECONDS; REPLAY is what a
-# failure prints.
+# failure prints, KINDS some of crash,expiry,backup,fault,damage.
 .PHONY: torture
 TORTURE_ARGS = $(if $(REPLAY),--replay $(REPLAY),$(if $(SECONDS),--seconds $(SECONDS)) \
-	$(if $(SEED),--seed $(SEED)))
+	$(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds $(KINDS)))
 torture:
 	@echo "==> torture"
 	@$(CARGO) test $(CARGO_FLAGS) --profile torture --test torture -- $(TORTURE_ARGS)
