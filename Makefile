@@ -66,7 +66,7 @@ build: build-tools
 
 # Every part prints its own result; the last line is reached only when all have passed.
 check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules
-check: check-c-debug check-c-release check-torture-fs
+check: check-c-debug check-c-release check-torture-fs sanitize-quick
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
