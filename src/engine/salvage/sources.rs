@@ -39,6 +39,9 @@ impl Source {
     }
 }
 
+/// What is said of a file of which nothing tells what was in it.
+const UNKNOWN: &str = "its header is damaged, and its records do not tell what was in it";
+
 /// What a file turned out to be.
 enum Verdict {
     Source(SegmentHeader),
@@ -198,25 +201,26 @@ impl Salvage<'_> {
         page: &[u8],
         found: &mut BTreeSet<u64>,
     ) -> Result<()> {
+        // A manifest that is whole would know it, unless its making was interrupted.
+        let is_known_of = self.manifest.faults.is_empty();
+        let severity = if is_known_of { Severity::Note } else { Severity::Damage };
         let others: Vec<&SegmentFile> = self.sources.iter().map(|source| &source.file).collect();
-        match derive(&file, page, &others)? {
-            Some((header, what)) => {
-                self.damage(Subject::Header, &file.name, HEADER_PAGE as u64, &what)?;
-                found.insert(header.id);
-                self.add(SegmentFile { header, ..file }, page);
-                Ok(())
-            }
-            None => {
-                let is_empty = is_zero(&file.file, file.len)?;
-                let what = "its header is damaged, and its records do not tell what was in it";
-                let severity = if is_empty { Severity::Note } else { Severity::Damage };
-                let place = (0, file.len);
-                let lost = if is_empty { 0 } else { file.len };
-                self.lost_bytes = self.lost_bytes.saturating_add(lost);
-                let problem = Problem::new(severity, Subject::Header, &file.name, place, what);
-                self.findings.add(problem)
-            }
+        let derived = derive(&file, page, &others)?;
+        let (severity, len, what) = match &derived {
+            Some((_, what)) => (severity, HEADER_PAGE as u64, what.as_str()),
+            None if is_zero(&file.file, file.len)? => (Severity::Note, 0, UNKNOWN),
+            None => (severity, file.len, UNKNOWN),
+        };
+        if derived.is_none() && severity == Severity::Damage {
+            self.lost_bytes = self.lost_bytes.saturating_add(len);
         }
+        let place = (0, len);
+        self.findings.add(Problem::new(severity, Subject::Header, &file.name, place, what))?;
+        if let Some((header, _)) = derived {
+            found.insert(header.id);
+            self.add(SegmentFile { header, ..file }, page);
+        }
+        Ok(())
     }
 
     /// Says which segments are not there.
