@@ -141,12 +141,13 @@ impl Bench<'_> {
     /// The end of a log that was not closed may be as it was at an earlier moment: what was not on
     /// the medium was never there.
     fn is_of_earlier_moment(&self, case: &Case, damage: &[Damage]) -> bool {
-        let may_be = matches!(case, Case::Replace { .. } | Case::Import { .. });
+        let may_be = matches!(case, Case::Replace { .. } | Case::Import { .. } | Case::Cut { .. });
         may_be && damage.iter().all(|damage| self.sample.is_tail(&damage.file))
     }
 
-    /// What is in a gap is nobody's, a mark that is gone may never have been written, and lengths behind the end of a log that was not closed do not
-    /// matter; nor does a last frame of the manifest that is not there at all.
+    /// What is in a gap is nobody's, and a mark that is gone may never have been written. Lengths
+    /// behind the end of a log that was not closed do not matter; nor does a last frame of the
+    /// manifest that is not there at all.
     fn may_be_unseen(&self, case: &Case, damage: &[Damage]) -> bool {
         let is_in_place = matches!(
             case,
