@@ -145,6 +145,31 @@ fn a_manifest_without_its_first_frame_is_damaged_and_not_empty() {
     }
 }
 
+/// An interrupted write is the last one. Whatever has a whole frame behind it was on the medium.
+#[test]
+fn damage_in_a_frame_is_a_torn_end_only_if_no_whole_one_follows() {
+    let (_directory, path, storage, before) = begun("middle");
+    let start = fs::metadata(file_of(&path)).unwrap().len() as usize;
+    let mut manifest = Manifest::open(&storage).unwrap();
+    manifest.append(&[Edit::NextId { id: 91 }, Edit::Opened]).unwrap();
+    let end = manifest.file_len() as usize;
+    let alone = fs::read(file_of(&path)).unwrap();
+    manifest.append(&[Edit::NextId { id: 92 }]).unwrap();
+    let followed = fs::read(file_of(&path)).unwrap();
+    for at in start..end {
+        for bit in 0..8 {
+            let (mut torn, mut damaged) = (alone.clone(), followed.clone());
+            torn[at] ^= 1 << bit;
+            damaged[at] ^= 1 << bit;
+            fs::write(file_of(&path), &torn).unwrap();
+            assert_eq!(manifest::read(&storage).unwrap().state, before, "byte {at}, bit {bit}");
+            fs::write(file_of(&path), &damaged).unwrap();
+            let error = manifest::read(&storage).err().unwrap();
+            assert_eq!(error.place().unwrap().1, start as u64, "byte {at}, bit {bit}: {error}");
+        }
+    }
+}
+
 /// Edits that contradict the ones before them, in frames that verify.
 #[test]
 fn edits_that_make_no_sense_are_damage() {

@@ -72,6 +72,10 @@ mod tests {
         for id in (0..64).map(|bit| 1 << bit).chain([0, u64::MAX]) {
             assert!(is_plain(&segment(id)) && is_plain(&hint(id)), "{}", segment(id));
         }
+        for name in [LOCK, MANIFEST, MANIFEST_NEW, INDEX, INDEX_NEW, PARTIAL, &segment(7), &hint(7)]
+        {
+            assert!(is_ours(name), "{name}");
+        }
         for name in ["notes", "LOCK2", "lock", "MANIFEST.old", "1.seg", "00000001.seg.new", "", "."]
         {
             assert!(!is_ours(name), "{name}");

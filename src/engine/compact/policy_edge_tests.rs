@@ -18,7 +18,9 @@ fn tombstones_are_free_unless_another_segment_has_dead_records_that_they_hide() 
     assert_eq!(reclaimable(&log), [550, 10, 0], "it begins where the first ends");
     log.sealed[1].tombstones = 5;
     assert_eq!(reclaimable(&log), [550, 5, 0], "the first may hold what the second hides");
+    log.sealed[1].needed_from = 50;
     log.sealed[0].tombstones = 0;
+    assert_eq!(reclaimable(&log), [525, 5, 0], "so may what has expired");
     log.sealed[0].expired = 0;
     log.sealed[1].needed_from = 0;
     assert_eq!(reclaimable(&log)[0], 500, "what hides nothing is held back by nobody");
