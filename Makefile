@@ -138,8 +138,8 @@ build-tools:
 .PHONY: damage
 damage:
 	@echo "==> every bit, length, block and file of small databases"
-	@KV_DAMAGE=all $(CARGO) test $(CARGO_FLAGS) --profile $(DAMAGE_PROFILE) --test every_byte \
-		-- --nocapture --test-threads=1
+	@KV_DAMAGE=all $(CARGO) test $(CARGO_FLAGS) --profile $(DAMAGE_PROFILE) \
+		--test every_byte --test rescue_every_byte -- --nocapture --test-threads=1
 
 clean:
 	rm -rf build "$(TARGET_DIR)"
