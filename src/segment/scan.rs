@@ -135,8 +135,7 @@ impl Scan {
         let Some(record) = Record::decode(&self.window[at..at + checked]) else {
             return Ok(Item::Damage("no record can be made out"));
         };
-        let is_believed = is_taken!(RecordNotChecked);
-        if !is_believed && !record.verifies(self.header.salt, offset) {
+        if !record.verifies(self.header.salt, offset) && !is_taken!(RecordNotChecked) {
             return Ok(Item::Damage("the checksum of the record does not match"));
         }
         if record.header.is_in_batch() && self.header.kind != SegmentKind::Log {
@@ -167,8 +166,9 @@ impl Scan {
             let batch = self.batch.get_or_insert(Batch { before, mark });
             match record.mark() {
                 None => batch.mark.add(record.crc(self.header.salt, offset)),
-                Some(mark) if mark == batch.mark.mark() => self.batch = None,
-                Some(_) if is_taken!(BatchMarkNotCompared) => self.batch = None,
+                Some(mark) if mark == batch.mark.mark() || is_taken!(BatchMarkNotCompared) => {
+                    self.batch = None;
+                }
                 Some(_) => return Ok(Item::Damage("a batch is not the one that its end is of")),
             }
         }

@@ -189,10 +189,10 @@ impl Engine {
         present: Option<&'a Present>,
     ) -> Result<Option<&'a dyn Storage>> {
         let Some(Present { storage, state: Some(state), .. }) = present else { return Ok(None) };
-        let id = live.header.id;
-        let has_it = is_taken!(ChangedSegmentReused) && state.segments.contains_key(&id)
-            || state.segments.get(&id) == Some(live)
-                && open_sealed(&**storage, &self.uuid, &live.header, sealed).is_ok();
+        let has_it = state.segments.get(&live.header.id) == Some(live)
+            && open_sealed(&**storage, &self.uuid, &live.header, sealed).is_ok();
+        let has_one = || state.segments.contains_key(&live.header.id);
+        let has_it = has_it || is_taken!(ChangedSegmentReused) && has_one();
         let is_linked = has_it && transfer.link(&**storage, &name::segment(live.header.id))?;
         Ok(is_linked.then_some(&**storage))
     }
