@@ -27,7 +27,7 @@ use damage::{is_everything_asked_for, Damage, Files, Sample};
 static HEAP: Counting = Counting;
 
 /// Cases of each kind that are drawn.
-const DRAWN: usize = 1_500;
+const DRAWN: usize = 1_000;
 /// The same for a database that is open.
 const DRAWN_WHILE_OPEN: usize = 400;
 /// Cases that a thread takes at once.
