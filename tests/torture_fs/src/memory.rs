@@ -75,7 +75,7 @@ impl Drop for Group {
 /// The part.
 pub fn run(settings: &Settings) -> Verdict {
     let (limit, size) =
-        if settings.is_short() { (24 * MIB, 96 * MIB) } else { (128 * MIB, 1280 * MIB) };
+        if settings.is_short() { (32 * MIB, 96 * MIB) } else { (128 * MIB, 1280 * MIB) };
     let group = match Group::new(limit) {
         Ok(group) => group,
         Err(why) => return Verdict::Skipped(why),
