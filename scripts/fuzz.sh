@@ -54,22 +54,26 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:-quarantine_size_mb=16:malloc_context_size=4
 
 # Prints the processor seconds of all programs that were run so far.
 spent() {
-    times >"$WORK/times"
-    awk 'NR == 2 { split($0, t, "[ms ]+"); print 60 * (t[1] + t[3]) + t[2] + t[4] }' "$WORK/times"
+    times >"$WORK/times.$$"
+    awk 'NR == 2 { split($0, t, "[ms ]+"); print 60 * (t[1] + t[3]) + t[2] + t[4] }' \
+        "$WORK/times.$$"
 }
 
 # turn TARGET SECONDS SEED
 turn() {
     mkdir -p "$WORK/corpus/$1" "$WORK/artifacts/$1" "$WORK/logs"
     log=$WORK/logs/$1.log
-    spent >"$WORK/before"
+    before=$(mktemp)
+    after=$(mktemp)
+    spent >"$before"
     # shellcheck disable=SC2046
     "$binaries/$1" $(options) -max_total_time="$2" -seed="$3" -print_final_stats=1 -print_funcs=0 \
         $(test -f "fuzz/$1.dict" && echo "-dict=fuzz/$1.dict") \
         -artifact_prefix="$WORK/artifacts/$1/" "$WORK/corpus/$1" "fuzz/corpus/$1" \
         >"$log" 2>&1 || true
-    spent >"$WORK/after"
-    seconds=$(paste "$WORK/before" "$WORK/after" | awk '{ printf "%.0f", $2 - $1 }')
+    spent >"$after"
+    seconds=$(paste "$before" "$after" | awk '{ printf "%.0f", $2 - $1 }')
+    rm -f "$before" "$after" "$WORK/times.$$"
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     coverage=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
     failures=$(find "$WORK/artifacts/$1" -type f | wc -l)
