@@ -108,7 +108,7 @@ const TABLE: [(WrongTurn, Harness, u64); 61] = [
     (OldBackupNotMarked, BACKUP, 0),
     (BackupNameNotSynced, BACKUP, 0),
     (ChangedSegmentReused, BACKUP_ELSEWHERE, 0),
-    (HeldFileRemoved, BACKUP, 0),
+    (HeldFileRemoved, BACKUP, 20_260_122),
     (RestoredUnverified, RESTORE, 0),
 ];
 
