@@ -48,7 +48,8 @@ build() {
 # libFuzzer's, for all runs. A file may not lead to more memory than this; leaks are looked for by
 # other tests; freed memory is kept for a while only, since each open frees a lot.
 options() {
-    echo -timeout="$TIMEOUT" -rss_limit_mb=2048 -malloc_limit_mb=64 -detect_leaks=0
+    echo -timeout="$TIMEOUT" -rss_limit_mb=2048 -malloc_limit_mb=64 -detect_leaks=0 \
+        -len_control=0
 }
 export ASAN_OPTIONS="${ASAN_OPTIONS:-quarantine_size_mb=16:malloc_context_size=4}"
 
