@@ -49,7 +49,7 @@ build() {
 # other tests; freed memory is kept for a while only, since each open frees a lot.
 options() {
     echo -timeout="$TIMEOUT" -rss_limit_mb=2048 -malloc_limit_mb=64 -detect_leaks=0 \
-        -len_control=0
+        -len_control=0 -report_slow_units="$TIMEOUT"
 }
 export ASAN_OPTIONS="${ASAN_OPTIONS:-quarantine_size_mb=16:malloc_context_size=4}"
 
