@@ -65,8 +65,8 @@ build: build-tools
 	@cmake --build build/release --target examples -j $(JOBS)
 
 # Every part prints its own result; the last line is reached only when all have passed.
-check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules
-check: check-c-debug check-c-release check-torture-fs sanitize-quick
+check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules \
+		check-c-debug check-c-release check-torture-fs sanitize-quick
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug

@@ -25,7 +25,7 @@ static void fill(const char *path)
 /* Overwrites 512 bytes, as a bad disk might, and removes the manifest. */
 static void damage(const char *path)
 {
-    char name[4200];
+    char name[4300];
     char zeros[512] = {0};
     snprintf(name, sizeof name, "%s/00000001.seg", path);
     FILE *file = fopen(name, "r+b");
