@@ -1,10 +1,12 @@
 //! A power cut may leave the name of a segment that compaction removed, with the bytes of a file
 //! that has got its blocks since: ext4 with `data=writeback` gives them away before the name is
-//! gone for good. The manifest has let such a file go, so it is a leftover, whatever is in it.
+//! gone for good. The manifest has let such a file go, so it is a leftover, whatever of this database
+//! is in it.
 
 mod common;
 
 use kv::db::Db;
+use kv::error::Kind;
 use kv::options::Options;
 
 use common::{segments_in, TempDir};
@@ -45,7 +47,13 @@ fn a_removed_segment_with_the_bytes_of_another_file_is_a_leftover() {
     db.close().expect("close");
     assert!(!removed.exists(), "compaction removes the first segment");
     let other = std::fs::read(segments_in(&path).remove(0)).expect("a segment can be read");
-    for bytes in [other, foreign, vec![0; 4096], Vec::new()] {
+    // Who put a segment of another database there may have no other.
+    std::fs::write(&removed, &foreign).expect("the file can be written");
+    let refused = Db::open(&path, &options()).err().expect("it is not ours to remove");
+    assert_eq!(refused.kind(), Kind::Corrupt);
+    assert!(refused.to_string().contains("00000001.seg"), "{refused}");
+    assert!(std::fs::read(&removed).is_ok_and(|found| found == foreign), "it stays as it is");
+    for bytes in [other, vec![0; 4096], Vec::new()] {
         std::fs::write(&removed, bytes).expect("the leftover can be written");
         let db = Db::open(&path, &options()).expect("a leftover is no damage");
         must_hold(&db, 2);

@@ -34,12 +34,6 @@ impl Recovery {
     /// An error unless a segment that the manifest does not know is something that a crash leaves.
     fn check_leftover(&self, id: u64, name: &str) -> Result<()> {
         let state = self.manifest.state();
-        if id < state.next_id {
-            // The manifest has let it go, on the medium, before its name went. Where a file system
-            // gives away blocks before a name is gone for good (ext4 with data=writeback), a power
-            // cut leaves the name with the bytes of whatever file has them now.
-            return Ok(());
-        }
         let file = self.storage.open(name, false)?;
         let header = match self.read_header(&*file)? {
             Ok((header, ..)) => header,
@@ -50,6 +44,12 @@ impl Recovery {
             // Its creation was interrupted.
             Err(_) => return Ok(()),
         };
+        if id < state.next_id {
+            // The manifest has let it go, on the medium, before its name went. Where a file system
+            // gives away blocks before a name is gone for good (ext4 with data=writeback), a power
+            // cut leaves the name with the bytes of whatever file has them now.
+            return Ok(());
+        }
         if header.id != id {
             let path = format!("{}/{name}", self.storage.path());
             let what = format!("it is segment {} under another name", header.id);

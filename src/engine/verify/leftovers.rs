@@ -34,11 +34,6 @@ impl Examiner<'_> {
         let Some(file) = self.file(name) else { return Ok(Some(stray(name))) };
         let len = file.len()?;
         let mut page = vec![0; HEADER_PAGE];
-        let state = &self.manifest.state;
-        // Whatever is in it, as `recover/leftovers.rs` says; unless what let it go is damaged.
-        if id < state.next_id && self.manifest.faults.is_empty() {
-            return Ok(Some(stray(name)));
-        }
         if len < HEADER_PAGE as u64 || file.read_at(&mut page, 0).is_err() {
             return Ok(Some(stray(name)));
         }
@@ -51,6 +46,11 @@ impl Examiner<'_> {
             // Its creation was interrupted.
             Err(_) => return Ok(Some(stray(name))),
         };
+        let state = &self.manifest.state;
+        // Whatever of ours is in it, as `recover/leftovers.rs` says; unless what let it go is damaged.
+        if id < state.next_id && self.manifest.faults.is_empty() {
+            return Ok(Some(stray(name)));
+        }
         if header.id != id {
             let what = format!("it is segment {} under another name", header.id);
             let (severity, subject) = (Severity::Damage, Subject::Stray);
