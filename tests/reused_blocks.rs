@@ -1,7 +1,7 @@
 //! A power cut may leave the name of a segment that compaction removed, with the bytes of a file
 //! that has got its blocks since: ext4 with `data=writeback` gives them away before the name is
-//! gone for good. The manifest has let such a file go, so it is a leftover, whatever of this database
-//! is in it.
+//! gone for good. The manifest has let such a file go, so it is a leftover, whatever of this
+//! database is in it.
 
 mod common;
 

@@ -47,7 +47,8 @@ impl Examiner<'_> {
             Err(_) => return Ok(Some(stray(name))),
         };
         let state = &self.manifest.state;
-        // Whatever of ours is in it, as `recover/leftovers.rs` says; unless what let it go is damaged.
+        // Whatever of ours is in it, as `recover/leftovers.rs` says; unless what let it go is
+        // damaged.
         if id < state.next_id && self.manifest.faults.is_empty() {
             return Ok(Some(stray(name)));
         }
