@@ -274,7 +274,8 @@ impl Engine {
         when!(VictimsRemovedFirst, {
             victims.iter().for_each(|victim| self.remove_segment_files(victim.header.id));
         });
-        let committed = self.manifest.lock().append(&edits).inspect_err(|error| {
+        let appended = self.manifest.lock().append(&edits);
+        let committed = appended.inspect_err(|error| {
             victims.iter().for_each(|victim| victim.set_moving(false));
             // Whether the edit is on the medium is unknown, and so is which files must stay.
             if error.kind() != Kind::NoSpace {
