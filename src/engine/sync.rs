@@ -154,7 +154,7 @@ impl Engine {
         edits.extend(self.time_edit());
         let told: Vec<(u64, u64)> =
             synced.iter().map(|full| (full.segment.header.id, full.len)).collect();
-        // By itself, so that the manifest is free again before the syncer's lock, which comes first.
+        // By itself: the manifest is free again before the syncer is locked, which comes first.
         let noted = self.manifest.lock().append(&edits);
         noted.inspect_err(|_| {
             let mut syncer = self.syncer.lock();
