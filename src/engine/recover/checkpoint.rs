@@ -16,7 +16,7 @@ use crate::format::checkpoint::{
 };
 use crate::format::manifest::Tail;
 use crate::format::name;
-use crate::format::segment::SegmentHeader;
+use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::index::{number_of, Location, PIECES};
 use crate::manifest::LiveSegment;
 use crate::segment::table::{page_of, MAX_PAGES};
@@ -74,6 +74,10 @@ impl Recovery {
             self.has_bad_checkpoint = true;
             return;
         };
+        if misses_window(&checkpoint, live) {
+            self.has_bad_checkpoint = true;
+            return;
+        }
         let highest_id = checkpoint.segments.iter().map(|known| known.id).max().unwrap_or(0);
         let live: BTreeSet<u64> = live.iter().map(|live| live.header.id).collect();
         let is_live = |known: &KnownSegment| live.contains(&known.id);
@@ -215,6 +219,24 @@ impl Recovery {
             }
         }
     }
+}
+
+/// Whether a segment may be gone that held records of the time in which the checkpoint was written:
+/// after a piece was copied, before dead bytes were counted. What they replaced is counted then,
+/// but a piece may still point to it; and what has replaced them since would count it once more.
+pub(in crate::engine) fn misses_window(checkpoint: &Checkpoint, live: &[LiveSegment]) -> bool {
+    let first_news = checkpoint.pieces.iter().map(|piece| piece.sequence).min().unwrap_or(0);
+    if first_news == checkpoint.sequence_end {
+        return false;
+    }
+    // Ids of log segments ascend as their sequences do, and compaction puts nothing in the place of
+    // others while pieces are copied: so what has a lower id than this one came before all that.
+    let began = live.iter().filter(|live| {
+        live.header.kind == SegmentKind::Log && live.header.base_sequence <= first_news
+    });
+    let began = began.map(|live| live.header.id).max().unwrap_or(0);
+    let is_live = |id| live.iter().any(|live| live.header.id == id);
+    checkpoint.segments.iter().any(|known| known.id > began && !is_live(known.id))
 }
 
 /// The pages of a segment: the first, and the one behind the last.

@@ -49,8 +49,8 @@ use crate::segment::table::SegmentTable;
 use crate::segment::{Segment, Source};
 use crate::storage::{barrier, File, Lock, Storage};
 use crate::wrong_turn::{is_taken, unless, when};
-pub(super) use checkpoint::read_header as read_checkpoint_header;
 use checkpoint::Basis;
+pub(super) use checkpoint::{misses_window, read_header as read_checkpoint_header};
 use replay::Part;
 pub(super) use sealed::{has_seal, read_hint};
 

@@ -19,11 +19,13 @@ use std::collections::BTreeMap;
 
 use super::backup::Tell;
 use super::compact::Progress;
+use super::recover::misses_window;
 use crate::error::{Error, Kind, Result};
 use crate::format::segment::{SegmentHeader, HEADER_PAGE};
 use crate::format::{name, MAX_NUMBER_AT_OPEN};
 use crate::index::hash::KeyHasher;
 use crate::manifest::examine::{self, Examined};
+use crate::manifest::LiveSegment;
 use crate::storage::Storage;
 use index::{Compared, Comparison, Known, Seen, Share};
 use problem::{Findings, Problem, Severity, Subject, TellProblem};
@@ -229,10 +231,18 @@ impl<'a> Examiner<'a> {
     fn compare(&mut self, compared: &mut Compared) -> Result<()> {
         let reached = self.reached();
         if let Some(known) = &mut self.known {
-            known.is_current = known.checkpoint.sequence_end <= reached;
-            if !known.is_current {
-                let what = "it knows more than the log has, and is not used";
-                let (severity, subject) = (Severity::Warning, Subject::Checkpoint);
+            let live: Vec<LiveSegment> = self.manifest.state.segments.values().copied().collect();
+            let refused = if known.checkpoint.sequence_end > reached {
+                Some((Severity::Warning, "it knows more than the log has, and is not used"))
+            } else if misses_window(&known.checkpoint, &live) {
+                let what = "a segment is gone that was written to beside it; it is not used";
+                Some((Severity::Note, what))
+            } else {
+                None
+            };
+            known.is_current = refused.is_none();
+            if let Some((severity, what)) = refused {
+                let subject = Subject::Checkpoint;
                 let problem = Problem::new(severity, subject, name::INDEX, (0, 0), what);
                 self.findings.add(problem)?;
             }
