@@ -12,7 +12,7 @@
 enum { CALLERS = 2, INTERVAL_US = 200 };
 
 static atomic_ulong timer_signals, sent_signals, strange_threads;
-static atomic_int callers_left;
+static atomic_int callers_ready, callers_left;
 static _Thread_local int is_ours;
 static pthread_t callers[CALLERS];
 static char paths[CALLERS][300];
@@ -35,6 +35,7 @@ static void count_sent(int number)
 static void *call(void *path)
 {
     is_ours = 1;
+    atomic_fetch_add(&callers_ready, 1);
     every_call((const char *)path);
     atomic_fetch_sub(&callers_left, 1);
     return NULL;
@@ -67,6 +68,9 @@ static void test_signals_during_every_call(const char *name)
         snprintf(own, sizeof own, "%s-%d", name, i);
         snprintf(paths[i], sizeof paths[i], "%s", test_path(own));
         CHECK(pthread_create(&callers[i], NULL, call, paths[i]) == 0);
+    }
+    while (atomic_load(&callers_ready) < CALLERS) {
+        nanosleep(&pause, NULL);
     }
     set_timer(INTERVAL_US);
     while (atomic_load(&callers_left) > 0) {

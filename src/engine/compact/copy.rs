@@ -9,7 +9,7 @@ use super::output::Output;
 use super::run::Run;
 use crate::engine::Engine;
 use crate::epoch;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::format::name;
 use crate::format::record::{Record, RecordKind};
 use crate::index::Location;
@@ -46,10 +46,15 @@ struct Pending {
 }
 
 impl Batch {
-    fn add(&mut self, hash: u64, from: Location, found: &Found) {
+    fn add(&mut self, hash: u64, from: Location, found: &Found) -> Result<()> {
+        let no_memory = |_| Error::new(Kind::OutOfMemory, "there is no memory for compaction");
+        let bytes = found.record.bytes();
         let at = self.bytes.len();
-        self.bytes.extend_from_slice(found.record.bytes());
+        self.bytes.try_reserve(bytes.len()).map_err(no_memory)?;
+        self.records.try_reserve(1).map_err(no_memory)?;
+        self.bytes.extend_from_slice(bytes);
         self.records.push(Pending { hash, from, sequence: found.sequence, at });
+        Ok(())
     }
 
     fn clear(&mut self) {
@@ -78,7 +83,7 @@ impl Engine {
             if let Item::Record(found) = &item {
                 let hash = self.hasher.hash(found.record.key());
                 self.index.prefetch(&epoch::pin()?, hash);
-                batch.add(hash, victim.location(found.offset), found);
+                batch.add(hash, victim.location(found.offset), found)?;
                 if batch.bytes.len() < BATCH {
                     continue;
                 }
