@@ -119,6 +119,8 @@ wrong_turns! {
     CheckpointNotChecked,
     /// A checkpoint claims to reflect what was written while it was.
     CheckpointClaimsTooMuch,
+    /// A checkpoint is believed though a segment is gone that was written beside it.
+    CheckpointWindowMissed,
     /// A checkpoint that must not be believed stays, for the log to catch up with.
     BadCheckpointKept,
     /// A checkpoint's entries of segments that are gone are believed.

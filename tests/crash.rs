@@ -7,7 +7,7 @@
 mod common;
 mod histories;
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::Arc;
 
 use common::sim_disk::SimDisk;
@@ -16,6 +16,7 @@ use common::Random;
 use histories::plan::Kind;
 use histories::run_all;
 use kv::db::{WriteBatch, WriteOptions, WriteSync, Written};
+use kv::engine::Engine;
 use kv::options::{Options, SyncLevel};
 
 /// States in a usual run.
@@ -113,5 +114,43 @@ fn what_is_written_beside_a_checkpoint_is_not_lost() {
     for number in 0..written {
         let found = store.engine().value_len(&[number]).expect("read");
         assert_eq!(found, Some(6), "key {number}");
+    }
+}
+
+/// A piece of a checkpoint may point to a record that was replaced before the checkpoint was whole,
+/// by one whose segment has been compacted away since. It was counted as dead once more after the
+/// next open, and with it the last live record of its segment seemed to be dead.
+#[test]
+fn what_was_written_beside_a_checkpoint_may_be_compacted_away() {
+    static VALUE: [u8; 60_000] = [7; 60_000];
+    let options = Options { segment_size: 128 << 10, sync: SyncLevel::None, ..Options::default() };
+    let disk = SimDisk::new(1);
+    let store = Store::open(&disk, &options, false).expect("a new database opens");
+    let Store::Alone(engine) = &store else { panic!("it has no threads") };
+    // Two records fit into a segment.
+    let put = |engine: &Engine, keys: [&[u8]; 2]| {
+        keys.iter().for_each(|key| engine.put(key, &VALUE).expect("put"));
+    };
+    put(engine, [b"replaced", b"lasting."]);
+    let (beside, is_first) = (Arc::clone(engine), AtomicBool::new(true));
+    disk.set_interlude(Some(Box::new(move || {
+        if is_first.swap(false, Ordering::SeqCst) {
+            put(&beside, [b"replaced", b"another."]);
+        }
+    })));
+    engine.checkpoint();
+    disk.set_interlude(None);
+    let segments = |engine: &Engine| engine.stats().segments;
+    put(engine, [b"replaced", b"another."]);
+    put(engine, [b"later 1.", b"later 2."]);
+    let before = segments(engine);
+    assert!(engine.compact_if_due().expect("compact"), "a segment is dead");
+    assert_eq!(segments(engine), before - 1, "only what was written beside the checkpoint goes");
+    let killed = disk.look(|state| state.kill(&mut Random(1)));
+    let store = Store::open(&killed, &options, false).expect("it opens after a kill");
+    while store.engine().compact_if_due().expect("compact") {}
+    for key in [b"replaced", b"lasting.", b"another.", b"later 1.", b"later 2."] {
+        let found = store.engine().value_len(key).expect("read");
+        assert_eq!(found, Some(VALUE.len()), "{key:?}");
     }
 }

@@ -23,6 +23,7 @@ type Harness = (&'static str, &'static str);
 
 const CRASH: Harness = ("crash", "what_a_crash_leaves_is_a_prefix");
 const BESIDE: Harness = ("crash", "what_is_written_beside_a_checkpoint_is_not_lost");
+const WINDOW: Harness = ("crash", "what_was_written_beside_a_checkpoint_may_be_compacted_away");
 const FAULT: Harness = ("faults", "what_a_fault_leaves_is_a_prefix");
 const BACKUP: Harness = ("backup_crash", "a_crash_in_a_backup_leaves_the_old_one_or_the_new");
 const BACKUP_ELSEWHERE: Harness = ("backup", "across_file_systems_only_what_is_new_is_copied");
@@ -48,7 +49,7 @@ const READS: Harness = ("live_damage", "damage_is_told_to_who_meets_it");
 ///
 /// When histories have changed, `KV_WRONG_TURN_SEARCH=1` prints seeds to be put here, and takes its
 /// time.
-const TABLE: [(WrongTurn, Harness, u64); 61] = [
+const TABLE: [(WrongTurn, Harness, u64); 62] = [
     (AcknowledgedBeforeSync, CRASH, 0),
     (LaterSegmentSyncedFirst, CRASH, 0),
     (MarkBeforeSync, CRASH, 0),
@@ -91,6 +92,7 @@ const TABLE: [(WrongTurn, Harness, u64); 61] = [
     (StaleCheckpointBelieved, CRASH, 20_260_102),
     (CheckpointNotChecked, CHECKPOINT, 0),
     (CheckpointClaimsTooMuch, BESIDE, 0),
+    (CheckpointWindowMissed, WINDOW, 0),
     (BadCheckpointKept, FUTURE, 0),
     (GoneSegmentsBelieved, CRASH, 20_260_102),
     (TombstoneDroppedEarly, EXPIRY, 0),

@@ -74,7 +74,7 @@ impl Recovery {
             self.has_bad_checkpoint = true;
             return;
         };
-        if misses_window(&checkpoint, live) {
+        if misses_window(&checkpoint, live) && !is_taken!(CheckpointWindowMissed) {
             self.has_bad_checkpoint = true;
             return;
         }
