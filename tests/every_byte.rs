@@ -15,8 +15,8 @@ mod damage;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-use common::{seed, Random};
-use damage::cases::{Case, Cases};
+use common::seed;
+use damage::cases::{drawn, Case, Cases};
 use damage::heap::Counting;
 use damage::small;
 use damage::tally::Tally;
@@ -68,17 +68,6 @@ fn damage_while_open(make: fn(u64) -> Sample) {
         let tally = judge(&sample, &cases, &drawn(list, drawn_of), Trial::judge_while_open);
         println!("{}, open, {kind}: {}", sample.name, tally.in_words());
     }
-}
-
-/// So many of the cases, in no order.
-fn drawn(mut list: Vec<Case>, count: usize) -> Vec<Case> {
-    let mut random = Random(seed());
-    for at in 0..list.len().min(count) {
-        let other = at + random.below((list.len() - at) as u64) as usize;
-        list.swap(at, other);
-    }
-    list.truncate(count);
-    list
 }
 
 /// Judges all cases of a list, on all processors.

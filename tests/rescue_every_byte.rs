@@ -17,8 +17,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-use common::{seed, Random};
-use damage::cases::{Case, Cases};
+use common::seed;
+use damage::cases::{drawn, Case, Cases};
 use damage::shelf::Shelf;
 use damage::{is_everything_asked_for, small, Damage, Files, Model, Sample};
 use kv::db::{Form, Problem, Progress, Report};
@@ -215,17 +215,6 @@ impl Bench<'_> {
             assert!(wrong.is_empty(), "{context}: {wrong:?}: {salvaged}");
         }
     }
-}
-
-/// So many of the cases, in no order.
-fn drawn(mut list: Vec<Case>, count: usize) -> Vec<Case> {
-    let mut random = Random(seed());
-    for at in 0..list.len().min(count) {
-        let other = at + random.below((list.len() - at) as u64) as usize;
-        list.swap(at, other);
-    }
-    list.truncate(count);
-    list
 }
 
 #[allow(clippy::print_stdout, reason = "how much was tried is the point of the test")]

@@ -24,16 +24,7 @@ static int32_t problem(const kv_problem_t *what, void *context)
 
 static void make(const char *name)
 {
-    kv_options *options = test_small_segments();
-    kv_db *db = test_open(name, options);
-    char value[300];
-    kv_options_free(options);
-    memset(value, 'a', sizeof value);
-    for (unsigned i = 0; i < KEYS; i++) {
-        char key[16];
-        int len = snprintf(key, sizeof key, "key %u", i);
-        CHECK_OK(kv_put(db, key, (size_t)len, value, sizeof value));
-    }
+    kv_db *db = test_filled(name, KEYS);
     CHECK_OK(kv_delete(db, "key 5", 5));
     CHECK_OK(kv_close(db));
 }

@@ -133,6 +133,22 @@ static inline kv_options *test_small_segments(void)
     return options;
 }
 
+/* A new database with so many keys of 300 bytes, in several segments. */
+static inline kv_db *test_filled(const char *name, unsigned keys)
+{
+    kv_options *options = test_small_segments();
+    kv_db *db = test_open(name, options);
+    char value[300];
+    kv_options_free(options);
+    memset(value, 'a', sizeof value);
+    for (unsigned i = 0; i < keys; i++) {
+        char key[16];
+        int len = snprintf(key, sizeof key, "key %u", i);
+        CHECK_OK(kv_put(db, key, (size_t)len, value, sizeof value));
+    }
+    return db;
+}
+
 /* Whether `key` has exactly this value. */
 static inline int test_has(kv_db *db, const char *key, const void *expected, size_t expected_len)
 {

@@ -5,7 +5,7 @@ use kv::format::name;
 
 use super::kinds::{append, cut, flip, put, replace};
 use super::{Damage, Files, Sample};
-use crate::common::Random;
+use crate::common::{seed, Random};
 
 /// Sizes of what disks and caches read and write at once.
 const BLOCKS: [usize; 3] = [64, 512, 4096];
@@ -103,6 +103,17 @@ const STRAYS: [&str; 7] = [
     "INDEX.new",
     "PARTIAL",
 ];
+
+/// So many of the cases, in no order.
+pub fn drawn(mut list: Vec<Case>, count: usize) -> Vec<Case> {
+    let mut random = Random(seed());
+    for at in 0..list.len().min(count) {
+        let other = at + random.below((list.len() - at) as u64) as usize;
+        list.swap(at, other);
+    }
+    list.truncate(count);
+    list
+}
 
 /// A file that is not where it belongs.
 struct Source<'a> {

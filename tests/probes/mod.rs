@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use kv::db::{WriteBatch, WriteOptions, WriteSync};
+use kv::db::{WriteBatch, WriteSync};
 use kv::engine::Engine;
 use kv::error::{Error, Kind, Result};
 
@@ -102,19 +102,11 @@ fn write_batch(world: &mut World, round: u8) -> Result<()> {
 }
 
 fn add(world: &mut World, round: u8) -> Result<()> {
-    let key = key(round + 2);
-    let result = world.engine().add(&key, 7);
-    world.note(result, vec![(key, Some(7_i64.to_le_bytes().to_vec()))]).map(|_| ())
+    world.add(key(round + 2), 7)
 }
 
 fn put_reserved(world: &mut World, round: u8) -> Result<()> {
-    let (key, value) = (key(round + 3), value(3, round));
-    let mut reservation =
-        world.engine().reserve_value(&key, value.len(), &WriteOptions::default())?;
-    reservation.fill(&value);
-    let result = world.engine().commit_value(&reservation);
-    drop(reservation);
-    world.note(result, vec![(key, Some(value))]).map(|_| ())
+    world.put_reserved(key(round + 3), value(3, round))
 }
 
 /// Reads all keys in every way there is.

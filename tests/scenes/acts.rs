@@ -133,18 +133,11 @@ fn put_if_absent(world: &mut World) -> Result<()> {
 }
 
 fn count(world: &mut World) -> Result<()> {
-    let result = world.engine().add(&key(50), 7);
-    world.note(result, vec![(key(50), Some(7_i64.to_le_bytes().to_vec()))]).map(|_| ())
+    world.add(key(50), 7)
 }
 
 fn put_reserved(world: &mut World) -> Result<()> {
-    let (key, value) = (key(60), value(60, 3));
-    let mut reservation =
-        world.engine().reserve_value(&key, value.len(), &WriteOptions::default())?;
-    reservation.fill(&value);
-    let result = world.engine().commit_value(&reservation);
-    drop(reservation);
-    world.note(result, vec![(key, Some(value))]).map(|_| ())
+    world.put_reserved(key(60), value(60, 3))
 }
 
 fn seal(world: &mut World) -> Result<()> {

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kv::db::WriteOptions;
 use kv::engine::backup::restore::restore;
 use kv::engine::{recover, Engine};
 use kv::error::{Kind, Result};
@@ -132,6 +133,22 @@ impl World {
             Err(_) => {}
         }
         result
+    }
+
+    /// Adds to a counter that is not there yet.
+    pub fn add(&mut self, key: Vec<u8>, delta: i64) -> Result<()> {
+        let result = self.engine().add(&key, delta);
+        self.note(result, vec![(key, Some(delta.to_le_bytes().to_vec()))]).map(|_| ())
+    }
+
+    /// Puts a value that is put together in the log.
+    pub fn put_reserved(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        let options = WriteOptions::default();
+        let mut reservation = self.engine().reserve_value(&key, value.len(), &options)?;
+        reservation.fill(&value);
+        let result = self.engine().commit_value(&reservation);
+        drop(reservation);
+        self.note(result, vec![(key, Some(value))]).map(|_| ())
     }
 
     pub fn put(&mut self, number: u8, round: u8) -> Result<()> {

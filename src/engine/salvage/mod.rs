@@ -19,7 +19,7 @@ use std::sync::Arc;
 use super::backup::place::Place;
 use super::backup::Tell;
 use super::verify::index::{push, Share};
-use super::verify::problem::{Findings, Problem, Severity, Subject, TellProblem};
+use super::verify::problem::{Findings, TellProblem};
 use super::verify::report::Report;
 use super::verify::walk::{walk, ClassNumber, KeyHashes, Standing, Version, Walked};
 use super::verify::{common_uuid, headers_of, must_be_a_database, Course};
@@ -128,7 +128,7 @@ impl Salvage<'_> {
         uuid: Option<[u8; 16]>,
         output: &mut Output,
     ) -> Result<()> {
-        self.tell_manifest()?;
+        self.findings.add_faults(&self.manifest.faults)?;
         // Without any header there is nothing to tell foreign files by.
         let uuid = uuid.unwrap_or_default();
         self.find_sources(names, &uuid)?;
@@ -150,16 +150,6 @@ impl Salvage<'_> {
         let time_ms = time_ms.max(self.manifest.state.time_ms);
         output.finish(self.next_sequence, time_ms)?;
         self.course.finish()
-    }
-
-    fn tell_manifest(&mut self) -> Result<()> {
-        for fault in &self.manifest.faults {
-            let place = (fault.offset, fault.len);
-            let (severity, subject) = (Severity::Damage, Subject::Manifest);
-            let what = fault.what.as_str();
-            self.findings.add(Problem::new(severity, subject, name::MANIFEST, place, what))?;
-        }
-        Ok(())
     }
 
     /// Says how much there is to do, and in how many parts.

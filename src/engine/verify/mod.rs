@@ -159,12 +159,7 @@ impl<'a> Examiner<'a> {
     }
 
     fn tell_manifest(&mut self) -> Result<()> {
-        for fault in &self.manifest.faults {
-            let place = (fault.offset, fault.len);
-            let (severity, subject) = (Severity::Damage, Subject::Manifest);
-            let what = fault.what.as_str();
-            self.findings.add(Problem::new(severity, subject, name::MANIFEST, place, what))?;
-        }
+        self.findings.add_faults(&self.manifest.faults)?;
         match &self.manifest.torn {
             // It is being written.
             Some(_) if self.is_in_use => Ok(()),

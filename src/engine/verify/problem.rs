@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 
 use crate::error::{Error, Kind, Result};
+use crate::format::name;
+use crate::manifest::examine::Fault;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,6 +168,15 @@ impl<'a> Findings<'a> {
                 Err(Error::new(Kind::Cancelled, "the function that is told has cancelled it"))
             }
         }
+    }
+
+    /// Adds what is wrong with a manifest.
+    pub fn add_faults(&mut self, faults: &[Fault]) -> Result<()> {
+        faults.iter().try_for_each(|fault| {
+            let (severity, subject) = (Severity::Damage, Subject::Manifest);
+            let place = (fault.offset, fault.len);
+            self.add(Problem::new(severity, subject, name::MANIFEST, place, fault.what.as_str()))
+        })
     }
 
     /// Whether anything is lost or wrong.

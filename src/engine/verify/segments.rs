@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::index::{push, Dead, Seen};
+use super::index::{push, Dead, Seen, Share};
 use super::problem::{Problem, Severity, Subject};
 use super::walk::{walk, SegmentFile, Standing, Version, Walked};
 use super::{hint, Examiner};
@@ -21,6 +21,21 @@ pub(in crate::engine) struct Opened {
     pub source: SegmentFile,
     /// So many bytes are on the medium.
     pub synced: u64,
+}
+
+/// Keeps those versions that count and are of `share`.
+fn taking(
+    versions: &mut Vec<Version>,
+    share: Share,
+) -> impl FnMut(Version, Standing) -> Result<()> + '_ {
+    move |version, standing| {
+        let is_counted = standing == Standing::Counts && share.has(version.hash);
+        if is_counted {
+            push(versions, version)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// Opens the file of the segment that the manifest knows as `header`, and adds to `problems` what
@@ -161,16 +176,9 @@ impl Examiner<'_> {
     /// Walks through a segment, and keeps the records that are to be compared.
     pub(super) fn walk(&mut self, source: &SegmentFile) -> Result<Walked> {
         let Examiner { versions, share, course, hashes, seen, .. } = &mut *self;
-        let mut take = |version: Version, standing: Standing| {
-            let is_counted = standing == Standing::Counts && share.has(version.hash);
-            if is_counted {
-                push(versions, version)
-            } else {
-                Ok(())
-            }
-        };
         let number = seen.len() as u32;
-        let walked = walk(source, number, hashes, &mut |n| course.advance(n), &mut take)?;
+        let mut advance = |n| course.advance(n);
+        let walked = walk(source, number, hashes, &mut advance, &mut taking(versions, *share))?;
         self.course.progress.segments_done += 1;
         self.figures.records += walked.records + walked.behind;
         Ok(walked)
@@ -192,16 +200,9 @@ impl Examiner<'_> {
     pub(super) fn collect_again(&mut self) -> Result<()> {
         let Examiner { versions, share, course, hashes, seen, .. } = &mut *self;
         for (number, seen) in seen.iter().enumerate() {
-            let mut take = |version: Version, standing: Standing| {
-                let is_counted = standing == Standing::Counts && share.has(version.hash);
-                if is_counted {
-                    push(versions, version)
-                } else {
-                    Ok(())
-                }
-            };
+            let take = &mut taking(versions, *share);
             let advance = &mut |n| course.advance(n);
-            walk(&seen.source, number as u32, hashes, advance, &mut take)?;
+            walk(&seen.source, number as u32, hashes, advance, take)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::machine;
+use crate::settings::Settings;
 
 pub struct Kernel {
     /// What people call it, and the command line.
@@ -73,6 +74,19 @@ impl Kernel {
             false
         };
         KERNELS.iter().filter(is_wanted).filter(is_there).collect()
+    }
+
+    /// Those whose disks other programs show, or why there are none.
+    pub fn by_fuse(settings: &Settings, programs: &[&str]) -> Result<Vec<&'static Kernel>, String> {
+        let lacks = machine::lacks(programs);
+        if let Some(why) = lacks.or_else(|| machine::lacks_disks(&settings.memory, true)) {
+            return Err(why);
+        }
+        let kernels = Kernel::available();
+        match kernels.is_empty() {
+            true => Err("no file system that can be made".into()),
+            false => Ok(kernels),
+        }
     }
 
     /// Makes an empty file system in a file, or on a device.

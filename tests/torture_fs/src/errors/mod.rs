@@ -15,7 +15,6 @@ use kv::options::{Options, ReadMode};
 
 use crate::judge::{now_ms, Content, Track};
 use crate::kernels::Kernel;
-use crate::machine;
 use crate::random;
 use crate::settings::{Settings, Verdict};
 use crate::shared::Shared;
@@ -88,16 +87,10 @@ impl Totals {
 
 /// The part.
 pub fn run(settings: &Settings) -> Verdict {
-    if let Some(why) = machine::lacks(&["nbdkit", "nbdfuse", "fusermount3"]) {
-        return Verdict::Skipped(why);
-    }
-    if let Some(why) = machine::lacks_disks(&settings.memory, true) {
-        return Verdict::Skipped(why);
-    }
-    let kernels = Kernel::available();
-    if kernels.is_empty() {
-        return Verdict::Skipped("no file system that can be made".into());
-    }
+    let kernels = match Kernel::by_fuse(settings, &["nbdkit", "nbdfuse", "fusermount3"]) {
+        Ok(kernels) => kernels,
+        Err(why) => return Verdict::Skipped(why),
+    };
     let (totals, since) = (Totals::default(), Instant::now());
     let next = AtomicU64::new(0);
     let work = |job: u64| {

@@ -17,7 +17,6 @@ use replay::Disk;
 use states::{states, windows, State, KINDS};
 
 use crate::kernels::Kernel;
-use crate::machine;
 use crate::random;
 use crate::settings::{Settings, Verdict};
 
@@ -63,16 +62,10 @@ impl Totals {
 /// The part: file systems take turns, a record each.
 pub fn run(settings: &Settings) -> Verdict {
     let needed = ["qemu-storage-daemon", "fusermount3", "fallocate", "cp"];
-    if let Some(why) = machine::lacks(&needed) {
-        return Verdict::Skipped(why);
-    }
-    if let Some(why) = machine::lacks_disks(&settings.memory, true) {
-        return Verdict::Skipped(why);
-    }
-    let kernels = Kernel::available();
-    if kernels.is_empty() {
-        return Verdict::Skipped("no file system that can be made".into());
-    }
+    let kernels = match Kernel::by_fuse(settings, &needed) {
+        Ok(kernels) => kernels,
+        Err(why) => return Verdict::Skipped(why),
+    };
     let since = Instant::now();
     let totals: Vec<Totals> = kernels.iter().map(|_| Totals::default()).collect();
     let done = || totals.iter().map(|totals| totals.states.load(Ordering::Relaxed)).sum::<u64>();
