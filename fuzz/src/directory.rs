@@ -171,6 +171,13 @@ impl Held {
     }
 }
 
+/// An error unless a value is one of those that the key may have.
+fn is_among(possible: &BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>, key: &[u8], value: Option<&[u8]>) {
+    let Some(value) = value else { return };
+    let is_one = possible.get(key).is_some_and(|values| values.contains(value));
+    assert!(is_one, "{key:?} has a value that nobody wrote, of {} bytes", value.len());
+}
+
 /// An open database and what is known of it.
 struct Bench<'a> {
     files: &'a Files,
@@ -216,11 +223,7 @@ impl<'a> Bench<'a> {
 
     /// An error unless a key has ever had this value.
     fn is_written(&self, key: &[u8], value: Option<&[u8]>) {
-        if let Some(value) = value {
-            let possible = self.expected.possible.get(key);
-            let is_one = possible.is_some_and(|values| values.contains(value));
-            assert!(is_one, "{key:?} has a value that nobody wrote, of {} bytes", value.len());
-        }
+        is_among(&self.expected.possible, key, value);
     }
 
     /// An error unless a key may have this value.
@@ -239,7 +242,7 @@ impl<'a> Bench<'a> {
             let value = saved.get(&key, |value| value.to_vec()).expect("what is new is whole");
             match self.is_sound {
                 true => self.is_possible(&key, value.as_deref()),
-                false => self.is_written(&key, value.as_deref()),
+                false => is_among(&self.expected.salvageable, &key, value.as_deref()),
             }
         }
     }

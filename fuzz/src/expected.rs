@@ -12,6 +12,8 @@ use super::model::{self, u32_at, u64_at, Contents, End, Who, Whole};
 pub struct Expected {
     /// All values that whole records of a key have, in any file.
     pub possible: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+    /// The same and more: where salvage finds the salt of a damaged header in the rest of the file.
+    pub salvageable: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
     /// What each key must be, if no file but the log and the manifest has a say: `None` if there
     /// must be none. Keys that are not sure are in `unsure`.
     pub sure: Option<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
@@ -29,20 +31,19 @@ struct Newest {
 
 /// Reads an image; `now_ms` is what the clock will say.
 pub fn of(files: &Files, now_ms: u64) -> Expected {
-    let mut possible: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>> = BTreeMap::new();
+    let mut possible = BTreeMap::new();
+    let mut salvageable = BTreeMap::new();
     for (name, bytes) in files {
         if name::parse_segment(name).is_none() || bytes.len() < model::FIRST_RECORD {
             continue;
         }
-        // Any place at which a record verifies: a damaged index may point to it.
-        for at in (model::FIRST_RECORD..bytes.len()).step_by(8) {
-            let found = model::record(&bytes[at..], u32_at(bytes, 40), at as u64);
-            if let Some(record) = found.filter(|record| record.head.kind == model::PUT) {
-                possible.entry(record.key).or_default().insert(record.value);
-            }
+        let salt = u32_at(bytes, 40);
+        add_values(&mut possible, bytes, salt);
+        for salt in agreed_salts(bytes).into_iter().chain([salt]) {
+            add_values(&mut salvageable, bytes, salt);
         }
     }
-    let mut expected = Expected { possible, sure: None, unsure: BTreeSet::new() };
+    let mut expected = Expected { possible, salvageable, sure: None, unsure: BTreeSet::new() };
     let has_others = files.keys().any(|name| name::parse_hint(name).is_some())
         || files.contains_key(name::INDEX);
     if !has_others {
@@ -62,6 +63,27 @@ pub fn of(files: &Files, now_ms: u64) -> Expected {
         }
     }
     expected
+}
+
+/// Adds the values of all records that verify, at any place: a damaged index may point to it.
+fn add_values(to: &mut BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>, bytes: &[u8], salt: u32) {
+    for at in (model::FIRST_RECORD..bytes.len()).step_by(8) {
+        let found = model::record(&bytes[at..], salt, at as u64);
+        if let Some(record) = found.filter(|record| record.head.kind == model::PUT) {
+            to.entry(record.key).or_default().insert(record.value);
+        }
+    }
+}
+
+/// The salts with which two things in a segment verify: records, sync marks, notes of the time.
+fn agreed_salts(bytes: &[u8]) -> BTreeSet<u32> {
+    let records = (model::FIRST_RECORD..bytes.len()).step_by(8);
+    let mut salts: Vec<u32> =
+        records.filter_map(|at| model::salt_of_record(&bytes[at..], at as u64)).collect();
+    let marks = [1024, 1536, 2048, 3072];
+    salts.extend(marks.map(|at| crc32fast::hash(&bytes[at..at + 8]) ^ u32_at(bytes, at + 8)));
+    salts.sort_unstable();
+    salts.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
 }
 
 /// The newest record of each key in an image that opens, and how far its files know the clock.

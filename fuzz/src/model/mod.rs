@@ -106,6 +106,13 @@ pub fn mask(salt: u32, offset: u64, low_delta: u32) -> u32 {
     salt ^ place.wrapping_mul(0x9e37_79b1) ^ low_delta.wrapping_mul(0x85eb_ca77).rotate_left(15)
 }
 
+/// The salt with which what is at the start of `bytes` verifies, if it can be a record.
+pub fn salt_of_record(bytes: &[u8], offset: u64) -> Option<u32> {
+    let head = Head::read(bytes)?;
+    let crc = crc32fast::hash(bytes.get(8..head.checked)?);
+    Some(u32_at(bytes, 0) ^ crc ^ mask(0, offset, u32_at(bytes, 4)))
+}
+
 /// The record at the start of `bytes`, which stand at `offset` of a segment, if it verifies.
 pub fn record(bytes: &[u8], salt: u32, offset: u64) -> Option<Whole> {
     let head = Head::read(bytes)?;
