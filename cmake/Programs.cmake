@@ -38,11 +38,13 @@ endfunction()
 
 # kv_add_valgrind_run(test leaks command...): the same under valgrind, where there is one. `leaks`
 # is full or no: a child of fork() that has a database open lacks the threads of its parent, so that
-# valgrind takes what they own for lost, after a long search of the mapped segment.
+# valgrind takes what they own for lost, after a long search of the mapped segment. One thread runs
+# at a time: without fairness those that read without a lock leave no turn to those that write.
 function(kv_add_valgrind_run test leaks)
     if(KV_VALGRIND)
         kv_add_run(${test}.valgrind 600
-            "${KV_VALGRIND}" --quiet --error-exitcode=99 --leak-check=${leaks} ${ARGN})
+            "${KV_VALGRIND}" --quiet --fair-sched=try --error-exitcode=99
+            --leak-check=${leaks} ${ARGN})
         set_tests_properties(${test}.valgrind PROPERTIES LABELS valgrind)
     endif()
 endfunction()
