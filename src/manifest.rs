@@ -89,6 +89,12 @@ impl State {
         Ok(())
     }
 
+    /// Whether a segment that compaction writes is not sealed: the log would go on in it.
+    fn has_unfinished(&self) -> bool {
+        let mut segments = self.segments.values();
+        segments.any(|live| live.header.kind == SegmentKind::Compacted && live.sealed.is_none())
+    }
+
     /// The sequence after the youngest record of a segment, if it is sealed.
     pub fn end_of(&self, id: u64) -> Option<u64> {
         let sealed = self.segments.get(&id).and_then(|segment| segment.sealed);
@@ -307,6 +313,10 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, usize
             Frame::Edits(edits, next) => {
                 for edit in &edits {
                     state.apply(edit).map_err(|what| Error::corrupt(path, at, what))?;
+                }
+                if state.has_unfinished() {
+                    let what = "a segment is added that compaction has not finished";
+                    return Err(Error::corrupt(path, at, what));
                 }
                 at = next;
                 let tells_more = edits.iter().any(|edit| !matches!(edit, Edit::Time { .. }));

@@ -216,3 +216,18 @@ fn the_manifest_of_something_else_is_not_ours_and_a_damaged_one_is() {
     newer[8] = 99;
     assert_eq!(judged(&newer), Err(Kind::NewerFormat));
 }
+
+/// A log would go on in it, and what is written there must not have what a log may have.
+#[test]
+fn a_segment_that_compaction_has_not_finished_is_damage() {
+    let (_directory, path, storage, _) = begun("unfinished");
+    let mut manifest = Manifest::open(&storage).unwrap();
+    manifest.append(&[Edit::Add(header(4)), seal(4, Expiring::default())]).unwrap();
+    drop(Manifest::open(&storage).unwrap());
+    let end = manifest.file_len();
+    manifest.append(&[Edit::Add(header(6))]).unwrap();
+    let error = Manifest::open(&storage).map(drop).unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    let (file, text) = (file_of(&path).display().to_string(), error.to_string());
+    assert!(text.starts_with(&format!("{file} is damaged at byte {end}: ")), "{text}");
+}

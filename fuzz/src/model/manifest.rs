@@ -69,6 +69,10 @@ pub fn read(bytes: &[u8]) -> Result<Manifest, Wrong> {
     let mut at = FIRST_FRAME;
     while let Some((edits, next)) = frame(bytes, at) {
         out.apply_all(edits).ok_or(Wrong::Damage)?;
+        // Compaction adds what it has finished.
+        if out.segments.values().any(|live| live.kind == COMPACTED && live.sealed.is_none()) {
+            return Err(Wrong::Damage);
+        }
         at = next;
     }
     let is_whole = at == bytes.len();
