@@ -198,7 +198,7 @@ impl Oracle {
                     return Err("a second opening finds something else".to_owned());
                 }
             }
-            2 => self.go_on(disk, engine, expected.contents[step].clone(), random)?,
+            2 => self.go_on(disk, engine, self.all_held(&content, expected, step), random)?,
             3 => self.compare_with_the_log_alone(disk, &engine, &content, random)?,
             _ => {}
         }
@@ -240,6 +240,18 @@ impl Oracle {
     /// Everything that a database holds.
     pub fn read(&self, engine: &Engine) -> Verdict<Content> {
         content_of(engine, self.now()).map_err(|error| format!("it cannot be read: {error}"))
+    }
+
+    /// What a database may hold that was found to hold `content`, as after `step`: also of what has
+    /// expired all that any step has that looks the same.
+    pub fn all_held(&self, content: &Content, expected: &Expected, step: usize) -> Content {
+        let mut held = expected.contents[step].clone();
+        for other in &expected.contents[expected.low..=expected.high] {
+            if all_live(other, self.now()) == *content {
+                held.iter_mut().zip(other).for_each(|(held, other)| *held = held.or(*other));
+            }
+        }
+        held
     }
 
     /// After which step the history held `content`, which is what `engine` holds.

@@ -266,10 +266,12 @@ impl<'a> Run<'a> {
         disk.unwatch();
         oracle.conclude();
         let store = store.unwrap_or_else(|e| panic!("{}, {}: {e}", oracle.name, expected.context));
-        let found = oracle.read(store.engine());
-        let found = found.and_then(|found| oracle.find(store.engine(), &found, expected));
-        match found {
-            Ok(step) => (store, expected.contents[step].clone()),
+        let held = oracle.read(store.engine()).and_then(|found| {
+            let step = oracle.find(store.engine(), &found, expected)?;
+            Ok(oracle.all_held(&found, expected, step))
+        });
+        match held {
+            Ok(held) => (store, held),
             Err(what) => panic!("{}, {}: {what}", oracle.name, expected.context),
         }
     }
