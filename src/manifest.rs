@@ -133,7 +133,10 @@ impl State {
 /// The highest id or sequence in an edit.
 fn highest_number(edit: &Edit) -> u64 {
     match *edit {
-        Edit::Add(header) => header.id.max(header.base_sequence).max(header.horizon),
+        // The next id is a number as well.
+        Edit::Add(header) => {
+            header.id.saturating_add(1).max(header.base_sequence).max(header.horizon)
+        }
         Edit::Seal(sealed) => sealed.id.max(sealed.next_sequence),
         Edit::Closed(tail) => tail.id.max(tail.next_sequence),
         Edit::Remove { id } | Edit::NextId { id } => id,

@@ -6,7 +6,7 @@ use kv::format::name;
 
 use super::golden::Files;
 use super::model::manifest;
-use super::model::{self, u32_at, u64_at, Contents, End, Who, Whole};
+use super::model::{self, u32_at, u64_at, Contents, End, Who, Whole, MAX_NUMBER};
 
 /// What may be answered.
 pub struct Expected {
@@ -150,7 +150,7 @@ fn keeps_its_word(all: &[(Whole, u64, u64)]) -> bool {
 fn notes_of(bytes: &[u8], salt: u32) -> u64 {
     let note = |at: usize| {
         let is_whole = crc32fast::hash(bytes.get(at..at + 8)?) ^ salt == u32_at(bytes, at + 8);
-        is_whole.then(|| u64_at(bytes, at))
+        is_whole.then(|| u64_at(bytes, at)).filter(|&note| note < MAX_NUMBER)
     };
     note(1024).max(note(1536)).unwrap_or(0)
 }

@@ -11,7 +11,7 @@
 
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64};
 use super::record::SEAL_LEN;
-use super::{is_known_version, FORMAT_VERSION};
+use super::{is_known_version, FORMAT_VERSION, MAX_NUMBER};
 
 /// Bytes before the first record: one page.
 pub const HEADER_PAGE: usize = 4096;
@@ -188,7 +188,7 @@ impl TimeNote {
         let note = |at: usize| {
             let bytes = page.get(at..at + NOTE_LEN)?;
             let valid = crc32fast::hash(&bytes[..8]) ^ salt == get_u32(bytes, 8);
-            valid.then(|| get_u64(bytes, 0))
+            valid.then(|| get_u64(bytes, 0)).filter(|&now_ms| now_ms < MAX_NUMBER)
         };
         TimeNote { now_ms: NOTE_AT.into_iter().filter_map(note).max().unwrap_or(0) }
     }

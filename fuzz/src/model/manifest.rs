@@ -137,6 +137,10 @@ impl Manifest {
         if bounded.iter().any(|&field| fields[field] >= MAX_NUMBER) {
             return None;
         }
+        // The next id is a number as well.
+        if number == 1 && fields[0] + 1 == MAX_NUMBER {
+            return None;
+        }
         if number != 9 {
             self.closed = None;
         }

@@ -6,7 +6,7 @@ pub mod manifest;
 /// Where records begin in a segment.
 pub const FIRST_RECORD: usize = 4096;
 /// Sequences and ids are below this.
-const MAX_NUMBER: u64 = 1 << 62;
+pub const MAX_NUMBER: u64 = 1 << 62;
 
 pub const PUT: u8 = 1;
 pub const TOMBSTONE: u8 = 2;

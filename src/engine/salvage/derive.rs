@@ -10,7 +10,7 @@ use crate::engine::verify::walk::SegmentFile;
 use crate::error::Result;
 use crate::format::record::{Header, Sum, CHECKED_FROM, HEADER_LEN};
 use crate::format::segment::{salts_of_notes, SegmentHeader, SegmentKind, HEADER_PAGE};
-use crate::format::{ALIGNMENT, MAX_NUMBER};
+use crate::format::{ALIGNMENT, MAX_NUMBER_AT_OPEN};
 use crate::segment::survey::{Met, Survey};
 use crate::storage::read_part;
 
@@ -55,7 +55,7 @@ pub(super) fn derive(
              the segment before",
         ),
     };
-    header.base_sequence = base.min(MAX_NUMBER - 1);
+    header.base_sequence = base.min(MAX_NUMBER_AT_OPEN - 1);
     Ok(Some((header, format!("the header is damaged; it was {how}"))))
 }
 
@@ -108,7 +108,7 @@ fn salt_of(file: &SegmentFile, page: &[u8]) -> Result<Option<u32>> {
 
 /// What the records of a file with this header add up to.
 fn sketch(file: &SegmentFile, header: SegmentHeader) -> Result<Sketch> {
-    let mut survey = Survey::new(Arc::clone(&file.file), header, file.len, MAX_NUMBER);
+    let mut survey = Survey::new(Arc::clone(&file.file), header, file.len, MAX_NUMBER_AT_OPEN);
     let mut sketch = Sketch { follows: true, ..Sketch::default() };
     let mut expected = None;
     loop {

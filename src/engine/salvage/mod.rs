@@ -24,8 +24,8 @@ use super::verify::report::Report;
 use super::verify::walk::{walk, ClassNumber, KeyHashes, Standing, Version, Walked};
 use super::verify::{common_uuid, headers_of, must_be_a_database, Course};
 use crate::error::{Error, Kind, Result};
-use crate::format::name;
 use crate::format::segment::OVERHEAD;
+use crate::format::{name, MAX_NUMBER_AT_OPEN};
 use crate::index::hash::KeyHasher;
 use crate::index::PIECES;
 use crate::manifest::examine::{self, Examined};
@@ -88,7 +88,7 @@ pub fn salvage(
         from,
         findings: Findings::new(tell_problem),
         course: Course::new(tell),
-        next_sequence: manifest.state.next_sequence,
+        next_sequence: manifest.state.next_sequence.min(MAX_NUMBER_AT_OPEN),
         manifest,
         hashes: KeyHashes { index: KeyHasher::new(seed), other },
         sources: Vec::new(),

@@ -13,7 +13,7 @@ use crate::format::name;
 use crate::format::segment::{
     SegmentHeader, SegmentKind, SyncMark, TimeNote, FOREIGN, HEADER_PAGE,
 };
-use crate::format::MAX_NUMBER;
+use crate::format::MAX_NUMBER_AT_OPEN;
 use crate::segment::survey::{is_zero, Met, Survey};
 
 /// A file with records of the database.
@@ -110,7 +110,9 @@ impl Salvage<'_> {
             read => read?,
         }
         let header = no_header(0);
-        let source = SegmentFile { name: name.into(), file, len, header, below: MAX_NUMBER };
+        // What has a higher one could not be opened.
+        let below = MAX_NUMBER_AT_OPEN;
+        let source = SegmentFile { name: name.into(), file, len, header, below };
         Ok(Some((source, page)))
     }
 
@@ -184,7 +186,7 @@ impl Salvage<'_> {
         let sealed = live.filter(|live| live.header == header).and_then(|live| live.sealed);
         let mut synced = SyncMark::decode(page, header.salt).offset;
         if let Some(sealed) = &sealed {
-            file.below = sealed.next_sequence;
+            file.below = file.below.min(sealed.next_sequence);
             synced = u64::MAX;
         }
         if self.manifest.state.closed.is_some_and(|tail| tail.id == header.id) {
@@ -248,7 +250,7 @@ impl Salvage<'_> {
 
 /// Whether anything in a file is as a segment with this header would have it, or nothing is in it.
 fn fits(file: &SegmentFile, header: SegmentHeader) -> Result<bool> {
-    let mut survey = Survey::new(Arc::clone(&file.file), header, file.len, MAX_NUMBER);
+    let mut survey = Survey::new(Arc::clone(&file.file), header, file.len, MAX_NUMBER_AT_OPEN);
     Ok(match survey.next_item()? {
         Met::Record(_) | Met::Hole(_) | Met::Seal(..) => true,
         Met::End(end) => end.is_clean,
