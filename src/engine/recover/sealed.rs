@@ -124,10 +124,11 @@ impl Recovery {
         for (number, known) in found {
             let known = known?;
             let segment = &group[number].segment;
+            // Of what is served of a damaged one as well: a snapshot sees what is below this.
+            self.next_sequence = self.next_sequence.max(known.next_sequence);
             if let Some(damage) = known.damage {
                 self.tolerate(Err(damage))?;
             } else {
-                self.next_sequence = self.next_sequence.max(known.next_sequence);
                 self.unhinted.extend((!known.is_from_hint).then_some(segment.header.id));
             }
             parts.push((Arc::clone(segment), known.digest));
