@@ -4,6 +4,7 @@
 //! as anywhere.
 
 use std::collections::TryReserveError;
+use std::fmt::{self, Write};
 
 /// What these functions return. The error becomes one of the kind `OutOfMemory`.
 pub type Result<T> = std::result::Result<T, TryReserveError>;
@@ -55,4 +56,26 @@ pub fn zeros(len: usize) -> Result<Vec<u8>> {
     zeros.try_reserve_exact(len)?;
     zeros.resize(len, 0);
     Ok(zeros)
+}
+
+/// A text on its way. Writing to it fails for one reason only: there is no memory.
+#[derive(Default)]
+pub struct Text(String);
+
+impl Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        self.0.try_reserve(more.len()).map_err(|_| fmt::Error)?;
+        self.0.push_str(more);
+        Ok(())
+    }
+}
+
+/// The text that `write` writes, with a NUL behind it.
+pub fn c_text(
+    write: impl FnOnce(&mut Text) -> fmt::Result,
+) -> std::result::Result<String, fmt::Error> {
+    let mut text = Text::default();
+    write(&mut text)?;
+    text.write_char('\0')?;
+    Ok(text.0)
 }
