@@ -2,6 +2,7 @@
 
 mod at_rest;
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -317,6 +318,11 @@ impl Db {
     /// All figures as OpenMetrics text.
     pub fn metrics(&self) -> String {
         self.engine.metrics()
+    }
+
+    /// Writes the same.
+    pub fn write_metrics(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.engine.write_metrics(out)
     }
 
     /// Refuses all writes from now on, for this reason.

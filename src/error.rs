@@ -1,5 +1,6 @@
 //! Errors: one kind for each thing a caller can do about it, and a sentence for people.
 
+use std::collections::TryReserveError;
 use std::fmt;
 
 /// What went wrong, as far as a program can react to it. Each kind has one status in C.
@@ -87,6 +88,22 @@ struct Detail {
 }
 
 const _: () = assert!(size_of::<Result<()>>() == size_of::<usize>());
+
+impl From<TryReserveError> for Error {
+    #[cold]
+    fn from(_: TryReserveError) -> Error {
+        Error::new(Kind::OutOfMemory, "there is no memory for it")
+    }
+}
+
+/// Of a failure that may be passed over: nothing, unless it is that there is no memory, which says
+/// nothing of what was asked for.
+pub fn passed_over<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() != Kind::OutOfMemory => Ok(None),
+        other => other.map(Some),
+    }
+}
 
 /// What the functions of this crate return.
 pub type Result<T> = std::result::Result<T, Error>;

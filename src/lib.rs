@@ -12,6 +12,7 @@ pub mod format;
 pub mod histogram;
 pub mod index;
 pub mod manifest;
+pub mod memory;
 pub mod notice;
 pub mod options;
 pub mod segment;

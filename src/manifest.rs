@@ -12,6 +12,7 @@ use crate::format::manifest::{
 };
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{name, Identity, FORMAT_VERSION, MAX_NUMBER};
+use crate::memory;
 use crate::storage::{read_part, File, Storage};
 use crate::wrong_turn::{is_taken, unless, when};
 
@@ -115,18 +116,18 @@ impl State {
     }
 
     /// Edits that lead from nothing to this state.
-    fn edits(&self) -> Vec<Edit> {
-        let mut edits = vec![
-            Edit::NextId { id: self.next_id },
-            Edit::NextSequence { sequence: self.next_sequence },
-        ];
+    fn edits(&self) -> Result<Vec<Edit>> {
+        let mut edits = Vec::new();
+        edits.try_reserve_exact(2 * self.segments.len() + 4)?;
+        edits.push(Edit::NextId { id: self.next_id });
+        edits.push(Edit::NextSequence { sequence: self.next_sequence });
         for segment in self.segments.values() {
             edits.push(Edit::Add(segment.header));
             edits.extend(segment.sealed.map(Edit::Seal));
         }
         edits.extend((self.time_ms > 0).then_some(Edit::Time { now_ms: self.time_ms }));
         edits.extend(self.closed.map(Edit::Closed));
-        edits
+        Ok(edits)
     }
 }
 
@@ -196,7 +197,8 @@ impl Manifest {
     /// that is there, if one is.
     pub fn write_anew(storage: &dyn Storage, identity: Identity, state: State) -> Result<Manifest> {
         let mut bytes = encode_header(&identity).to_vec();
-        bytes.extend(encode_frame(&state.edits(), &identity.uuid, HEADER_LEN as u64));
+        let frame = encode_frame(&state.edits()?, &identity.uuid, HEADER_LEN as u64)?;
+        memory::append(&mut bytes, &frame)?;
         storage.remove_if_there(name::MANIFEST_NEW)?;
         let file = storage.create(name::MANIFEST_NEW)?;
         file.write_at(&bytes, 0)?;
@@ -225,8 +227,18 @@ impl Manifest {
 
     /// Adds `edits`, all or none of them, and returns when they are on the medium.
     pub fn append(&mut self, edits: &[Edit]) -> Result<()> {
-        let frame = encode_frame(edits, &self.identity.uuid, self.end);
-        if let Err(error) = self.file.write_at(&frame, self.end) {
+        let frame = self.encode(edits)?;
+        self.append_encoded(&frame, edits)
+    }
+
+    /// The frame that adds `edits` next.
+    pub fn encode(&self, edits: &[Edit]) -> Result<Vec<u8>> {
+        Ok(encode_frame(edits, &self.identity.uuid, self.end)?)
+    }
+
+    /// The same as [`Manifest::append`], with the frame, to which nothing was added since.
+    pub fn append_encoded(&mut self, frame: &[u8], edits: &[Edit]) -> Result<()> {
+        if let Err(error) = self.file.write_at(frame, self.end) {
             // Part of a frame at the end is harmless, but tidier gone.
             let _ = self.file.truncate(self.end);
             return Err(error);
@@ -312,7 +324,7 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, usize
     let mut frames = 0;
     let mut at = HEADER_LEN as u64;
     loop {
-        match decode_frame(bytes, &identity.uuid, at) {
+        match decode_frame(bytes, &identity.uuid, at)? {
             Frame::Edits(edits, next) => {
                 for edit in &edits {
                     state.apply(edit).map_err(|what| Error::corrupt(path, at, what))?;
@@ -333,7 +345,7 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, usize
                 // Every frame is on the medium before the next is begun: an interrupted one is the
                 // last.
                 let first = at == HEADER_LEN as u64;
-                if first || whole_frame_after(bytes, identity, at) {
+                if first || whole_frame_after(bytes, identity, at)? {
                     return Err(Error::corrupt(path, at, what));
                 }
                 return Ok((state, frames, at));
@@ -343,7 +355,7 @@ fn replay(path: &str, bytes: &[u8], identity: &Identity) -> Result<(State, usize
 }
 
 /// Whether a frame that verifies begins anywhere behind `at`.
-fn whole_frame_after(bytes: &[u8], identity: &Identity, at: u64) -> bool {
+fn whole_frame_after(bytes: &[u8], identity: &Identity, at: u64) -> Result<bool> {
     // An interrupted write is short. A file made so that every byte looks like the length of a long
     // frame could keep this busy for hours: past this much work it is damage in any case.
     let mut work = 64 * bytes.len() as u64 + (64 << 20);
@@ -352,14 +364,14 @@ fn whole_frame_after(bytes: &[u8], identity: &Identity, at: u64) -> bool {
         match frame_len(&bytes[offset as usize..]) {
             Some(len) if len <= rest => match work.checked_sub(len) {
                 Some(left) => work = left,
-                None => return true,
+                None => return Ok(true),
             },
             _ => continue,
         }
-        let frame = decode_frame(bytes, &identity.uuid, offset);
+        let frame = decode_frame(bytes, &identity.uuid, offset)?;
         if matches!(frame, Frame::Edits(..) | Frame::Unknown) {
-            return true;
+            return Ok(true);
         }
     }
-    false
+    Ok(false)
 }

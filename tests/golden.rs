@@ -253,7 +253,7 @@ fn skip_sequences(path: &Path, next: u64) {
     let mut bytes = std::fs::read(&manifest).expect("the manifest can be read");
     let uuid: [u8; 16] = bytes[16..32].try_into().expect("a uuid");
     let (mut at, mut closed) = (HEADER_LEN as u64, None);
-    while let Frame::Edits(edits, end) = decode_frame(&bytes, &uuid, at) {
+    while let Frame::Edits(edits, end) = decode_frame(&bytes, &uuid, at).expect("there is memory") {
         closed = edits.iter().rev().find_map(|edit| match edit {
             Edit::Closed(tail) => Some(*tail),
             _ => None,
@@ -263,7 +263,7 @@ fn skip_sequences(path: &Path, next: u64) {
     let id = closed.expect("it was closed").id;
     let tail = Tail { id: 0, len: 0, next_sequence: next };
     let edits = [Edit::Remove { id }, Edit::NextSequence { sequence: next }, Edit::Closed(tail)];
-    bytes.extend(encode_frame(&edits, &uuid, at));
+    bytes.extend(encode_frame(&edits, &uuid, at).expect("there is memory"));
     std::fs::write(&manifest, bytes).expect("the manifest can be written");
     std::fs::remove_file(path.join(name::segment(id))).expect("the segment is there");
 }

@@ -112,7 +112,7 @@ fn a_disk_too_full_for_a_spare_segment_is_no_failure() {
 fn a_segment_that_was_cut_does_not_grow_again() {
     let disk = SimDisk::new(5);
     let storage: Arc<dyn Storage> = disk.storage();
-    let table = SegmentTable::default();
+    let table = SegmentTable::new().expect("there is memory");
     let kind = SegmentKind::Log;
     let header = SegmentHeader { id: 1, salt: 7, kind, base_sequence: 1, horizon: 0 };
     let file = create_file(&*storage, &header, &[0; 16]).expect("a file");

@@ -35,7 +35,7 @@ fn manifest_of(files: &Files) -> ([u8; 16], Vec<Edit>) {
     let bytes = &files[MANIFEST];
     let uuid = decode_header(bytes).unwrap().0.uuid;
     let (mut edits, mut at) = (Vec::new(), HEADER_LEN as u64);
-    while let Frame::Edits(more, next) = decode_frame(bytes, &uuid, at) {
+    while let Frame::Edits(more, next) = decode_frame(bytes, &uuid, at).unwrap() {
         edits.extend(more);
         at = next;
     }
@@ -46,7 +46,7 @@ fn with_manifest(files: &Files, edits: &[Edit], uuid: &[u8; 16]) -> Files {
     let mut files = files.clone();
     let bytes = files.get_mut(MANIFEST).unwrap();
     bytes.truncate(HEADER_LEN);
-    bytes.extend(encode_frame(edits, uuid, HEADER_LEN as u64));
+    bytes.extend(encode_frame(edits, uuid, HEADER_LEN as u64).unwrap());
     files
 }
 
@@ -124,7 +124,9 @@ fn a_hint_that_lies_is_found() {
     assert!(entries.len() > 3);
     let encode = |entries: &[Entry]| {
         let mut digest = Digest::new(header.kind);
-        entries.iter().for_each(|e| digest.push(e.hash, e.len as usize, e.sequence, e.class));
+        for e in entries {
+            digest.push(e.hash, e.len as usize, e.sequence, e.class).unwrap();
+        }
         digest.encode(&uuid, &header, &sealed)
     };
     assert!(encode(&entries) == sample.files[&file]);
@@ -152,19 +154,20 @@ fn a_checkpoint_that_lies_is_found() {
     let len = file.len() as u64;
     let fixed = file.first_chunk::<FIXED_LEN>().unwrap();
     let header_len = decode_len(fixed, &uuid, PIECES as u32, len).unwrap();
-    let checkpoint = Checkpoint::decode(&file[..header_len], len).unwrap();
+    let checkpoint = Checkpoint::decode(&file[..header_len], len).unwrap().unwrap();
     let lie = |subject, context: &str, change: &dyn Fn(&mut Checkpoint, &mut [u64])| {
         let (mut checkpoint, mut bytes) = (checkpoint.clone(), file.clone());
         let at = checkpoint.pieces.iter().position(|piece| piece.used > 0).unwrap();
         let place = checkpoint.pieces[at].offset as usize;
         let place = place..place + checkpoint.pieces[at].len();
-        let mut entries = decode_entries(&bytes[place.clone()], &checkpoint.pieces[at]).unwrap();
+        let entries = decode_entries(&bytes[place.clone()], &checkpoint.pieces[at]);
+        let mut entries = entries.unwrap().unwrap();
         change(&mut checkpoint, &mut entries);
-        let (encoded, checksum) = encode_entries(&entries);
+        let (encoded, checksum) = encode_entries(&entries).unwrap();
         bytes[place].copy_from_slice(&encoded);
         checkpoint.pieces[at].checksum = checksum;
         checkpoint.pieces[at].used = entries.iter().filter(|&&entry| entry != 0).count() as u32;
-        bytes[..header_len].copy_from_slice(&checkpoint.encode(&uuid));
+        bytes[..header_len].copy_from_slice(&checkpoint.encode(&uuid).unwrap());
         let mut files = sample.files.clone();
         files.insert(name::INDEX.into(), bytes);
         must_find(&files, subject, context);

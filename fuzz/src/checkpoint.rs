@@ -39,7 +39,7 @@ fn is_read(input: &mut Input, how: u8) {
         let segments = (bytes.len() - FIXED_LEN - 4).saturating_sub(32 * pieces) / 64;
         bytes.truncate(header_len(segments, pieces));
         bytes.resize(header_len(segments, pieces), 0);
-        let empty = Checkpoint::default().encode(&UUID);
+        let empty = Checkpoint::default().encode(&UUID).expect("there is memory");
         bytes[..32].copy_from_slice(&empty[..32]);
         set_u32(&mut bytes, 48, segments as u32);
         set_u32(&mut bytes, 52, pieces as u32);
@@ -51,7 +51,8 @@ fn is_read(input: &mut Input, how: u8) {
     let Some(fixed) = bytes.first_chunk::<FIXED_LEN>() else { return };
     let Some(len) = decode_len(fixed, &UUID, pieces as u32, file_len) else { return };
     let Some(header) = bytes.get(..len) else { return };
-    let Some(checkpoint) = Checkpoint::decode(header, file_len) else { return };
+    let checkpoint = Checkpoint::decode(header, file_len).expect("there is memory");
+    let Some(checkpoint) = checkpoint else { return };
     assert_eq!(checkpoint.pieces.len(), pieces);
     assert_eq!(checkpoint.segments.len(), u32_at(header, 48) as usize);
     assert_eq!(checkpoint.sequence_end, u64_at(header, 32));
@@ -65,8 +66,8 @@ fn is_read(input: &mut Input, how: u8) {
         assert!(end <= u128::from(file_len) && piece.sequence <= checkpoint.sequence_end);
         assert!(u64::from(piece.used) <= u64::from(piece.buckets) * 8);
     }
-    let again = checkpoint.encode(&UUID);
-    assert_eq!(Checkpoint::decode(&again, file_len), Some(checkpoint));
+    let again = checkpoint.encode(&UUID).expect("there is memory");
+    assert_eq!(Checkpoint::decode(&again, file_len), Ok(Some(checkpoint)));
 }
 
 /// Some hash that the key at a location could have.
@@ -102,12 +103,13 @@ fn is_loaded(input: &mut Input, how: u8) {
     };
     let file_len = piece.offset + bytes.len() as u64;
     let checkpoint = Checkpoint { sequence_end: 1, pieces: vec![piece], ..Checkpoint::default() };
-    let header = checkpoint.encode(&UUID);
-    let Some(read) = Checkpoint::decode(&header, file_len) else { return };
+    let header = checkpoint.encode(&UUID).expect("there is memory");
+    let read = Checkpoint::decode(&header, file_len).expect("there is memory");
+    let Some(read) = read else { return };
     assert_eq!(read, checkpoint);
     let are_somewhere = |entry: &u64| *entry == 0 || entry << (64 - LOCATION_BITS) != 0;
     let all_are = entries.iter().all(are_somewhere);
-    let read = decode_entries(&bytes, &piece);
+    let read = decode_entries(&bytes, &piece).expect("there is memory");
     assert_eq!(read.is_some(), all_are);
     let Some(entries) = read else { return };
     let image = Image { entries, used, precision };
@@ -115,7 +117,7 @@ fn is_loaded(input: &mut Input, how: u8) {
 }
 
 fn is_used(input: &mut Input, number: usize, image: &Image) {
-    let index = Index::new();
+    let index = Index::new().expect("there is memory");
     let guard = epoch::pin().expect("a thread can be pinned");
     let dropped = u64::from(input.u8());
     let keep = |location: Location| dropped == 0 || !location.0.is_multiple_of(dropped);

@@ -149,7 +149,8 @@ fn is_built_again(
 ) {
     let mut again = Digest::new(kind);
     for entry in digest.entries() {
-        again.push(entry.hash, entry.len as usize, entry.sequence, entry.class);
+        let len = entry.len as usize;
+        again.push(entry.hash, len, entry.sequence, entry.class).expect("there is memory");
     }
     let bytes = again.encode(&UUID, header, sealed);
     assert!(bytes.len() <= hint.len());

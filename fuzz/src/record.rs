@@ -105,7 +105,7 @@ fn is_moved(record: &Record, whole: &Whole, how: u8) {
         false => Moved::new(record, delta),
     };
     let mut out = vec![1, 2, 3];
-    encode_moved(&moved, salt, offset, &mut out);
+    encode_moved(&moved, salt, offset, &mut out).expect("there is memory");
     let out = &out[3..];
     assert_eq!(out.len(), moved.record_len());
     let again = model::record(out, salt, offset).expect("a copy verifies");

@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::encode::{Extra, Prepared};
 use crate::format::record::{Class, MarkBuilder, RecordKind};
 use crate::index::{number_of, Held, Location, PIECES};
+use crate::memory;
 use crate::wrong_turn::is_taken;
 
 /// The most bytes of records that one batch may have.
@@ -213,7 +214,8 @@ impl Engine {
         guard: &'a Guard,
         changes: &mut Vec<Change<'a>>,
     ) -> Result<Vec<Part<'a>>> {
-        let mut parts: Vec<Part> = Vec::with_capacity(changes.len().min(PIECES));
+        let mut parts: Vec<Part> = Vec::new();
+        parts.try_reserve_exact(changes.len().min(PIECES))?;
         let mut lookup = Lookup::new(guard, &self.table, &self.hasher);
         for change in &mut *changes {
             let number = number_of(change.hash);
@@ -244,7 +246,7 @@ impl Engine {
         for part in parts {
             let new = changes[part.changes.clone()].iter().filter(|c| c.old.is_none());
             hashes.clear();
-            hashes.extend(new.map(|change| change.hash));
+            memory::extend(&mut hashes, new.map(|change| change.hash))?;
             part.held.reserve(&hashes, &mut |location| lookup.hash_at(location))?;
         }
         Ok(())

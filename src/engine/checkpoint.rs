@@ -17,6 +17,7 @@ use crate::format::checkpoint::{encode_entries, header_len, Checkpoint, KnownPie
 use crate::format::name;
 use crate::format::segment::HEADER_PAGE;
 use crate::index::PIECES;
+use crate::memory;
 use crate::notice::Level;
 use crate::segment::Segment;
 use crate::storage::File;
@@ -113,7 +114,8 @@ impl Engine {
     /// Removes a large checkpoint of a database that has become small. Answers whether it is small:
     /// then it needs none.
     pub(super) fn remove_checkpoint_if_small(&self) -> bool {
-        let log: u64 = self.table.all().iter().map(|segment| segment.len()).sum();
+        let mut log = 0;
+        self.table.look_at_all(|segment| log += segment.len());
         let is_small = log < WORTH_IT_AT_CLOSE;
         if is_small {
             let mut reach = self.reach.lock();
@@ -135,18 +137,22 @@ impl Engine {
             _ if id > reach.highest_id => len,
             _ => 0,
         };
-        let all = self.table.all();
-        all.iter().map(|segment| unknown(segment.header.id, segment.len())).sum()
+        let mut bytes = 0;
+        self.table.look_at_all(|segment| bytes += unknown(segment.header.id, segment.len()));
+        bytes
     }
 
     /// Answers how far it reaches, and its bytes.
     fn write_checkpoint(&self) -> Result<(Reach, u64)> {
         self.storage.remove_if_there(name::INDEX_NEW)?;
         let file = self.storage.create(name::INDEX_NEW)?;
-        let room = header_len(self.table.all().len() + SPARE_SEGMENTS, PIECES);
+        let mut segments = 0;
+        self.table.look_at_all(|_| segments += 1);
+        let room = header_len(segments + SPARE_SEGMENTS, PIECES);
         let room = room.next_multiple_of(BUCKET_LEN);
         let mut writing = Writing { file, at: room as u64, bytes: Vec::new() };
         let mut pieces = Vec::new();
+        pieces.try_reserve_exact(PIECES)?;
         let compaction = self.compaction.lock();
         for number in 0..PIECES {
             pieces.push(self.write_piece(number, &mut writing)?);
@@ -156,10 +162,10 @@ impl Engine {
             let next_sequence = self.writer.lock().next_sequence;
             pieces.iter_mut().for_each(|piece| piece.sequence = next_sequence);
         });
-        let (checkpoint, reach) = self.end_of_checkpoint(pieces);
+        let (checkpoint, reach) = self.end_of_checkpoint(pieces)?;
         // What is compacted from now on is news, as for any older checkpoint.
         drop(compaction);
-        let header = checkpoint.encode(&self.uuid);
+        let header = checkpoint.encode(&self.uuid)?;
         if header.len() > room {
             return Err(Error::new(Kind::Internal, "too many segments came meanwhile"));
         }
@@ -179,10 +185,10 @@ impl Engine {
             let guard = epoch::pin()?;
             self.index.image(&guard, number, || self.writer.lock().next_sequence)?
         };
-        let (bytes, checksum) = encode_entries(&image.entries);
+        let (bytes, checksum) = encode_entries(&image.entries)?;
         let end = writing.at + writing.bytes.len() as u64;
         let offset = if bytes.is_empty() { 0 } else { end };
-        writing.bytes.extend_from_slice(&bytes);
+        memory::append(&mut writing.bytes, &bytes)?;
         if writing.bytes.len() >= CHUNK {
             writing.flush()?;
         }
@@ -198,20 +204,24 @@ impl Engine {
 
     /// What is known when all pieces are written. With the writer held still, so that the dead
     /// bytes are those of all writes below the end.
-    fn end_of_checkpoint(&self, pieces: Vec<KnownPiece>) -> (Checkpoint, Reach) {
+    fn end_of_checkpoint(&self, pieces: Vec<KnownPiece>) -> Result<(Checkpoint, Reach)> {
         let writer = self.writer.lock();
         let active = writer.active.as_ref();
         let active_records = active.map_or(0, |active| active.records());
         let active = active.map_or((0, 0), |active| (active.segment().header.id, active.len()));
         // Not the one that waits for the log to go on in it: it may go, and says nothing then.
         let waits = |s: &Segment| s.len() <= HEADER_PAGE as u64 && s.header.id != active.0;
-        let all = self.table.all();
-        let begun: BTreeSet<u64> = all.iter().filter(|s| !waits(s)).map(|s| s.header.id).collect();
-        let mut segments = self.table.places();
+        let mut begun = BTreeSet::new();
+        self.table.look_at_all(|segment| {
+            if !waits(segment) {
+                begun.insert(segment.header.id);
+            }
+        });
+        let mut segments = self.table.places()?;
         segments.retain(|known| begun.contains(&known.id));
         let sequence_end = writer.next_sequence;
         let checkpoint = Checkpoint { sequence_end, active_records, segments, pieces };
         let highest_id = begun.last().copied().unwrap_or(0);
-        (checkpoint, Reach { highest_id, active })
+        Ok((checkpoint, Reach { highest_id, active }))
     }
 }

@@ -7,7 +7,6 @@
 //! database is opened again after the clock on the wall was set back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::sync::Syncer;
@@ -18,6 +17,7 @@ use crate::error::Result;
 use crate::format::manifest::Edit;
 use crate::format::MAX_NUMBER;
 use crate::segment::full::write_time;
+use crate::segment::table::SegmentTable;
 use crate::segment::Segment;
 use crate::storage::File;
 use crate::wrong_turn::is_taken;
@@ -42,13 +42,10 @@ pub struct Expiries {
 impl Expiries {
     /// What is known of them, and the clock, of a database that has these segments, and whose files
     /// know that the clock has been at `noted`.
-    pub fn at_open(
-        source: &TimeSource,
-        segments: &[Arc<Segment>],
-        noted: u64,
-    ) -> (Clock, Expiries) {
-        let last = segments.iter().map(|segment| segment.expiring().last).max();
-        let last = last.unwrap_or(0).min(MAX_NUMBER);
+    pub fn at_open(source: &TimeSource, segments: &SegmentTable, noted: u64) -> (Clock, Expiries) {
+        let mut last = 0;
+        segments.look_at_all(|segment| last = segment.expiring().last.max(last));
+        let last = last.min(MAX_NUMBER);
         // Beyond the last one it makes no difference; a clock that was far ahead by mistake does
         // not stay so.
         let noted = noted.min(last);
@@ -95,16 +92,16 @@ impl Engine {
         self.expiries.last.store(0, Ordering::SeqCst);
         let now = self.clock.now_ms();
         let (mut last, mut wait) = (0, LOOK_AT_LEAST_EVERY);
-        for segment in self.table.all() {
+        self.table.look_at_all(|segment| {
             let expiring = segment.expiring();
             if expiring.bytes <= segment.dead_expiring() {
-                continue;
+                return;
             }
             last = last.max(expiring.last);
             if expiring.last > now {
                 wait = wait.min(Duration::from_millis(expiring.first.saturating_sub(now)));
             }
-        }
+        });
         self.expiries.last.fetch_max(last, Ordering::SeqCst);
         (self.expiries.last.load(Ordering::SeqCst) > 0)
             .then(|| Instant::now() + wait.max(LOOK_EVERY))
@@ -157,10 +154,11 @@ impl Engine {
     pub(super) fn has_expired_unnoted(&self) -> bool {
         let noted = self.expiries.noted.load(Ordering::Relaxed);
         let now = self.clock.now_ms();
-        let has_expired = |segment: &Segment| {
+        let mut has_expired = false;
+        self.table.look_at_all(|segment| {
             let expiring = segment.expiring();
-            expiring.bytes > 0 && expiring.first <= now && expiring.last > noted
-        };
-        self.expiries.may_matter() && self.table.all().iter().any(|segment| has_expired(segment))
+            has_expired |= expiring.bytes > 0 && expiring.first <= now && expiring.last > noted;
+        });
+        self.expiries.may_matter() && has_expired
     }
 }

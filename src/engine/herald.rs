@@ -58,10 +58,11 @@ struct Ring {
 
 impl Herald {
     /// One for these listeners.
-    pub fn new(listeners: Listeners) -> Herald {
+    pub fn new(listeners: Listeners) -> Result<Herald> {
         let capacity = if listeners.is_empty() { 0 } else { CAPACITY };
-        let ring = Ring { notices: VecDeque::with_capacity(capacity), ..Ring::default() };
-        Herald { listeners, ring: Mutex::new(ring), ..Herald::default() }
+        let mut ring = Ring::default();
+        ring.notices.try_reserve_exact(capacity)?;
+        Ok(Herald { listeners, ring: Mutex::new(ring), ..Herald::default() })
     }
 
     /// Takes a line for the log.
@@ -227,7 +228,7 @@ pub struct Delivery {
 impl Delivery {
     /// Starts it, if somebody listens.
     pub fn start(listeners: &Listeners) -> Result<Delivery> {
-        let herald = Arc::new(Herald::new(listeners.clone()));
+        let herald = Arc::new(Herald::new(listeners.clone())?);
         if listeners.is_empty() {
             return Ok(Delivery { herald, thread: None });
         }

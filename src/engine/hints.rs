@@ -4,7 +4,7 @@
 use super::latency::Operation;
 use super::stats::add;
 use super::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::format::hint::Digest;
 use crate::format::name;
 use crate::manifest::LiveSegment;
@@ -19,12 +19,20 @@ impl Engine {
         while self.write_next_hint() {}
     }
 
-    /// Writes the hint of one segment that has none. Answers whether there was one to be written.
+    /// Writes the hint of one segment that has none. Answers whether there was one to be written
+    /// and there was memory for it: if not, it is still due.
     pub(super) fn write_next_hint(&self) -> bool {
         let _writer = self.hint_writer.lock();
         let Some(id) = self.hints_due.lock().pop_front() else { return false };
         if let Some(live) = self.sealed_segment(id).filter(|_| self.is_worth_a_hint(id)) {
-            self.timed(Operation::Hint, || self.write_hint(&live));
+            let written = self.timed(Operation::Hint, || self.write_hint(&live));
+            if written.is_err_and(|error| error.kind() == Kind::OutOfMemory) {
+                let mut due = self.hints_due.lock();
+                if due.try_reserve(1).is_ok() {
+                    due.push_front(id);
+                }
+                return false;
+            }
         }
         true
     }
@@ -37,7 +45,13 @@ impl Engine {
 
     /// Says that these segments, which are sealed, have no hints yet.
     pub(super) fn want_hints(&self, ids: impl Iterator<Item = u64>) {
-        self.hints_due.lock().extend(ids);
+        let mut due = self.hints_due.lock();
+        for id in ids {
+            // Without memory for the list there is no hint.
+            if due.try_reserve(1).is_ok() {
+                due.push_back(id);
+            }
+        }
     }
 
     /// The segment `id`, if it is live and sealed.
@@ -46,11 +60,9 @@ impl Engine {
         live.filter(|live| live.sealed.is_some())
     }
 
-    fn write_hint(&self, live: &LiveSegment) {
-        if self.latch.check().is_err() {
-            return;
-        }
-        let Ok(Some(bytes)) = self.encode_hint(live) else { return };
+    fn write_hint(&self, live: &LiveSegment) -> Result<()> {
+        self.latch.check()?;
+        let Some(bytes) = self.encode_hint(live)? else { return Ok(()) };
         let name = name::hint(live.header.id);
         // One that did not verify may be there.
         let _ = self.storage.remove(&name);
@@ -65,6 +77,7 @@ impl Engine {
         if written.is_err() || self.sealed_segment(live.header.id).is_none() {
             let _ = self.storage.remove(&name);
         }
+        Ok(())
     }
 
     /// The bytes of a segment's hint, unless the segment is damaged.

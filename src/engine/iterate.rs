@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::format::record::Record;
 use crate::format::segment::SegmentKind;
 use crate::index::Location;
+use crate::memory;
 use crate::options::OnDamage;
 use crate::segment::walk::{Ending, Step, Walk};
 use crate::segment::Segment;
@@ -165,8 +166,8 @@ impl Engine {
             current: Current::None,
             scratch: Vec::new(),
         };
-        self.take_down(&mut iter.parts);
-        if let Err(error) = self.take_kept(&mut iter) {
+        let taken = self.take_down(&mut iter.parts).and_then(|()| self.take_kept(&mut iter));
+        if let Err(error) = taken {
             self.close_iter(iter);
             return Err(error);
         }
@@ -204,11 +205,11 @@ impl Engine {
     }
 
     /// All segments as they are now, in the order of their ids, the last one first.
-    fn take_down(&self, parts: &mut Vec<Part>) {
+    fn take_down(&self, parts: &mut Vec<Part>) -> Result<()> {
         // With damage passed over, it is not known what is dead, nor where the log ended.
         let is_known = self.options.on_damage == OnDamage::Fail || self.latch.check().is_ok();
         let manifest = self.manifest.lock();
-        for segment in self.table.all() {
+        for segment in self.table.all()? {
             let Some(live) = manifest.state().segments.get(&segment.header.id) else { continue };
             let end = segment.len();
             // In this order: when it does not move any more, all that is dead is counted.
@@ -218,21 +219,21 @@ impl Engine {
                 None if is_known => Ending::There,
                 None => Ending::Zeros,
             };
-            parts.push(Part { end, ending, is_clean, segment });
+            memory::push(parts, Part { end, ending, is_clean, segment })?;
         }
         drop(manifest);
-        parts.sort_by_key(|part| std::cmp::Reverse(part.segment.header.id));
+        parts.sort_unstable_by_key(|part| std::cmp::Reverse(part.segment.header.id));
+        Ok(())
     }
 
     /// What is kept for the iterator's snapshot by now.
     fn take_kept(&self, iter: &mut Iter) -> Result<()> {
         let mut kept = self.versions.seen_by(iter.snapshot.sequence)?;
-        kept.sort_by_key(|(_, kept)| {
+        kept.sort_unstable_by_key(|(_, kept)| {
             std::cmp::Reverse((kept.hold.segment().header.id, kept.offset))
         });
-        let no_memory = |_| Error::new(Kind::OutOfMemory, "there is no memory for an iterator");
-        iter.kept.try_reserve_exact(kept.len()).map_err(no_memory)?;
-        iter.seen.try_reserve(kept.len()).map_err(no_memory)?;
+        iter.kept.try_reserve_exact(kept.len())?;
+        iter.seen.try_reserve(kept.len())?;
         for (sequence, kept) in kept {
             if iter.seen.insert(sequence) {
                 iter.kept.push(kept);

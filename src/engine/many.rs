@@ -12,6 +12,7 @@ use super::write::check_key;
 use super::{copy_of, Engine};
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use crate::storage::map::Map;
 
 /// Keys whose misses overlap: more than a processor has under way at once.
@@ -66,9 +67,10 @@ impl Views {
     fn keep(&mut self, value: &[u8], map: Option<&Map>) -> Result<Place> {
         let place = map.and_then(|map| Some((map, map.offset_of(value)?)));
         let Some((map, offset)) = place else {
-            self.copies.push(copy_of(value)?);
+            memory::push(&mut self.copies, copy_of(value)?)?;
             return Ok(Place::Copied { number: self.copies.len() - 1 });
         };
+        self.maps.try_reserve(1)?;
         let number = *self.numbers.entry(map.address()).or_insert_with(|| {
             self.maps.push(map.clone());
             self.maps.len() - 1

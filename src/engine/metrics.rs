@@ -1,6 +1,7 @@
 //! The figures of a database as OpenMetrics text, version 1.0, for Prometheus and its kin.
 
 use std::fmt::{self, Write};
+use std::iter::Peekable;
 
 use super::latency::{Latency, OPERATIONS};
 use super::stats::Stats;
@@ -130,35 +131,45 @@ const BOUNDS: [u64; 28] = [
 impl Engine {
     /// The figures of this moment as text.
     pub fn metrics(&self) -> String {
-        let latencies = (0..OPERATIONS.len()).filter_map(|number| self.latency(number));
-        let latencies: Vec<Latency> = latencies.filter(|found| found.times.count > 0).collect();
         let mut text = String::new();
         // Writing to memory does not fail.
-        let _ = write_all(&mut text, self.storage.path(), &self.stats(), &latencies);
+        let _ = self.write_metrics(&mut text);
         text
+    }
+
+    /// Writes them.
+    pub fn write_metrics(&self, out: &mut dyn Write) -> fmt::Result {
+        let latencies = (0..OPERATIONS.len()).filter_map(|number| self.latency(number));
+        let mut latencies = latencies.filter(|found| found.times.count > 0).peekable();
+        write_all(out, self.storage.path(), &self.stats(), &mut latencies)
     }
 }
 
-fn write_all(out: &mut String, path: &str, stats: &Stats, latencies: &[Latency]) -> fmt::Result {
+fn write_all(
+    out: &mut dyn Write,
+    path: &str,
+    stats: &Stats,
+    latencies: &mut Peekable<impl Iterator<Item = Latency>>,
+) -> fmt::Result {
     writeln!(out, "# TYPE libkv info\n# HELP libkv The library and the database.")?;
     let (version, path) = (env!("CARGO_PKG_VERSION"), escaped(path));
     writeln!(out, "libkv_info{{version=\"{version}\",path=\"{path}\"}} 1")?;
     for family in &FAMILIES {
         write_family(out, family, (family.value)(stats))?;
     }
-    if !latencies.is_empty() {
+    if latencies.peek().is_some() {
         let name = "libkv_operation_duration_seconds";
         writeln!(out, "# TYPE {name} histogram\n# UNIT {name} seconds")?;
         let help = "How long operations take; of short ones a sample is timed, and multiplied.";
         writeln!(out, "# HELP {name} {help}")?;
         for latency in latencies {
-            write_latency(out, name, latency)?;
+            write_latency(out, name, &latency)?;
         }
     }
     writeln!(out, "# EOF")
 }
 
-fn write_family(out: &mut String, family: &Family, value: u64) -> fmt::Result {
+fn write_family(out: &mut dyn Write, family: &Family, value: u64) -> fmt::Result {
     let Family { name, kind, unit, help, .. } = family;
     let (kind, suffix) = match kind {
         Kind::Gauge => ("gauge", ""),
@@ -177,7 +188,7 @@ fn write_family(out: &mut String, family: &Family, value: u64) -> fmt::Result {
     }
 }
 
-fn write_latency(out: &mut String, name: &str, latency: &Latency) -> fmt::Result {
+fn write_latency(out: &mut dyn Write, name: &str, latency: &Latency) -> fmt::Result {
     let operation = latency.name.to_str().unwrap_or_default();
     let (times, factor) = (&latency.times, latency.one_in);
     for bound in BOUNDS {

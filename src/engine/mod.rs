@@ -151,8 +151,8 @@ impl Engine {
 
     /// Bytes in records that nobody needs, by segment.
     pub fn dead_bytes(&self) -> Vec<(u64, u64)> {
-        let all = self.table.all();
-        let mut dead: Vec<(u64, u64)> = all.iter().map(|s| (s.header.id, s.dead())).collect();
+        let mut dead: Vec<(u64, u64)> = Vec::new();
+        self.table.look_at_all(|segment| dead.push((segment.header.id, segment.dead())));
         dead.sort_unstable();
         dead
     }

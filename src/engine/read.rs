@@ -281,7 +281,12 @@ impl Kept {
             Some(map) => {
                 ViewBytes::Mapped { map: map.clone(), offset: self.offset as usize + start, len }
             }
-            None => ViewBytes::Owned(scratch.drain(start..start + len).collect()),
+            None => {
+                // In place: no more memory than the record has taken.
+                scratch.truncate(start + len);
+                drop(scratch.drain(..start));
+                ViewBytes::Owned(scratch)
+            }
         };
         Ok(View { bytes })
     }

@@ -89,7 +89,8 @@ impl Engine {
 
     /// Bytes of all files, with those that are written later for what there is.
     fn bytes_with_forecast(&self) -> u64 {
-        let log: u64 = self.table.all().iter().map(|segment| segment.disk_bytes()).sum();
+        let mut log = 0;
+        self.table.look_at_all(|segment| log += segment.disk_bytes());
         log + log / LOG_PER_HINT + self.index.memory() as u64 + SMALL_FILES
     }
 }

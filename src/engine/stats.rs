@@ -193,10 +193,10 @@ impl Engine {
         let now = self.clock.now_ms();
         let manifest = self.manifest.lock();
         stats.disk_bytes = manifest.file_len();
-        for segment in self.table.all() {
+        self.table.look_at_all(|segment| {
             stats.disk_bytes += segment.disk_bytes();
             // What compaction writes counts once it is in the place of what it was copied from.
-            let Some(live) = manifest.state().segments.get(&segment.header.id) else { continue };
+            let Some(live) = manifest.state().segments.get(&segment.header.id) else { return };
             let is_active = Some(segment.header.id) == active;
             let seal = if is_active { 0 } else { SEAL_LEN as u64 };
             let records = record_bytes(segment.len()).saturating_sub(seal);
@@ -207,7 +207,7 @@ impl Engine {
             stats.dead_bytes += dead + expired;
             stats.expired_bytes += expired;
             stats.live_bytes += records - dead - expired;
-        }
+        });
         stats
     }
 }

@@ -1,5 +1,6 @@
 //! Durability: putting the log on the medium, in order, and knowing how far it is there.
 
+use std::collections::LinkedList;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +12,7 @@ use super::Engine;
 use crate::error::Result;
 use crate::format::manifest::{Edit, SealedSegment, Tail};
 use crate::format::name;
+use crate::memory;
 use crate::notice::{Event, Figures, Level};
 use crate::segment::full::{write_mark, FullSegment};
 use crate::wrong_turn::{is_taken, twice, unless, when};
@@ -25,7 +27,8 @@ pub struct Syncer {
     /// Where the last mark was written: segment id and offset.
     marked: (u64, u64),
     /// Full segments that are on the medium, while the manifest does not know that they are sealed.
-    synced: Vec<FullSegment>,
+    /// Putting them back here takes no memory.
+    synced: LinkedList<FullSegment>,
 }
 
 impl Engine {
@@ -130,7 +133,7 @@ impl Engine {
                 self.writer.lock().full.push_front(full);
                 return Err(error);
             }
-            syncer.synced.push(full);
+            syncer.synced.push_back(full);
             self.pacer.settle();
         }
         Ok(())
@@ -146,29 +149,32 @@ impl Engine {
     }
 
     /// Notes in the manifest that these segments, which are on the medium, are sealed.
-    fn note_sealed(&self, mut synced: Vec<FullSegment>) -> Result<()> {
-        let mut edits: Vec<Edit> = synced.iter().map(|full| Edit::Seal(sealed(full))).collect();
-        if edits.is_empty() {
+    fn note_sealed(&self, mut synced: LinkedList<FullSegment>) -> Result<()> {
+        if synced.is_empty() {
             return Ok(());
         }
-        edits.extend(self.time_edit());
-        let told: Vec<(u64, u64)> =
-            synced.iter().map(|full| (full.segment.header.id, full.len)).collect();
-        // By itself: the manifest is free again before the syncer is locked, which comes first.
-        let noted = self.manifest.lock().append(&edits);
-        noted.inspect_err(|_| {
+        self.append_seals(&synced).inspect_err(|_| {
             let mut syncer = self.syncer.lock();
+            // Those that came meanwhile are younger.
             synced.append(&mut syncer.synced);
-            syncer.synced = synced;
+            syncer.synced = std::mem::take(&mut synced);
         })?;
-        for &(segment, bytes) in &told {
+        for full in &synced {
+            let (segment, bytes) = (full.segment.header.id, full.len);
             let figures = Figures { segment, bytes, ..Figures::default() };
             let words = format_args!("{}: sealed, {bytes} bytes", name::segment(segment));
             self.herald.tell(Level::Debug, Event::Sealed, figures, words);
         }
-        self.want_hints(told.into_iter().map(|(id, _)| id));
+        self.want_hints(synced.iter().map(|full| full.segment.header.id));
         self.compact_bell.ring();
         Ok(())
+    }
+
+    fn append_seals(&self, synced: &LinkedList<FullSegment>) -> Result<()> {
+        let mut edits = memory::collect(synced.iter().map(|full| Edit::Seal(sealed(full))))?;
+        memory::extend(&mut edits, self.time_edit())?;
+        // By itself: the manifest is free again before the syncer is locked, which comes first.
+        self.manifest.lock().append(&edits)
     }
 
     /// Puts everything on the medium and notes that the database was closed. The engine is not used

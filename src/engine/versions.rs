@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 
 /// log2 of the number of shards.
 const SHARD_BITS: u32 = 8;
@@ -74,18 +75,18 @@ impl<T> Default for Shard<T> {
     }
 }
 
-impl<T> Default for Versions<T> {
-    fn default() -> Versions<T> {
-        Versions {
-            shards: (0..1 << SHARD_BITS).map(|_| Mutex::default()).collect(),
+impl<T: Clone> Versions<T> {
+    /// With no snapshot open, and nothing kept.
+    pub fn new() -> Result<Versions<T>> {
+        let shards = memory::collect((0..1 << SHARD_BITS).map(|_| Mutex::default()))?;
+        Ok(Versions {
+            shards: shards.into_boxed_slice(),
             open: Mutex::default(),
             closing: Mutex::default(),
             entries: AtomicUsize::new(0),
-        }
+        })
     }
-}
 
-impl<T: Clone> Versions<T> {
     /// Opens the snapshot of all records below `snapshot`. If it is not open already, none is
     /// newer.
     pub fn open(&self, snapshot: u64) -> Result<()> {
@@ -323,7 +324,7 @@ mod tests {
 
     #[test]
     fn each_snapshot_sees_what_it_saw_whatever_others_are_opened_and_closed() {
-        let versions = Versions::<u64>::default();
+        let versions = Versions::<u64>::new().unwrap();
         let (mut open, mut kept, mut random) = (Vec::new(), Kept::new(), 7_u64);
         let mut newest_of = [0_u64; 50];
         for sequence in 1..6_000_u64 {
@@ -363,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_that_is_open_twice_is_closed_twice() {
-        let versions = Versions::<u64>::default();
+        let versions = Versions::<u64>::new().unwrap();
         versions.open(5).unwrap();
         versions.open(5).unwrap();
         versions.keep(1, 3, 9, 5, 3).unwrap();

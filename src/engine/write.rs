@@ -1,7 +1,7 @@
 //! The write path: put, delete, and going on in a new segment when one is full.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::LinkedList;
 use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
@@ -19,6 +19,7 @@ use crate::format::record::{Class, RecordKind};
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{MAX_KEY_LEN, MAX_VALUE_LEN};
 use crate::index::Location;
+use crate::memory;
 use crate::options::SyncLevel;
 use crate::segment::active::{self, ActiveSegment};
 use crate::segment::full::FullSegment;
@@ -29,7 +30,7 @@ pub struct Writer {
     /// The segment that is being written. There is none before the first write.
     pub active: Option<ActiveSegment>,
     /// Full segments that are not yet on the medium, oldest first.
-    pub full: VecDeque<FullSegment>,
+    pub full: LinkedList<FullSegment>,
     /// The sequence of the next record.
     pub next_sequence: u64,
     /// Whether the manifest knows that the database is being written.
@@ -355,13 +356,13 @@ impl Writer {
 
     /// The first sequences of segments that are not sealed, with their ids, as far as they are
     /// here: the sequences of a log have no gaps.
-    pub(super) fn unsealed_firsts(&self) -> Vec<(u64, u64)> {
+    pub(super) fn unsealed_firsts(&self) -> Result<Vec<(u64, u64)>> {
         let full = self.full.iter().map(|full| {
             (full.segment.header.id, full.seal.next_sequence.saturating_sub(full.seal.records))
         });
         let active = self.active.iter().map(|active| {
             (active.segment().header.id, self.next_sequence.saturating_sub(active.records()))
         });
-        full.chain(active).collect()
+        Ok(memory::collect(full.chain(active))?)
     }
 }

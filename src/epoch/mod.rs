@@ -185,7 +185,11 @@ struct Batch {
 pub fn defer(item: Box<dyn Send>, bytes: usize) {
     let freed = {
         let mut garbage = GARBAGE.lock();
-        garbage.fresh.push(item);
+        match garbage.fresh.try_reserve(1) {
+            Ok(()) => garbage.fresh.push(item),
+            // Readers may have it, and there is no memory to note it: it stays for ever.
+            Err(_) => std::mem::forget(item),
+        }
         garbage.fresh_bytes += bytes;
         match garbage.fresh_bytes >= COLLECTED_AT {
             true => garbage.collect(),

@@ -68,6 +68,12 @@ impl<T: Send + Sync + 'static> Drop for Slot<T> {
 #[must_use]
 pub struct Retired<T: Send + Sync + 'static>(Option<Arc<T>>);
 
+impl<T: Send + Sync + 'static> Default for Retired<T> {
+    fn default() -> Retired<T> {
+        Retired(None)
+    }
+}
+
 impl<T: Send + Sync + 'static> Drop for Retired<T> {
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
@@ -78,6 +84,16 @@ impl<T: Send + Sync + 'static> Drop for Retired<T> {
 }
 
 impl<T: Send + Sync + 'static> Retired<T> {
+    /// Takes another one along: if it is the same value, nothing waits for it by itself.
+    pub fn with(&mut self, mut other: Retired<T>) {
+        match (&self.0, &other.0) {
+            // It stays for as long as this one holds it.
+            (Some(own), Some(same)) if Arc::ptr_eq(own, same) => drop(other.0.take()),
+            (None, _) => std::mem::swap(self, &mut other),
+            _ => {}
+        }
+    }
+
     /// Says that the value holds `bytes` of memory, which decides how soon it is freed.
     pub fn holding(mut self, bytes: usize) {
         if let Some(value) = self.0.take() {
@@ -87,8 +103,9 @@ impl<T: Send + Sync + 'static> Retired<T> {
 }
 
 /// Waits until no reader can have any of these, and frees them. The thread is not pinned.
-pub fn release<T: Send + Sync + 'static>(mut retired: Vec<Retired<T>>) {
-    if retired.is_empty() {
+pub fn release<T: Send + Sync + 'static>(mut retired: impl AsMut<[Retired<T>]>) {
+    let retired = retired.as_mut();
+    if retired.iter().all(|one| one.0.is_none()) {
         return;
     }
     synchronize();

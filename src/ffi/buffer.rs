@@ -3,9 +3,11 @@
 use super::convert;
 use super::guard;
 use super::status::set_message;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::memory;
 use std::alloc::{self, Layout};
 use std::ffi::c_void;
+use std::fmt;
 use std::ptr::NonNull;
 
 /// What precedes a value: enough to free it, and to tell a pointer that is not one.
@@ -48,6 +50,13 @@ impl Value {
             value.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
             Ok(Value(NonNull::new_unchecked(value)))
         }
+    }
+
+    /// The text that `write` writes, with a NUL behind it.
+    pub(super) fn text(write: impl FnOnce(&mut memory::Text) -> fmt::Result) -> Result<Value> {
+        let text = memory::c_text(write)
+            .map_err(|_| Error::new(Kind::OutOfMemory, "there is no memory for the text"))?;
+        Value::copy(text.as_bytes())
     }
 
     /// Gives the value to C, which gives it back to [`kv_free`].

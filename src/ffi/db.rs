@@ -176,7 +176,7 @@ pub unsafe extern "C" fn kv_get(
         let key = unsafe { convert::key(key, key_len) }?;
         convert::must_not_be_null(value, "value")?;
         convert::must_not_be_null(value_len, "value_len")?;
-        let copy = |bytes: &[u8]| Ok((buffer::Value::copy(bytes)?, bytes.len()));
+        let copy = |bytes: &[u8]| buffer::Value::copy(bytes).map(|value| (value, bytes.len()));
         let Some((found, len)) = db.get(key, copy)?.transpose()? else {
             return Ok(KV_NOT_FOUND);
         };

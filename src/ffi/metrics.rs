@@ -29,8 +29,7 @@ use std::ffi::c_char;
 pub unsafe extern "C" fn kv_metrics(db: *mut kv_db, text: *mut *mut c_char) -> kv_status {
     guard::on_db(db, |db| {
         convert::must_not_be_null(text, "text")?;
-        let told = db.metrics() + "\0";
-        let copy = buffer::Value::copy(told.as_bytes())?;
+        let copy = buffer::Value::text(|out| db.write_metrics(out))?;
         // SAFETY: not NULL, and the caller may write it.
         unsafe { convert::write(text, copy.into_raw().cast()) };
         Ok(KV_OK)

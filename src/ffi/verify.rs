@@ -185,7 +185,7 @@ pub(super) fn form_of(number: i32) -> Result<Form> {
 /// Unless NULL, `out` has room for a pointer that may be written.
 pub(super) unsafe fn give(report: &Report, form: Form, out: *mut *mut c_char) -> Result<kv_status> {
     if !out.is_null() {
-        let copy = buffer::Value::copy((report.render(form) + "\0").as_bytes())?;
+        let copy = buffer::Value::text(|out| report.write_to(out, form))?;
         // SAFETY: not NULL, and the caller's promise.
         unsafe { convert::write(out, copy.into_raw().cast()) };
     }

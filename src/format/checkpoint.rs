@@ -16,6 +16,7 @@
 
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64};
 use super::{Expiring, FORMAT_VERSION, MAX_NUMBER};
+use crate::memory;
 use crate::wrong_turn::is_taken;
 
 const MAGIC: [u8; 8] = *b"kvindex\n";
@@ -117,8 +118,8 @@ pub fn decode_len(
 
 impl Checkpoint {
     /// All that stands before the buckets.
-    pub fn encode(&self, uuid: &[u8; 16]) -> Vec<u8> {
-        let mut out = vec![0; header_len(self.segments.len(), self.pieces.len())];
+    pub fn encode(&self, uuid: &[u8; 16]) -> memory::Result<Vec<u8>> {
+        let mut out = memory::zeros(header_len(self.segments.len(), self.pieces.len()))?;
         out[..8].copy_from_slice(&MAGIC);
         put_u32(&mut out, 8, FORMAT_VERSION);
         out[16..32].copy_from_slice(uuid);
@@ -150,29 +151,32 @@ impl Checkpoint {
         }
         let sum = crc32fast::hash(&out[..at]);
         put_u32(&mut out, at, sum);
-        out
+        Ok(out)
     }
 
     /// Decodes what [`decode_len`] gave the length of, from a file of `len` bytes. `None` if it is
     /// not what was written, or makes no sense.
-    pub fn decode(bytes: &[u8], len: u64) -> Option<Checkpoint> {
-        let end = bytes.len().checked_sub(CHECKSUM_LEN).filter(|&end| end >= FIXED_LEN)?;
+    pub fn decode(bytes: &[u8], len: u64) -> memory::Result<Option<Checkpoint>> {
+        let end = bytes.len().checked_sub(CHECKSUM_LEN).filter(|&end| end >= FIXED_LEN);
+        let Some(end) = end else { return Ok(None) };
         let is_whole = crc32fast::hash(&bytes[..end]) == get_u32(bytes, end);
         if !is_whole && !is_taken!(CheckpointNotChecked) {
-            return None;
+            return Ok(None);
         }
         let (segments, pieces) = (get_u32(bytes, 48) as usize, get_u32(bytes, 52) as usize);
         if header_len(segments, pieces) != bytes.len() {
-            return None;
+            return Ok(None);
         }
         let pieces_at = FIXED_LEN + segments * SEGMENT_LEN;
+        let segments = bytes[FIXED_LEN..pieces_at].chunks(SEGMENT_LEN);
+        let pieces = bytes[pieces_at..end].chunks(PIECE_LEN);
         let checkpoint = Checkpoint {
             sequence_end: get_u64(bytes, 32),
             active_records: get_u64(bytes, 40),
-            segments: bytes[FIXED_LEN..pieces_at].chunks(SEGMENT_LEN).map(decode_segment).collect(),
-            pieces: bytes[pieces_at..end].chunks(PIECE_LEN).map(decode_piece).collect(),
+            segments: memory::collect(segments.map(decode_segment))?,
+            pieces: memory::collect(pieces.map(decode_piece))?,
         };
-        checkpoint.makes_sense(len).then_some(checkpoint)
+        Ok(checkpoint.makes_sense(len).then_some(checkpoint))
     }
 
     fn makes_sense(&self, len: u64) -> bool {
@@ -224,24 +228,26 @@ fn decode_piece(bytes: &[u8]) -> KnownPiece {
 }
 
 /// The bytes of buckets, and their checksum.
-pub fn encode_entries(entries: &[u64]) -> (Vec<u8>, u32) {
-    let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+pub fn encode_entries(entries: &[u64]) -> memory::Result<(Vec<u8>, u32)> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size_of_val(entries))?;
+    bytes.extend(entries.iter().flat_map(|entry| entry.to_le_bytes()));
     let checksum = crc32fast::hash(&bytes);
-    (bytes, checksum)
+    Ok((bytes, checksum))
 }
 
 /// The entries in the bytes of buckets; `None` if they are not those of `piece`.
-pub fn decode_entries(bytes: &[u8], piece: &KnownPiece) -> Option<Vec<u64>> {
+pub fn decode_entries(bytes: &[u8], piece: &KnownPiece) -> memory::Result<Option<Vec<u64>>> {
     let is_whole = || crc32fast::hash(bytes) == piece.checksum || is_taken!(CheckpointNotChecked);
     if bytes.len() != piece.len() || !is_whole() {
-        return None;
+        return Ok(None);
     }
     let (words, _) = bytes.as_chunks::<8>();
-    let entries: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    let entries = memory::collect(words.iter().map(|word| u64::from_le_bytes(*word)))?;
     let used = entries.iter().filter(|&&entry| entry != 0).count();
     // There is no record at location 0, and the index could lose such an entry.
     let are_somewhere = entries.iter().all(|&entry| entry == 0 || entry << TAG_BITS != 0);
-    (used == piece.used as usize && are_somewhere).then_some(entries)
+    Ok((used == piece.used as usize && are_somewhere).then_some(entries))
 }
 
 #[cfg(test)]
@@ -281,21 +287,21 @@ mod tests {
     fn decode(bytes: &[u8]) -> Option<Checkpoint> {
         let fixed = bytes.first_chunk::<FIXED_LEN>()?;
         let len = decode_len(fixed, &UUID, 4, FILE)?;
-        Checkpoint::decode(bytes.get(..len)?, FILE)
+        Checkpoint::decode(bytes.get(..len)?, FILE).unwrap()
     }
 
     #[test]
     fn checkpoints_come_back() {
-        let bytes = checkpoint().encode(&UUID);
+        let bytes = checkpoint().encode(&UUID).unwrap();
         assert_eq!(decode(&bytes), Some(checkpoint()));
-        assert_eq!(decode(&checkpoint().encode(&[8; 16])), None, "another database");
+        assert_eq!(decode(&checkpoint().encode(&[8; 16]).unwrap()), None, "another database");
         let empty = Checkpoint { pieces: vec![KnownPiece::default(); 4], ..Checkpoint::default() };
-        assert_eq!(decode(&empty.encode(&UUID)), Some(empty));
+        assert_eq!(decode(&empty.encode(&UUID).unwrap()), Some(empty));
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_noticed() {
-        let bytes = checkpoint().encode(&UUID);
+        let bytes = checkpoint().encode(&UUID).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -311,7 +317,7 @@ mod tests {
         let refused = |change: fn(&mut Checkpoint)| {
             let mut changed = checkpoint();
             change(&mut changed);
-            assert_eq!(decode(&changed.encode(&UUID)), None, "{changed:?}");
+            assert_eq!(decode(&changed.encode(&UUID).unwrap()), None, "{changed:?}");
         };
         refused(|c| c.segments[1].first_page = 1);
         refused(|c| c.segments[0].pages = u32::MAX);
@@ -331,25 +337,29 @@ mod tests {
     #[test]
     fn entries_come_back_whole_or_not_at_all() {
         let entries: Vec<u64> = (0..16).map(|at| at * 0x0123_4567_89ab).collect();
-        let (bytes, checksum) = encode_entries(&entries);
+        let (bytes, checksum) = encode_entries(&entries).unwrap();
         let piece = KnownPiece { buckets: 2, used: 15, checksum, ..KnownPiece::default() };
-        assert_eq!(decode_entries(&bytes, &piece), Some(entries));
-        assert_eq!(decode_entries(&bytes[..64], &piece), None);
-        assert_eq!(decode_entries(&bytes, &KnownPiece { used: 14, ..piece }), None);
-        let (nowhere, checksum) = encode_entries(&[1 << 40, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(decode_entries(&bytes, &piece).unwrap(), Some(entries));
+        assert_eq!(decode_entries(&bytes[..64], &piece).unwrap(), None);
+        assert_eq!(decode_entries(&bytes, &KnownPiece { used: 14, ..piece }).unwrap(), None);
+        let (nowhere, checksum) = encode_entries(&[1 << 40, 2, 3, 4, 5, 6, 7, 8]).unwrap();
         let piece_of_one = KnownPiece { buckets: 1, used: 8, checksum, ..piece };
-        assert_eq!(decode_entries(&nowhere, &piece_of_one), None, "an entry without a location");
+        assert_eq!(
+            decode_entries(&nowhere, &piece_of_one).unwrap(),
+            None,
+            "an entry without a location"
+        );
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode_entries(&damaged, &piece), None, "bit {bit}");
+            assert_eq!(decode_entries(&damaged, &piece).unwrap(), None, "bit {bit}");
         }
     }
 
     /// It is asked before the checksum can be: what it answers is how much is read.
     #[test]
     fn the_length_of_a_foreign_checkpoint_is_not_told() {
-        let bytes = checkpoint().encode(&UUID);
+        let bytes = checkpoint().encode(&UUID).unwrap();
         let fixed = bytes.first_chunk::<FIXED_LEN>().unwrap();
         assert_eq!(decode_len(fixed, &UUID, 4, FILE), Some(bytes.len()));
         assert_eq!(decode_len(fixed, &UUID, 4, bytes.len() as u64), Some(bytes.len()));

@@ -6,6 +6,7 @@ use super::record::{
     FIELD_LEN, FLAG_BATCH, FLAG_BATCH_MARK, FLAG_EXPIRY, FLAG_WIDE_SEQUENCE, HEADER_LEN, SEAL_LEN,
     SEAL_VALUE_LEN,
 };
+use crate::memory;
 
 /// The most bytes of fields that a record has when it is prepared.
 const MAX_FIELDS_LEN: usize = 2 * FIELD_LEN;
@@ -190,8 +191,14 @@ impl<'a> Moved<'a> {
 
 /// Writes to `out` the record `moved`, as it must be at `offset` of the segment with `salt`. The
 /// caller has verified its source.
-pub fn encode_moved(moved: &Moved, salt: u32, offset: u64, out: &mut Vec<u8>) {
+pub fn encode_moved(
+    moved: &Moved,
+    salt: u32,
+    offset: u64,
+    out: &mut Vec<u8>,
+) -> memory::Result<()> {
     let start = out.len();
+    out.try_reserve(moved.record_len())?;
     let (key, value, delta) = (moved.source.key(), moved.value, moved.delta);
     out.extend_from_slice(&[0; CHECKED_FROM]);
     out.extend_from_slice(&encode_head(moved.kind, key.len(), value.len(), moved.flags()));
@@ -208,4 +215,5 @@ pub fn encode_moved(moved: &Moved, salt: u32, offset: u64, out: &mut Vec<u8>) {
     let crc = crc32fast::hash(&record[CHECKED_FROM..]);
     put_u32(record, 0, crc ^ mask(salt, offset, delta as u32));
     put_u32(record, 4, delta as u32);
+    Ok(())
 }

@@ -22,12 +22,15 @@ use super::manifest::SealedSegment;
 use super::record::{Class, SEAL_LEN};
 use super::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
 use super::{ALIGNMENT, FORMAT_VERSION, MAX_NUMBER};
+use crate::memory;
 use crate::wrong_turn::is_taken;
 
 const MAGIC: [u8; 8] = *b"kvhint\r\n";
 /// Bytes before the entries.
 pub const HEADER_LEN: usize = 96;
 const CHECKSUM_AT: usize = 92;
+/// No entry is longer: a hash and two varints.
+const MAX_ENTRY_LEN: usize = 8 + 2 * 10;
 
 /// What the index needs to know of one record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +94,14 @@ impl Digest {
     }
 
     /// Adds the next record. Its offset is known from the ones before it.
-    pub fn push(&mut self, hash: u64, len: usize, sequence: u64, class: Class) {
+    pub fn push(
+        &mut self,
+        hash: u64,
+        len: usize,
+        sequence: u64,
+        class: Class,
+    ) -> memory::Result<()> {
+        self.bytes.try_reserve(MAX_ENTRY_LEN)?;
         if self.records == 0 {
             self.first_sequence = sequence;
             self.last_sequence = sequence;
@@ -106,6 +116,7 @@ impl Digest {
         }
         self.last_sequence = sequence;
         self.records += 1;
+        Ok(())
     }
 
     /// How far it is.
@@ -315,7 +326,7 @@ mod tests {
     fn file(kind: SegmentKind, entries: &[Entry]) -> Vec<u8> {
         let mut digest = Digest::new(kind);
         for entry in entries {
-            digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class);
+            digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class).unwrap();
         }
         assert_eq!(digest.records(), entries.len() as u64);
         assert_eq!(digest.entries().collect::<Vec<_>>(), entries);
@@ -343,7 +354,9 @@ mod tests {
             for count in 0..entries.len() {
                 let mut digest = Digest::new(kind);
                 let push = |digest: &mut Digest, entry: &Entry| {
-                    digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class);
+                    digest
+                        .push(entry.hash, entry.len as usize, entry.sequence, entry.class)
+                        .unwrap();
                 };
                 entries[..count].iter().for_each(|entry| push(&mut digest, entry));
                 let mark = digest.mark();
@@ -361,7 +374,7 @@ mod tests {
     #[test]
     fn an_entry_of_a_small_record_in_a_log_has_nine_bytes() {
         let mut digest = Digest::new(SegmentKind::Log);
-        digest.push(u64::MAX, 136, 1, Class::Put);
+        digest.push(u64::MAX, 136, 1, Class::Put).unwrap();
         assert_eq!(digest.bytes.len() - HEADER_LEN, 9);
     }
 
@@ -436,7 +449,7 @@ mod tests {
         let opens = |entries: &[Entry], behind: &[u8], sealed: SealedSegment| {
             let mut digest = Digest::new(kind);
             for entry in entries {
-                digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class);
+                digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class).unwrap();
             }
             digest.bytes.extend_from_slice(behind);
             let bytes = digest.encode(&UUID, &header(kind), &sealed);
@@ -461,7 +474,7 @@ mod tests {
             let header = SegmentHeader { salt, ..header(SegmentKind::Log) };
             let mut digest = Digest::new(SegmentKind::Log);
             for entry in &entries {
-                digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class);
+                digest.push(entry.hash, entry.len as usize, entry.sequence, entry.class).unwrap();
             }
             let mut bytes = digest.encode(&UUID, &header, &sealed(&entries));
             assert!(Digest::decode(bytes.clone(), &UUID, &header, &sealed(&entries)).is_some());

@@ -14,6 +14,7 @@
 use super::bytes::{array, get_u32, get_u64, put_u32, put_u64, Reader};
 use super::segment::{SegmentHeader, SegmentKind};
 use super::{align_up, is_known_version, Expiring, Identity, FORMAT_VERSION};
+use crate::memory;
 use crate::wrong_turn::is_taken;
 
 const MAGIC: [u8; 8] = *b"kvman\r\n\0";
@@ -21,6 +22,8 @@ const MAGIC: [u8; 8] = *b"kvman\r\n\0";
 pub const HEADER_LEN: usize = 64;
 const CHECKSUM_AT: usize = 60;
 const FRAME_HEAD: usize = 8;
+/// No edit is longer.
+const MAX_EDIT_LEN: usize = 64;
 
 /// One change to the state that a manifest describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,17 +136,19 @@ pub fn decode_header(bytes: &[u8]) -> Result<(Identity, u32), BadHeader> {
 }
 
 /// Encodes one frame that stands at `offset`.
-pub fn encode_frame(edits: &[Edit], uuid: &[u8; 16], offset: u64) -> Vec<u8> {
-    let mut out = vec![0; FRAME_HEAD];
+pub fn encode_frame(edits: &[Edit], uuid: &[u8; 16], offset: u64) -> memory::Result<Vec<u8>> {
+    let mut out = memory::zeros(FRAME_HEAD)?;
     for edit in edits {
+        out.try_reserve(MAX_EDIT_LEN)?;
         encode_edit(edit, &mut out);
     }
     let len = out.len() - FRAME_HEAD;
+    out.try_reserve(align_up(len) - len)?;
     out.resize(FRAME_HEAD + align_up(len), 0);
     put_u32(&mut out, 0, len as u32);
     let sum = frame_checksum(&out[FRAME_HEAD..], len, uuid, offset);
     put_u32(&mut out, 4, sum);
-    out
+    Ok(out)
 }
 
 /// What stands at an offset of a manifest.
@@ -166,31 +171,31 @@ pub fn frame_len(bytes: &[u8]) -> Option<u64> {
 }
 
 /// Decodes the frame at `offset` of the manifest `file`.
-pub fn decode_frame(file: &[u8], uuid: &[u8; 16], offset: u64) -> Frame {
-    let Some(rest) = file.get(offset as usize..) else { return Frame::End };
+pub fn decode_frame(file: &[u8], uuid: &[u8; 16], offset: u64) -> memory::Result<Frame> {
+    let Some(rest) = file.get(offset as usize..) else { return Ok(Frame::End) };
     if rest.is_empty() {
-        return Frame::End;
+        return Ok(Frame::End);
     }
     if rest.len() < FRAME_HEAD {
-        return Frame::Bad("a frame's head is cut off");
+        return Ok(Frame::Bad("a frame's head is cut off"));
     }
     let len = get_u32(rest, 0) as usize;
     let Some(body) = rest.get(FRAME_HEAD..FRAME_HEAD + align_up(len)) else {
-        return Frame::Bad("a frame is cut off");
+        return Ok(Frame::Bad("a frame is cut off"));
     };
     let is_whole = || frame_checksum(body, len, uuid, offset) == get_u32(rest, 4);
     if len == 0 || !is_whole() && !is_taken!(ManifestFrameNotChecked) {
-        return Frame::Bad("the checksum of a frame does not match");
+        return Ok(Frame::Bad("the checksum of a frame does not match"));
     }
     let mut reader = Reader::new(&body[..len]);
     let mut edits = Vec::new();
     while !reader.is_empty() {
         match decode_edit(&mut reader) {
-            Some(edit) => edits.push(edit),
-            None => return Frame::Unknown,
+            Some(edit) => memory::push(&mut edits, edit)?,
+            None => return Ok(Frame::Unknown),
         }
     }
-    Frame::Edits(edits, offset + (FRAME_HEAD + align_up(len)) as u64)
+    Ok(Frame::Edits(edits, offset + (FRAME_HEAD + align_up(len)) as u64))
 }
 
 fn frame_checksum(body: &[u8], len: usize, uuid: &[u8; 16], offset: u64) -> u32 {
@@ -312,41 +317,41 @@ mod tests {
     #[test]
     fn frames_come_back() {
         let mut file = encode_header(&IDENTITY).to_vec();
-        let first = encode_frame(&edits(), &IDENTITY.uuid, 64);
+        let first = encode_frame(&edits(), &IDENTITY.uuid, 64).unwrap();
         file.extend_from_slice(&first);
-        let second = encode_frame(&[Edit::Opened], &IDENTITY.uuid, file.len() as u64);
+        let second = encode_frame(&[Edit::Opened], &IDENTITY.uuid, file.len() as u64).unwrap();
         file.extend_from_slice(&second);
         let next = 64 + first.len() as u64;
-        assert_eq!(decode_frame(&file, &IDENTITY.uuid, 64), Frame::Edits(edits(), next));
+        assert_eq!(decode_frame(&file, &IDENTITY.uuid, 64).unwrap(), Frame::Edits(edits(), next));
         let end = file.len() as u64;
         let last = Frame::Edits(vec![Edit::Opened], end);
-        assert_eq!(decode_frame(&file, &IDENTITY.uuid, next), last);
-        assert_eq!(decode_frame(&file, &IDENTITY.uuid, end), Frame::End);
+        assert_eq!(decode_frame(&file, &IDENTITY.uuid, next).unwrap(), last);
+        assert_eq!(decode_frame(&file, &IDENTITY.uuid, end).unwrap(), Frame::End);
         for len in next as usize + 1..file.len() {
-            let cut = decode_frame(&file[..len], &IDENTITY.uuid, next);
+            let cut = decode_frame(&file[..len], &IDENTITY.uuid, next).unwrap();
             assert!(matches!(cut, Frame::Bad(_)), "{len}");
         }
     }
 
     #[test]
     fn every_flipped_bit_of_a_frame_is_noticed() {
-        let frame = encode_frame(&edits(), &IDENTITY.uuid, 0);
+        let frame = encode_frame(&edits(), &IDENTITY.uuid, 0).unwrap();
         for bit in 0..frame.len() * 8 {
             let mut damaged = frame.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let decoded = decode_frame(&damaged, &IDENTITY.uuid, 0);
+            let decoded = decode_frame(&damaged, &IDENTITY.uuid, 0).unwrap();
             assert!(matches!(decoded, Frame::Bad(_)), "bit {bit}");
         }
         let mut moved = vec![0; 8];
         moved.extend_from_slice(&frame);
-        assert!(matches!(decode_frame(&moved, &IDENTITY.uuid, 8), Frame::Bad(_)), "moved");
+        assert!(matches!(decode_frame(&moved, &IDENTITY.uuid, 8).unwrap(), Frame::Bad(_)), "moved");
     }
 
     /// Format version 1 knows no other edit for it.
     #[test]
     fn the_seal_of_a_segment_in_which_nothing_expires_is_what_version_1_wrote() {
         let body = |expiring| {
-            let frame = encode_frame(&[Edit::Seal(sealed(expiring))], &IDENTITY.uuid, 64);
+            let frame = encode_frame(&[Edit::Seal(sealed(expiring))], &IDENTITY.uuid, 64).unwrap();
             (frame[FRAME_HEAD], get_u32(&frame, 0))
         };
         assert_eq!(body(Expiring::default()), (2, 33));

@@ -504,7 +504,7 @@ mod tests {
             for delta in [1, 1 << 40] {
                 let mut out = Vec::new();
                 let copy = Moved::new(&record, delta);
-                encode_moved(&copy, 42, 8192, &mut out);
+                encode_moved(&copy, 42, 8192, &mut out).unwrap();
                 assert_eq!((out.len(), copy.expiry()), (copy.record_len(), expiry));
                 assert_eq!(copy.class(), record.header.class());
                 let moved = Record::decode(&out).unwrap();
@@ -513,7 +513,7 @@ mod tests {
                 assert_eq!(moved.sequence_delta(), delta);
                 let mut out = Vec::new();
                 let hiding = Moved::tombstone(&record, delta);
-                encode_moved(&hiding, 42, 8192, &mut out);
+                encode_moved(&hiding, 42, 8192, &mut out).unwrap();
                 assert_eq!((out.len(), hiding.expiry()), (hiding.record_len(), None));
                 let moved = Record::decode(&out).unwrap();
                 assert!(moved.verifies(42, 8192));
@@ -556,7 +556,7 @@ mod tests {
         let source = Record::decode(&bytes).unwrap();
         for delta in [0, 9, u64::from(u32::MAX), u64::from(u32::MAX) + 1, 1 << 60] {
             let mut out = vec![1, 2, 3, 4, 5, 6, 7, 8];
-            encode_moved(&Moved::new(&source, delta), 42, 16384, &mut out);
+            encode_moved(&Moved::new(&source, delta), 42, 16384, &mut out).unwrap();
             let moved = Record::decode(&out[8..]).unwrap();
             assert!(moved.verifies(42, 16384));
             assert!(!moved.verifies(SALT, 4096));

@@ -84,9 +84,11 @@ impl Buckets {
     }
 
     /// All entries, those that are not in use included, and how many bits of the hash are used.
-    pub fn entries_of_all(&self) -> (Vec<u64>, u32) {
-        let entries = (0..self.buckets.len()).flat_map(|bucket| self.entries(bucket));
-        (entries.collect(), self.precision)
+    pub fn entries_of_all(&self) -> Result<(Vec<u64>, u32)> {
+        let mut all = Vec::new();
+        all.try_reserve_exact(self.capacity())?;
+        all.extend((0..self.buckets.len()).flat_map(|bucket| self.entries(bucket)));
+        Ok((all, self.precision))
     }
 
     /// Removes all entries that `keep` says no to; answers how many. `moves` counts as for
@@ -160,11 +162,12 @@ impl Buckets {
     }
 
     /// Whether there are places for entries of all these hashes.
-    pub fn has_room_for_all(&self, hashes: &[u64]) -> bool {
+    pub fn has_room_for_all(&self, hashes: &[u64]) -> Result<bool> {
         // What insertion would do, one after the other: buckets, and how many of their places the
         // hashes so far would take.
         let mut taken: HashMap<usize, usize> = HashMap::new();
-        hashes.iter().all(|&hash| {
+        taken.try_reserve(hashes.len().min(self.buckets.len()))?;
+        Ok(hashes.iter().all(|&hash| {
             let mut bucket = self.home(self.fraction(hash));
             for _ in 0..=MAX_SPILL {
                 let free = self.entries(bucket).filter(|&entry| entry == 0).count();
@@ -176,7 +179,7 @@ impl Buckets {
                 bucket = self.after(bucket);
             }
             false
-        })
+        }))
     }
 
     /// Adds an entry, for which there is room.

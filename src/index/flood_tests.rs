@@ -69,7 +69,7 @@ impl Cost {
     /// Of all keys by this function, unless the index refuses them.
     fn of(hasher: &KeyHasher, keys: &[Key]) -> Option<Cost> {
         let began = Instant::now();
-        let (index, guard) = (Index::new(), pin().unwrap());
+        let (index, guard) = (Index::new().unwrap(), pin().unwrap());
         let (mut cost, mut in_piece) = (Cost::default(), vec![0_u64; PIECES]);
         for (number, key) in keys.iter().enumerate() {
             let hash = hasher.hash(key);

@@ -53,7 +53,7 @@ impl Index {
     ) -> Result<(Image, R)> {
         let piece = self.lock(guard, number)?;
         let note = note();
-        Ok((piece.image(), note))
+        Ok((piece.image()?, note))
     }
 
     /// Gives the piece `number`, which is empty, the entries of `image` that `keep` says yes to.
@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn filled() -> (Index, Vec<Image>) {
-        let index = Index::new();
+        let index = Index::new().unwrap();
         (1..20_000).for_each(|location| add(&index, location));
         let guard = epoch::pin().unwrap();
         let images = (0..PIECES).map(|at| index.image(&guard, at, || ()).unwrap().0).collect();
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn pieces_come_back_without_what_is_not_kept() {
         let (_, images) = filled();
-        let copy = Index::new();
+        let copy = Index::new().unwrap();
         let keep = |location: Location| !location.0.is_multiple_of(3);
         for (number, image) in images.iter().enumerate() {
             copy.restore(&epoch::pin().unwrap(), number, image, keep).unwrap();
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn pieces_are_loaded_when_they_are_needed() {
         let (index, images) = filled();
-        let copy = Index::new();
+        let copy = Index::new().unwrap();
         let empty = copy.memory();
         let used: Vec<usize> = images.iter().map(|image| image.used).collect();
         copy.load_later(
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_piece_that_cannot_be_loaded_is_an_error_each_time() {
-        let index = Index::new();
+        let index = Index::new().unwrap();
         let fail = |_| Err(Error::new(Kind::Io, "no"));
         index.load_later((0..PIECES).map(|_| (1, 64)), Box::new(fail));
         let guard = epoch::pin().unwrap();

@@ -14,6 +14,7 @@ mod piece;
 use crate::atomic::{AtomicUsize, Ordering};
 use crate::epoch::Guard;
 use crate::error::Result;
+use crate::memory;
 use buckets::Place;
 use image::Source;
 use piece::{LockedPiece, Piece};
@@ -46,21 +47,15 @@ pub struct Index {
     limit: AtomicUsize,
 }
 
-impl Default for Index {
-    fn default() -> Index {
-        Index::new()
-    }
-}
-
 impl Index {
     /// An empty index.
-    pub fn new() -> Index {
+    pub fn new() -> Result<Index> {
         let fill = |piece| FILL_MIN + (FILL_MAX - FILL_MIN) * piece / PIECES;
-        let pieces: Box<[Piece]> =
-            (0..PIECES).map(|piece| Piece::new(fill(piece) as u32)).collect();
+        let pieces = memory::collect((0..PIECES).map(|piece| Piece::new(fill(piece) as u32)))?;
+        let pieces = pieces.into_boxed_slice();
         let memory = AtomicUsize::new(size_of_val(&*pieces));
         let limit = AtomicUsize::new(usize::MAX);
-        Index { pieces, memory, limit, source: Source::default() }
+        Ok(Index { pieces, memory, limit, source: Source::default() })
     }
 
     /// Begins to fetch the bucket that `hash` is at home in, so that it is there when it is needed.

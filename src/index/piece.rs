@@ -117,9 +117,10 @@ impl LockedPiece<'_> {
     }
 
     /// All entries.
-    pub fn image(&self) -> Image {
-        let (entries, precision) = self.buckets.map_or((Vec::new(), 0), Buckets::entries_of_all);
-        Image { entries, used: self.piece.len(), precision }
+    pub fn image(&self) -> Result<Image> {
+        let all = self.buckets.map(Buckets::entries_of_all).transpose()?;
+        let (entries, precision) = all.unwrap_or_default();
+        Ok(Image { entries, used: self.piece.len(), precision })
     }
 
     /// Gives the piece, which has no entries, those of `image`. Answers by how many bytes it has
@@ -181,14 +182,16 @@ impl LockedPiece<'_> {
         if rest.is_empty() {
             return Ok(more);
         }
-        let needs_more =
-            |piece: &Self| piece.buckets.is_none_or(|buckets| !buckets.has_room_for_all(hashes));
-        if needs_more(self) {
+        let needs_more = |piece: &Self| match piece.buckets {
+            Some(buckets) => buckets.has_room_for_all(hashes).map(|has_room| !has_room),
+            None => Ok(true),
+        };
+        if needs_more(self)? {
             self.may_grow(allowed)?;
             more += self.presize(self.piece.len() + hashes.len(), rehash)?;
         }
         for _ in 0..MAX_GROWTHS {
-            if !needs_more(self) {
+            if !needs_more(self)? {
                 return Ok(more);
             }
             more += self.grow(first, rehash)?;

@@ -11,7 +11,11 @@ use crate::format::manifest::{
 };
 use crate::format::segment::SegmentKind;
 use crate::format::{name, Identity, FORMAT_VERSION};
+use crate::memory;
 use crate::storage::{read_part, Storage};
+
+/// So much can be wrong with a segment, by what the manifest says of it.
+const MOST_WRONG: usize = 8;
 
 /// A part of the file that is not as it was written.
 pub struct Fault {
@@ -52,11 +56,11 @@ pub fn examine(storage: &dyn Storage, uuid: Option<[u8; 16]>) -> Result<Examined
     let mut found = Examined { state: State::new(), ..Examined::default() };
     let file = match storage.open(name::MANIFEST, false) {
         Err(error) if error.kind() == Kind::DoesNotExist => {
-            found.fault(0, 0, "the file is missing");
+            found.fault(0, 0, "the file is missing")?;
             return Ok(found);
         }
         Err(error) if error.is_of_file() => {
-            found.fault(0, 0, &error.to_string());
+            found.fault(0, 0, &error.to_string())?;
             return Ok(found);
         }
         file => file?,
@@ -64,26 +68,26 @@ pub fn examine(storage: &dyn Storage, uuid: Option<[u8; 16]>) -> Result<Examined
     found.is_there = true;
     found.len = file.len()?;
     if found.len > MAX_LEN {
-        found.fault(MAX_LEN, 0, "the file is longer than a manifest can be");
+        found.fault(MAX_LEN, 0, "the file is longer than a manifest can be")?;
     }
     let bytes = match read_part(&*file, 0, found.len.min(MAX_LEN) as usize, "the manifest") {
         Err(error) if error.kind() == Kind::Io => {
-            found.fault(0, found.len, &error.to_string());
+            found.fault(0, found.len, &error.to_string())?;
             return Ok(found);
         }
         bytes => bytes?,
     };
     found.read_header(storage, &bytes)?;
     if let Some(uuid) = found.identity.map(|identity| identity.uuid).or(uuid) {
-        found.read_frames(&bytes, &uuid);
-        found.judge();
+        found.read_frames(&bytes, &uuid)?;
+        found.judge()?;
     }
     Ok(found)
 }
 
 impl Examined {
-    fn fault(&mut self, offset: u64, len: u64, what: &str) {
-        self.faults.push(Fault { offset, len, what: what.into() });
+    fn fault(&mut self, offset: u64, len: u64, what: &str) -> Result<()> {
+        Ok(memory::push(&mut self.faults, Fault { offset, len, what: what.into() })?)
     }
 
     fn read_header(&mut self, storage: &dyn Storage, bytes: &[u8]) -> Result<()> {
@@ -98,39 +102,39 @@ impl Examined {
                 );
                 return Err(Error::new(Kind::NewerFormat, message));
             }
-            Err(BadHeader::Newer(_)) => self.fault(8, 4, "the format version is damaged"),
+            Err(BadHeader::Newer(_)) => self.fault(8, 4, "the format version is damaged")?,
             Err(BadHeader::NotAManifest) => {
-                self.fault(0, HEADER_LEN as u64, "the file does not begin as a manifest does");
+                self.fault(0, HEADER_LEN as u64, "the file does not begin as a manifest does")?;
             }
-            Err(BadHeader::Damaged(what, offset)) => self.fault(offset, HEADER_LEN as u64, what),
+            Err(BadHeader::Damaged(what, offset)) => self.fault(offset, HEADER_LEN as u64, what)?,
         }
         Ok(())
     }
 
     /// Applies all frames that verify.
-    fn read_frames(&mut self, bytes: &[u8], uuid: &[u8; 16]) {
+    fn read_frames(&mut self, bytes: &[u8], uuid: &[u8; 16]) -> Result<()> {
         let mut at = HEADER_LEN as u64;
         loop {
-            match decode_frame(bytes, uuid, at) {
+            match decode_frame(bytes, uuid, at)? {
                 Frame::Edits(edits, next) => {
                     self.frames += 1;
-                    edits.iter().for_each(|edit| self.apply(edit, at, next));
+                    edits.iter().try_for_each(|edit| self.apply(edit, at, next))?;
                     at = next;
                 }
                 Frame::End => {
                     if self.frames == 0 && self.faults.is_empty() {
-                        self.fault(at, 0, "the first frame is missing");
+                        self.fault(at, 0, "the first frame is missing")?;
                     }
-                    return;
+                    return Ok(());
                 }
                 Frame::Unknown => {
                     let len = frame_len(&bytes[at as usize..]).unwrap_or(8);
-                    self.fault(at, len, "an edit is unknown");
+                    self.fault(at, len, "an edit is unknown")?;
                     at += len;
                 }
-                Frame::Bad(what) => match next_frame(bytes, uuid, at) {
+                Frame::Bad(what) => match next_frame(bytes, uuid, at)? {
                     Some(next) => {
-                        self.fault(at, next - at, what);
+                        self.fault(at, next - at, what)?;
                         at = next;
                     }
                     None => return self.end(bytes, at, what),
@@ -140,31 +144,35 @@ impl Examined {
     }
 
     /// No frame verifies from `at` on.
-    fn end(&mut self, bytes: &[u8], at: u64, what: &str) {
+    fn end(&mut self, bytes: &[u8], at: u64, what: &str) -> Result<()> {
         let len = bytes.len() as u64 - at;
         if at == HEADER_LEN as u64 {
             // It was synced before the file got its name.
             return self.fault(at, len, what);
         }
         self.torn = Some(Fault { offset: at, len, what: what.into() });
+        Ok(())
     }
 
-    fn apply(&mut self, edit: &Edit, at: u64, next: u64) {
+    fn apply(&mut self, edit: &Edit, at: u64, next: u64) -> Result<()> {
         if let Edit::Remove { id } = edit {
             self.removed.insert(*id);
         }
         if let Err(what) = self.state.apply(edit) {
             // After a frame that is lost, some edits have nothing to apply to.
             if self.faults.is_empty() {
-                self.fault(at, next - at, what);
+                self.fault(at, next - at, what)?;
             }
         }
+        Ok(())
     }
 
     /// Looks at whether what the frames add up to can be.
-    fn judge(&mut self) {
+    fn judge(&mut self) -> Result<()> {
         let mut wrong = Vec::new();
         for (id, live) in &self.state.segments {
+            // For all that can be wrong with one.
+            wrong.try_reserve(MOST_WRONG)?;
             let header = &live.header;
             let mut is = |bad: bool, what: &str| {
                 if bad {
@@ -188,8 +196,9 @@ impl Examined {
             is(sealed.expiring.first > sealed.expiring.last, "its expiry times are in disorder");
         }
         for what in wrong {
-            self.fault(0, 0, &what);
+            self.fault(0, 0, &what)?;
         }
+        Ok(())
     }
 }
 
@@ -204,20 +213,23 @@ fn is_flipped_version(bytes: &[u8]) -> bool {
 }
 
 /// Where the next frame behind `at` is that verifies.
-fn next_frame(bytes: &[u8], uuid: &[u8; 16], at: u64) -> Option<u64> {
+fn next_frame(bytes: &[u8], uuid: &[u8; 16], at: u64) -> Result<Option<u64>> {
     // Bytes that look like the lengths of long frames must not keep it busy for hours.
     let mut work = 64 * bytes.len() as u64 + (64 << 20);
     for offset in (at + 8..bytes.len() as u64).step_by(8) {
         let rest = bytes.len() as u64 - offset;
         match frame_len(&bytes[offset as usize..]) {
-            Some(len) if len <= rest => work = work.checked_sub(len)?,
+            Some(len) if len <= rest => match work.checked_sub(len) {
+                Some(left) => work = left,
+                None => return Ok(None),
+            },
             _ => continue,
         }
-        if matches!(decode_frame(bytes, uuid, offset), Frame::Edits(..) | Frame::Unknown) {
-            return Some(offset);
+        if matches!(decode_frame(bytes, uuid, offset)?, Frame::Edits(..) | Frame::Unknown) {
+            return Ok(Some(offset));
         }
     }
-    None
+    Ok(None)
 }
 
 /// The uuid that the bytes of a manifest's header hold, and the seed of the hash, whether they are

@@ -41,7 +41,7 @@ pub fn of_scan(scan: &mut Scan, kind: SegmentKind, hash: impl Fn(&[u8]) -> u64) 
                 let (record, header) = (&found.record, &found.record.header);
                 let (len, class) = (header.record_len(), header.class());
                 let hash = if class == Class::Gap { 0 } else { hash(record.key()) };
-                digest.push(hash, len, found.sequence, class);
+                digest.push(hash, len, found.sequence, class)?;
                 if let Some(expiry) = record.expiry() {
                     expiring.add(len, expiry);
                 }

@@ -62,7 +62,7 @@ impl Opener {
     ) -> Result<Arc<SealedFile>> {
         let sealed = self.sealed(id, len);
         let body = self.body(file, len)?;
-        sealed.admit(&mut self.clock.lock(), body);
+        sealed.admit(&mut self.clock.lock(), body)?;
         Ok(sealed)
     }
 
@@ -135,18 +135,20 @@ impl SealedFile {
                 return Err(damaged(len.min(self.len), what));
             }
             let body = self.opener.body(&file, len)?;
-            self.admit(&mut clock, body);
+            self.admit(&mut clock, body)?;
         }
         // Nobody closes it: the clock is locked.
         self.body.get(guard).ok_or_else(|| Error::new(Kind::Internal, "an open file is not open"))
     }
 
     /// Notes that the file is open, and closes another if there are too many.
-    fn admit(self: &Arc<Self>, clock: &mut Clock, body: Body) {
+    fn admit(self: &Arc<Self>, clock: &mut Clock, body: Body) -> Result<()> {
+        clock.open.try_reserve(1)?;
         self.used.store(true, Ordering::Relaxed);
         drop(self.body.replace(Some(Arc::new(body))));
         clock.make_room(self.opener.limit);
         clock.open.push(Arc::downgrade(self));
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::format::record::{
 };
 use crate::format::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
 use crate::format::{ALIGNMENT, MAX_NUMBER};
+use crate::memory;
 use crate::storage::File;
 
 /// When so many bytes were checksummed in search of a record, for each byte of the file, long ones
@@ -257,7 +258,7 @@ impl Survey {
             return Ok(None);
         };
         let head = self.window.bytes(at, header.head_len())?;
-        let key = Record::decode_head(head).map(|head| head.key().to_vec());
+        let key = Record::decode_head(head).map(|head| memory::copy(head.key())).transpose()?;
         let key = key.filter(|key| !key.is_empty());
         Ok(key.map(|key| (header.record_len() as u64, key)))
     }

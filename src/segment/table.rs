@@ -16,6 +16,7 @@ use crate::epoch::{self, Guard, Retired, Slot};
 use crate::error::{Error, Kind, Result};
 use crate::format::checkpoint::KnownSegment;
 use crate::index::{Location, LOCATION_BITS};
+use crate::memory;
 
 /// log2 of the units in a page.
 const PAGE_BITS: u32 = 17;
@@ -28,6 +29,8 @@ const CHUNK_BITS: u32 = 12;
 const CHUNK_PAGES: usize = 1 << CHUNK_BITS;
 /// Chunks of the whole space.
 const CHUNKS: usize = 1 << (LOCATION_BITS - PAGE_BITS - CHUNK_BITS);
+/// Segments that readers are waited for at once.
+const REMOVED_AT_ONCE: usize = 256;
 /// Pages in the whole space.
 pub const MAX_PAGES: usize = CHUNKS * CHUNK_PAGES;
 
@@ -56,14 +59,13 @@ struct Placed {
     segment: Arc<Segment>,
 }
 
-impl Default for SegmentTable {
-    fn default() -> SegmentTable {
-        let chunks = (0..CHUNKS).map(|_| OnceLock::new()).collect();
-        SegmentTable { chunks, layout: Mutex::default() }
-    }
-}
-
 impl SegmentTable {
+    /// An empty one.
+    pub fn new() -> Result<SegmentTable> {
+        let chunks = memory::collect((0..CHUNKS).map(|_| OnceLock::new()))?;
+        Ok(SegmentTable { chunks: chunks.into_boxed_slice(), layout: Mutex::default() })
+    }
+
     /// Adds the segment `id`, which `make` builds for the base location it is given. Records begin
     /// in its first `span` bytes.
     pub fn add(
@@ -81,6 +83,7 @@ impl SegmentTable {
         if first + pages > MAX_PAGES {
             return Err(Error::new(Kind::NoSpace, "the database has reached its limit of 8 TiB"));
         }
+        self.make_chunks(first, pages)?;
         let segment = Arc::new(make((first as u64) << PAGE_BITS));
         // The pages were free: what is taken out of them is nothing.
         drop(self.fill(first, pages, Some(&segment)));
@@ -106,7 +109,7 @@ impl SegmentTable {
     }
 
     /// Where every segment is, and what of it is dead, in the order of their locations.
-    pub fn places(&self) -> Vec<KnownSegment> {
+    pub fn places(&self) -> Result<Vec<KnownSegment>> {
         let layout = self.layout.lock();
         let place = |(&first, placed): (&usize, &Placed)| KnownSegment {
             id: placed.segment.header.id,
@@ -117,7 +120,7 @@ impl SegmentTable {
             dead_expiring: placed.segment.dead_expiring(),
             expiring: placed.segment.expiring(),
         };
-        layout.placed.iter().map(place).collect()
+        Ok(memory::collect(layout.placed.iter().map(place))?)
     }
 
     /// Puts another form of a segment in its place, and frees the old one. The thread is not
@@ -132,7 +135,7 @@ impl SegmentTable {
         let old = std::mem::replace(&mut placed.segment, Arc::clone(segment));
         let retired = self.fill(first, placed.pages, Some(segment));
         drop(layout);
-        epoch::release(retired);
+        epoch::release([retired]);
         drop(old);
     }
 
@@ -141,7 +144,11 @@ impl SegmentTable {
     pub fn remove(&self, segments: &[Arc<Segment>]) {
         // Before the pages are free for another segment.
         epoch::synchronize();
-        epoch::release(segments.iter().flat_map(|segment| self.take_out(segment)).collect());
+        for some in segments.chunks(REMOVED_AT_ONCE) {
+            let mut gone: [_; REMOVED_AT_ONCE] = std::array::from_fn(|_| Retired::default());
+            some.iter().zip(&mut gone).for_each(|(one, gone)| *gone = self.take_out(one));
+            epoch::release(gone);
+        }
     }
 
     /// Removes a segment that the index has never pointed into. Waits for nobody.
@@ -149,16 +156,14 @@ impl SegmentTable {
         drop(self.take_out(segment));
     }
 
-    fn take_out(&self, segment: &Segment) -> Vec<Retired<Segment>> {
+    fn take_out(&self, segment: &Segment) -> Retired<Segment> {
         let mut layout = self.layout.lock();
         let first = first_page(segment);
         if !layout.placed.get(&first).is_some_and(|placed| is_same(placed, segment)) {
-            return Vec::new();
+            return Retired::default();
         }
-        layout
-            .placed
-            .remove(&first)
-            .map_or_else(Vec::new, |gone| self.fill(first, gone.pages, None))
+        let gone = layout.placed.remove(&first);
+        gone.map_or_else(Retired::default, |gone| self.fill(first, gone.pages, None))
     }
 
     /// Looks locations up for a pinned thread.
@@ -167,8 +172,15 @@ impl SegmentTable {
     }
 
     /// Every segment, in the order of their locations.
-    pub fn all(&self) -> Vec<Arc<Segment>> {
-        self.layout.lock().placed.values().map(|placed| Arc::clone(&placed.segment)).collect()
+    pub fn all(&self) -> Result<Vec<Arc<Segment>>> {
+        let layout = self.layout.lock();
+        let all = layout.placed.values().map(|placed| Arc::clone(&placed.segment));
+        Ok(memory::collect(all)?)
+    }
+
+    /// Shows every segment, in the order of their locations, to `look`, which takes no lock.
+    pub fn look_at_all(&self, mut look: impl FnMut(&Arc<Segment>)) {
+        self.layout.lock().placed.values().for_each(|placed| look(&placed.segment));
     }
 
     /// The segment `id`.
@@ -182,23 +194,29 @@ impl SegmentTable {
         self.chunks.get(page >> CHUNK_BITS)?.get()?.get(page % CHUNK_PAGES)
     }
 
-    /// Puts `segment` into its pages. The caller holds the lock.
-    fn fill(
-        &self,
-        first: usize,
-        pages: usize,
-        segment: Option<&Arc<Segment>>,
-    ) -> Vec<Retired<Segment>> {
-        let replace = |page: usize| {
-            let chunk = self.chunks[page >> CHUNK_BITS].get_or_init(new_chunk);
-            chunk[page % CHUNK_PAGES].replace(segment.cloned())
-        };
-        (first..first + pages).map(replace).collect()
+    /// Makes sure that these pages are there. The caller holds the lock.
+    fn make_chunks(&self, first: usize, pages: usize) -> Result<()> {
+        let last = first + pages.saturating_sub(1);
+        for chunk in &self.chunks[first >> CHUNK_BITS..=last >> CHUNK_BITS] {
+            if chunk.get().is_none() {
+                let slots = memory::collect((0..CHUNK_PAGES).map(|_| Slot::default()))?;
+                let _ = chunk.set(slots.into_boxed_slice());
+            }
+        }
+        Ok(())
     }
-}
 
-fn new_chunk() -> Chunk {
-    (0..CHUNK_PAGES).map(|_| Slot::default()).collect()
+    /// Puts `segment` into its pages, which are there. The caller holds the lock. What is taken out
+    /// of them is one segment.
+    fn fill(&self, first: usize, pages: usize, segment: Option<&Arc<Segment>>) -> Retired<Segment> {
+        let mut retired = Retired::default();
+        for page in first..first + pages {
+            if let Some(slot) = self.page(page) {
+                retired.with(slot.replace(segment.cloned()));
+            }
+        }
+        retired
+    }
 }
 
 fn first_page(segment: &Segment) -> usize {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use crate::storage::File;
 
 /// Bytes read at once.
@@ -103,7 +104,7 @@ impl Window {
                 Ok(()) => {}
                 Err(error) if error.kind() == Kind::Io => {
                     page.fill(0);
-                    note(&mut self.unreadable, from, to, &error);
+                    note(&mut self.unreadable, from, to, &error)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -114,12 +115,13 @@ impl Window {
 }
 
 /// Notes that a part cannot be read, unless it is noted already.
-fn note(unreadable: &mut Vec<(u64, u64, String)>, from: u64, to: u64, error: &Error) {
+fn note(unreadable: &mut Vec<(u64, u64, String)>, from: u64, to: u64, error: &Error) -> Result<()> {
     if unreadable.iter().any(|(at, end, _)| *at <= from && to <= *end) {
-        return;
+        return Ok(());
     }
     match unreadable.last_mut() {
         Some((_, end, _)) if *end == from => *end = to,
-        _ => unreadable.push((from, to, error.to_string())),
+        _ => memory::push(unreadable, (from, to, error.to_string()))?,
     }
+    Ok(())
 }

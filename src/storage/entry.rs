@@ -15,6 +15,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::posix::retry;
 use crate::error::Error;
+use crate::memory;
 
 /// The bits of a mode that say who may read, write and execute.
 const PERMISSIONS: u32 = 0o777;
@@ -130,7 +131,8 @@ pub(super) fn names(directory: &fs::File) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     while let Some(name) = listing.next()? {
         if name != c"." && name != c".." {
-            names.push(name.to_string_lossy().into_owned());
+            memory::push(&mut names, name.to_string_lossy().into_owned())
+                .map_err(|_| io::ErrorKind::OutOfMemory)?;
         }
     }
     Ok(names)

@@ -24,6 +24,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
+use crate::memory;
 use map::{AppendMap, Map};
 
 /// One database directory. Names are plain file names; nothing outside the directory is reached.
@@ -138,11 +139,9 @@ pub struct FreeBytes {
 /// `len` bytes of `file` from `offset` on; `what` names them where there is no memory for them. The
 /// caller has seen to it that `len` is not longer than the file.
 pub fn read_part(file: &dyn File, offset: u64, len: usize, what: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|_| {
+    let mut bytes = memory::zeros(len).map_err(|_| {
         Error::new(Kind::OutOfMemory, format!("there is no memory for reading {what}"))
     })?;
-    bytes.resize(len, 0);
     file.read_at(&mut bytes, offset)?;
     Ok(bytes)
 }

@@ -165,7 +165,7 @@ fn hint_of(
             (_, None) => Class::Put,
         };
         let hash = if class == Class::Gap { 0 } else { hasher.hash(&record.key) };
-        digest.push(hash, record.head.len, *sequence, class);
+        digest.push(hash, record.head.len, *sequence, class).expect("there is memory");
     }
     let base_sequence = who.base_sequence;
     let header = SegmentHeader { id, salt: who.salt, kind, base_sequence, horizon: 0 };

@@ -62,7 +62,11 @@ pub struct Hold<'a> {
 impl<'a> Hold<'a> {
     /// Holds segments that the manifest has, which is locked.
     pub fn new(engine: &'a Engine, ids: impl Iterator<Item = u64>) -> Hold<'a> {
-        let ids = ids.collect();
+        // One by one, which takes memory in small pieces.
+        let ids = ids.fold(BTreeSet::new(), |mut all, id| {
+            all.insert(id);
+            all
+        });
         engine.held.hold(&ids);
         Hold { engine, ids }
     }

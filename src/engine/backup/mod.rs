@@ -21,6 +21,7 @@ use crate::format::name;
 use crate::format::segment::{SegmentHeader, HEADER_PAGE};
 use crate::format::Identity;
 use crate::manifest::{LiveSegment, Manifest, State};
+use crate::memory;
 use crate::segment::full::write_mark;
 use crate::storage::{Parent, Storage};
 use crate::wrong_turn::{is_taken, unless};
@@ -118,7 +119,7 @@ impl Engine {
                 (*manifest.identity(), state, hold)
             };
             let unsealed = state.segments.values().filter(|live| live.sealed.is_none());
-            let unsealed: Vec<SegmentHeader> = unsealed.map(|live| live.header).collect();
+            let unsealed = memory::collect(unsealed.map(|live| live.header))?;
             // The manifest may have gone on since, but not far: the log is longer or in another
             // segment, and segments are compacted that are held.
             let writer = self.writer.lock();

@@ -12,6 +12,7 @@ use crate::format::manifest::SealedSegment;
 use crate::format::name;
 use crate::format::segment::{SegmentHeader, SyncMark, HEADER_PAGE};
 use crate::manifest::{self, Manifest, State};
+use crate::memory;
 use crate::storage::{File, Parent, Storage};
 use crate::wrong_turn::is_taken;
 
@@ -85,7 +86,7 @@ fn bring(
         return Err(Error::corrupt(&path_of(from, header.id), found.end, why));
     }
     let name = name::segment(header.id);
-    let has_hint = read_hint(from, uuid, header, sealed).is_some();
+    let has_hint = read_hint(from, uuid, header, sealed)?.is_some();
     // Who copied the backup to where it is may not have synced it.
     file.sync()?;
     if transfer.link(from, &name)? {
@@ -108,7 +109,7 @@ fn unsealed_of(from: &dyn Storage, uuid: &[u8; 16], state: &State) -> Result<Vec
     for live in state.segments.values().filter(|live| live.sealed.is_none()) {
         let file = open_segment(from, uuid, &live.header)?;
         let len = file.len()?;
-        unsealed.push((live.header, file, len));
+        memory::push(&mut unsealed, (live.header, file, len))?;
     }
     let Some(closed) = state.closed else { return Ok(unsealed) };
     if !unsealed.iter().map(|(header, _, _)| header.id).eq((closed.id != 0).then_some(closed.id)) {

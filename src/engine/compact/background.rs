@@ -14,6 +14,7 @@ use crate::engine::stats::{add, record_bytes};
 use crate::engine::Engine;
 use crate::error::{Kind, Result};
 use crate::manifest::State;
+use crate::memory;
 use crate::options::CompactionMode;
 use crate::segment::Segment;
 
@@ -85,8 +86,8 @@ impl Engine {
         if !self.writer.lock().opened {
             return Ok(false);
         }
-        let view = self.choices(compaction);
-        let choice = policy::choose(&view, &self.limits(), compaction.is_running);
+        let view = self.choices(compaction)?;
+        let choice = policy::choose(&view, &self.limits(), compaction.is_running)?;
         let group = match choice {
             Choice::Nothing => {
                 if std::mem::take(&mut compaction.is_running) {
@@ -106,10 +107,10 @@ impl Engine {
                 group
             }
         };
-        let sealed = self.sealed_segments();
+        let sealed = self.sealed_segments()?;
         let victim = |id: &u64| sealed.iter().find(|s| s.header.id == *id).cloned();
-        let mut victims: Vec<Arc<Segment>> = group.iter().filter_map(victim).collect();
-        victims.sort_by_key(|segment| segment.header.base_sequence);
+        let mut victims: Vec<Arc<Segment>> = memory::collect(group.iter().filter_map(victim))?;
+        victims.sort_unstable_by_key(|victim| (victim.header.base_sequence, victim.header.id));
         let mut run = Run::new(self, mode);
         let bytes = victims.iter().map(|v| record_bytes_of(v)).sum();
         run.plan(victims.len() as u64, bytes);
@@ -131,21 +132,22 @@ impl Engine {
     }
 
     /// The log as the choice of victims sees it, if `state` is that of the manifest.
-    fn garbage_view(&self, state: &State, firsts: &[(u64, u64)], cutoff: u64) -> View {
+    fn garbage_view(&self, state: &State, firsts: &[(u64, u64)], cutoff: u64) -> Result<View> {
         let mut view = View { unsealed_needed_from: u64::MAX, ..View::default() };
-        for segment in self.table.all() {
-            let Some(live) = state.segments.get(&segment.header.id) else { continue };
+        view.sealed.try_reserve_exact(state.segments.len())?;
+        self.table.look_at_all(|segment| {
+            let Some(live) = state.segments.get(&segment.header.id) else { return };
             let Some(sealed) = live.sealed else {
                 view.unsealed_bytes += record_bytes(segment.len());
                 view.unsealed_dead += segment.dead();
                 view.unsealed_expired += segment.expired(cutoff).min(segment.len());
                 if segment.dead() > 0 {
-                    let needed_from = needed_from(state, firsts, &segment);
+                    let needed_from = needed_from(state, firsts, segment);
                     view.unsealed_needed_from = view.unsealed_needed_from.min(needed_from);
                 }
-                continue;
+                return;
             };
-            let bytes = record_bytes_of(&segment);
+            let bytes = record_bytes_of(segment);
             let dead = segment.dead().min(bytes);
             view.sealed.push(Candidate {
                 id: segment.header.id,
@@ -153,12 +155,12 @@ impl Engine {
                 dead,
                 expired: segment.expired(cutoff).min(bytes - dead),
                 tombstones: segment.tombstones().min(bytes),
-                needed_from: needed_from(state, firsts, &segment),
+                needed_from: needed_from(state, firsts, segment),
                 end: sealed.next_sequence,
                 is_damaged: false,
             });
-        }
-        view
+        });
+        Ok(view)
     }
 
     /// Works out how much garbage there is beyond the limit, and says so to whom it concerns.
@@ -169,6 +171,8 @@ impl Engine {
             Some(manifest) => self.garbage_view(manifest.state(), &[], self.clock.now_ms()),
             None => return,
         };
+        // Without memory for it, the one before stays.
+        let Ok(view) = view else { return };
         let limits = self.limits();
         let pressure = view.pressure(&limits);
         self.control.pressure.store((pressure * 1000.0) as u32, Ordering::Relaxed);
@@ -183,16 +187,16 @@ impl Engine {
     }
 
     /// What there is to choose from.
-    fn choices(&self, compaction: &Compaction) -> View {
+    fn choices(&self, compaction: &Compaction) -> Result<View> {
         let (now, firsts, cutoff) = {
             let writer = self.writer.lock();
-            (writer.next_sequence, writer.unsealed_firsts(), self.expiry_cutoff(&writer))
+            (writer.next_sequence, writer.unsealed_firsts()?, self.expiry_cutoff(&writer))
         };
-        let view = self.garbage_view(self.manifest.lock().state(), &firsts, cutoff);
+        let view = self.garbage_view(self.manifest.lock().state(), &firsts, cutoff)?;
         let mut view = View { now, ..view };
         for candidate in &mut view.sealed {
             candidate.is_damaged = compaction.unreadable.contains(&candidate.id);
         }
-        view
+        Ok(view)
     }
 }

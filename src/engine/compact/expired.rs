@@ -10,7 +10,9 @@ use crate::engine::write::Writer;
 use crate::engine::Engine;
 use crate::epoch;
 use crate::error::Result;
+use crate::format::checkpoint::KnownSegment;
 use crate::index::{Location, PIECES};
+use crate::memory;
 use crate::segment::active::ActiveSegment;
 use crate::segment::table::page_of;
 use crate::segment::Segment;
@@ -24,12 +26,12 @@ impl Engine {
     /// The time at which expiry is judged, and of each victim whether nothing in it is needed then.
     /// With the writer held still, since what is dead, and what of that would have expired, is
     /// counted one after the other.
-    pub(super) fn are_spent(&self, victims: &[Arc<Segment>]) -> (u64, Vec<bool>) {
+    pub(super) fn are_spent(&self, victims: &[Arc<Segment>]) -> Result<(u64, Vec<bool>)> {
         let writer = self.writer.lock();
         let cutoff = self.expiry_cutoff(&writer);
         let is_spent =
             |victim: &Arc<Segment>| garbage_of(victim, cutoff) == record_bytes_of(victim);
-        (cutoff, victims.iter().map(is_spent).collect())
+        Ok((cutoff, memory::collect(victims.iter().map(is_spent))?))
     }
 
     /// Brings all pieces of the index, so that none comes later with entries that point into
@@ -38,14 +40,22 @@ impl Engine {
         (0..PIECES).try_for_each(|number| self.index.load(&epoch::pin()?, number))
     }
 
-    /// Removes the entries of the index that point into segments that went unread. All pieces were
-    /// brought before.
-    pub(super) fn sweep(&self, unread: &[Arc<Segment>]) -> Result<()> {
-        // By the places that they have: a segment may reach over more than its own, if all of its
-        // records begin in its first.
-        let mut places = self.table.places();
+    /// The places of segments, in order.
+    pub(super) fn places_of(&self, unread: &[Arc<Segment>]) -> Result<Vec<KnownSegment>> {
+        let mut places = self.table.places()?;
         places.retain(|place| unread.iter().any(|segment| segment.header.id == place.id));
         places.sort_unstable_by_key(|place| place.first_page);
+        Ok(places)
+    }
+
+    /// Removes the entries of the index that point into segments that went unread. All pieces were
+    /// brought before.
+    pub(super) fn sweep(&self, places: &[KnownSegment]) -> Result<()> {
+        // By the places that they have: a segment may reach over more than its own, if all of its
+        // records begin in its first.
+        if places.is_empty() {
+            return Ok(());
+        }
         let keep = |location: Location| {
             let page = page_of(location);
             let behind = places.partition_point(|place| place.first_page <= page);

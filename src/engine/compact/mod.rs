@@ -55,6 +55,7 @@ use crate::error::{Kind, Result};
 use crate::format::manifest::Edit;
 use crate::format::record::SEAL_LEN;
 use crate::manifest::State;
+use crate::memory;
 use crate::segment::active::ActiveSegment;
 use crate::segment::Segment;
 use crate::wrong_turn::{is_taken, unless, when};
@@ -118,13 +119,13 @@ impl Engine {
         self.leave_active_segment()?;
         for _ in 0..PASSES {
             let cutoff = self.expiry_cutoff(&self.writer.lock());
-            let victims = self.victims(cutoff);
+            let victims = self.victims(cutoff)?;
             if victims.is_empty() {
                 break;
             }
             run.plan(victims.len() as u64, victims.iter().map(|v| record_bytes_of(v)).sum());
             self.note_opened(&mut self.writer.lock()).map_err(|error| self.latch.watch(error))?;
-            for group in self.groups(&victims, cutoff) {
+            for group in self.groups(&victims, cutoff)? {
                 self.timed(Operation::Compaction, || self.compact_group(compaction, group, run))?;
             }
         }
@@ -147,43 +148,48 @@ impl Engine {
     }
 
     /// All sealed segments.
-    fn sealed_segments(&self) -> Vec<Arc<Segment>> {
+    fn sealed_segments(&self) -> Result<Vec<Arc<Segment>>> {
         let manifest = self.manifest.lock();
-        let mut segments = self.table.all();
+        let mut segments = self.table.all()?;
         segments.retain(|segment| {
             let live = manifest.state().segments.get(&segment.header.id);
             live.is_some_and(|live| live.sealed.is_some())
         });
-        segments
+        Ok(segments)
     }
 
     /// Sealed segments with garbage, those with the oldest records first. Where there is little
     /// room, those that need least of it.
-    fn victims(&self, cutoff: u64) -> Vec<Arc<Segment>> {
-        let mut victims = self.sealed_segments();
+    fn victims(&self, cutoff: u64) -> Result<Vec<Arc<Segment>>> {
+        let mut victims = self.sealed_segments()?;
         victims.retain(|segment| garbage_of(segment, cutoff) > 0);
-        victims.sort_by_key(|segment| segment.header.base_sequence);
-        if self.is_short_of_space() {
-            victims.sort_by_key(|segment| live_of(segment, cutoff));
-        }
-        victims
+        let is_short = self.is_short_of_space();
+        victims.sort_unstable_by_key(|victim| {
+            let live = if is_short { live_of(victim, cutoff) } else { 0 };
+            (live, victim.header.base_sequence, victim.header.id)
+        });
+        Ok(victims)
     }
 
     /// Divides victims so that the live records of each group fill about one segment.
-    fn groups<'a>(&self, victims: &'a [Arc<Segment>], cutoff: u64) -> Vec<&'a [Arc<Segment>]> {
+    fn groups<'a>(
+        &self,
+        victims: &'a [Arc<Segment>],
+        cutoff: u64,
+    ) -> Result<Vec<&'a [Arc<Segment>]>> {
         let room = self.room_for_output();
         let live = |segment: &Segment| live_of(segment, cutoff);
         let mut groups = Vec::new();
         let (mut start, mut sum) = (0, 0);
         for (at, victim) in victims.iter().enumerate() {
             if at > start && sum + live(victim) > room {
-                groups.push(&victims[start..at]);
+                memory::push(&mut groups, &victims[start..at])?;
                 (start, sum) = (at, 0);
             }
             sum += live(victim);
         }
-        groups.extend((start < victims.len()).then(|| &victims[start..]));
-        groups
+        memory::extend(&mut groups, (start < victims.len()).then(|| &victims[start..]))?;
+        Ok(groups)
     }
 
     /// Puts what must stay of `victims` in their place.
@@ -195,12 +201,13 @@ impl Engine {
     ) -> Result<()> {
         // A record that is counted as dead may be in the index for a moment. `Output::new` waits
         // until that is over.
-        let (cutoff, are_spent) = self.are_spent(victims);
+        let (cutoff, are_spent) = self.are_spent(victims)?;
         let (began, written) = (Instant::now(), run.written());
-        let mut output = Output::new(self, victims, cutoff);
+        let mut output = Output::new(self, victims, cutoff)?;
         let copied = victims.iter().zip(are_spent).try_for_each(|(victim, is_spent)| {
             if is_spent && self.may_go_unread(victim, output.droppable_below) {
-                output.unread.extend(is_in_index(victim).then(|| Arc::clone(victim)));
+                let unread = is_in_index(victim).then(|| Arc::clone(victim));
+                memory::extend(&mut output.unread, unread)?;
                 run.skip(record_bytes_of(victim));
                 return run.step(0, 0);
             }
@@ -211,20 +218,24 @@ impl Engine {
                 }
             })
         });
-        let has_index = copied.and_then(|()| match output.unread.is_empty() {
-            true => Ok(()),
-            false => self.load_index(),
+        let swept = copied.and_then(|()| match output.unread.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.load_index().and_then(|()| self.places_of(&output.unread)),
         });
-        if let Err(error) = has_index {
-            // What could not be read is where it was; what could not be written is kept already.
-            output.abandon();
-            return Err(error);
-        }
+        let places = match swept {
+            Ok(places) => places,
+            Err(error) => {
+                // What could not be read is where it was; what could not be written is kept
+                // already.
+                output.abandon();
+                return Err(error);
+            }
+        };
         if let Err(error) = self.commit(victims, &mut output) {
             output.abandon();
             return Err(self.latch.watch(error));
         }
-        let swung = self.swing_all(&output.moves).and_then(|()| self.sweep(&output.unread));
+        let swung = self.swing_all(&output.moves).and_then(|()| self.sweep(&places));
         swung.map_err(|error| self.latch.watch(error))?;
         output.full.iter().for_each(|full| full.segment.set_moving(false));
         let nameless = victims.iter().filter(|victim| self.may_lose_its_name(victim));
@@ -256,12 +267,13 @@ impl Engine {
     /// Puts the output in the place of the victims, in one step.
     fn commit(&self, victims: &[Arc<Segment>], output: &mut Output) -> Result<()> {
         output.finish_segment();
+        let mut edits: Vec<Edit> = Vec::new();
+        edits.try_reserve_exact(2 * output.full.len() + victims.len() + 1)?;
         if !output.full.is_empty() {
             self.settle(&mut output.full)?;
             unless!(OutputNameNotSynced, self.storage.sync_directory())?;
         }
         unless!(CommitBeforeLogSync, self.sync())?;
-        let mut edits = Vec::new();
         for full in &output.full {
             edits.push(Edit::Add(full.segment.header));
             edits.push(Edit::Seal(super::sync::sealed(full)));
@@ -274,9 +286,13 @@ impl Engine {
         when!(VictimsRemovedFirst, {
             victims.iter().for_each(|victim| self.remove_segment_files(victim.header.id));
         });
-        let appended = self.manifest.lock().append(&edits);
+        let mut manifest = self.manifest.lock();
+        let stay = || victims.iter().for_each(|victim| victim.set_moving(false));
+        let frame = manifest.encode(&edits).inspect_err(|_| stay())?;
+        let appended = manifest.append_encoded(&frame, &edits);
+        drop(manifest);
         let committed = appended.inspect_err(|error| {
-            victims.iter().for_each(|victim| victim.set_moving(false));
+            stay();
             // Whether the edit is on the medium is unknown, and so is which files must stay.
             if error.kind() != Kind::NoSpace {
                 self.latch.close(error);
@@ -311,21 +327,24 @@ impl Engine {
     }
 
     /// Tombstones below this sequence are needed by no segment outside `victims`.
-    fn droppable_below(&self, victims: &[Arc<Segment>]) -> u64 {
+    fn droppable_below(&self, victims: &[Arc<Segment>]) -> Result<u64> {
         // With the writer held still, a segment without garbage holds no older record of a deleted
         // key.
         let writer = self.writer.lock();
         let manifest = self.manifest.lock();
-        let firsts = writer.unsealed_firsts();
-        let outside = |segment: &&Arc<Segment>| {
+        let firsts = writer.unsealed_firsts()?;
+        let is_outside = |segment: &Segment| {
             let id = segment.header.id;
             let is_live = manifest.state().segments.contains_key(&id);
             is_live && segment.dead() > 0 && victims.iter().all(|v| v.header.id != id)
         };
-        let all = self.table.all();
-        let needed_from =
-            all.iter().filter(outside).map(|s| needed_from(manifest.state(), &firsts, s));
-        needed_from.min().unwrap_or(u64::MAX).min(writer.next_sequence)
+        let mut below = writer.next_sequence;
+        self.table.look_at_all(|segment| {
+            if is_outside(segment) {
+                below = below.min(needed_from(manifest.state(), &firsts, segment));
+            }
+        });
+        Ok(below)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::format::name;
 use crate::format::record::{Class, Record, MAX_RECORD_LEN};
 use crate::format::segment::SegmentKind;
 use crate::index::Location;
+use crate::memory;
 use crate::segment::active::{self, ActiveSegment};
 use crate::segment::full::FullSegment;
 use crate::segment::Segment;
@@ -49,16 +50,16 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub fn new(engine: &'a Engine, victims: &[Arc<Segment>], cutoff: u64) -> Output<'a> {
+    pub fn new(engine: &'a Engine, victims: &[Arc<Segment>], cutoff: u64) -> Result<Output<'a>> {
         let horizon = engine.writer.lock().next_sequence;
         // A write is applied to the index after it is appended: until its thread unpins.
         epoch::synchronize();
         let base = victims.iter().map(|victim| victim.header.base_sequence).min();
-        Output {
+        Ok(Output {
             engine,
             base_sequence: base.unwrap_or(horizon),
             horizon,
-            droppable_below: engine.droppable_below(victims),
+            droppable_below: engine.droppable_below(victims)?,
             cutoff,
             current: None,
             next_sequence: 0,
@@ -66,7 +67,7 @@ impl<'a> Output<'a> {
             moves: Vec::new(),
             unread: Vec::new(),
             encoded: Vec::new(),
-        }
+        })
     }
 
     /// Copies a record. Answers its bytes in the output.
@@ -81,7 +82,8 @@ impl<'a> Output<'a> {
         let (to, len) = self.append(&moved, sequence)?;
         let class = moved.class();
         if !matches!(class, Class::Tombstone | Class::Gap) {
-            self.moves.push(Move { hash, from, to: Some(to), len: len as u32, class });
+            let moved = Move { hash, from, to: Some(to), len: len as u32, class };
+            memory::push(&mut self.moves, moved)?;
         }
         Ok(len)
     }
@@ -101,7 +103,8 @@ impl<'a> Output<'a> {
             let moved = Moved::tombstone(record, sequence - self.base_sequence);
             self.append(&moved, sequence)?.1
         };
-        self.moves.push(Move { hash, from, to: None, len: 0, class: record.header.class() });
+        let gone = Move { hash, from, to: None, len: 0, class: record.header.class() };
+        memory::push(&mut self.moves, gone)?;
         Ok(len)
     }
 
@@ -116,7 +119,7 @@ impl<'a> Output<'a> {
         let (salt, offset) = (segment.segment().header.salt, segment.len());
         let to = segment.segment().location(offset);
         self.encoded.clear();
-        encode_moved(moved, salt, offset, &mut self.encoded);
+        encode_moved(moved, salt, offset, &mut self.encoded)?;
         let Some(segment) = &mut self.current else { return Err(active::does_not_fit()) };
         segment.append_encoded(&self.encoded);
         self.next_sequence = self.next_sequence.max(sequence + 1);

@@ -8,6 +8,8 @@
 //! overwritten alike, 1.4 instead of 1.6 bytes per byte put, and no more where few keys are
 //! overwritten most of the time.
 
+use crate::memory::{self, Result};
+
 /// A sealed segment, as far as the choice goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
@@ -160,24 +162,24 @@ impl View {
     }
 
     /// Bytes that compacting each sealed segment would free.
-    fn reclaimable(&self, holders: &Holders) -> Vec<u64> {
+    fn reclaimable(&self, holders: &Holders) -> Result<Vec<u64>> {
         let free = |c: &Candidate| match holders.hold_back(c) {
             // What has expired leaves tombstones then, which are shorter: say, by half.
             true => c.dead.saturating_sub(c.tombstones) + c.expired / 2,
             false => c.dead + c.expired,
         };
         let free = |c: &Candidate| if c.is_damaged { 0 } else { free(c).min(c.bytes) };
-        self.sealed.iter().map(free).collect()
+        memory::collect(self.sealed.iter().map(free))
     }
 
     /// Segments that hold nothing that is needed, the oldest first; what is needed by nobody but
     /// others of them is not needed either.
-    fn spent(&self) -> Vec<u64> {
-        let mut spent: Vec<&Candidate> = self.sealed.iter().filter(|c| c.is_spent()).collect();
-        spent.sort_by_key(|c| (c.end, c.id));
+    fn spent(&self) -> Result<Vec<u64>> {
+        let mut spent = memory::collect(self.sealed.iter().filter(|c| c.is_spent()))?;
+        spent.sort_unstable_by_key(|c| (c.end, c.id));
         spent.truncate(REMOVED_AT_ONCE);
         loop {
-            let mut ids: Vec<u64> = spent.iter().map(|c| c.id).collect();
+            let mut ids = memory::collect(spent.iter().map(|c| c.id))?;
             ids.sort_unstable();
             let stays = |c: &&Candidate| c.dead > 0 && ids.binary_search(&c.id).is_err();
             let needed_from = self.sealed.iter().filter(stays).map(|c| c.needed_from).min();
@@ -185,7 +187,7 @@ impl View {
             let count = spent.len();
             spent.retain(|c| c.tombstones + c.expired == 0 || c.end <= needed_from);
             if spent.len() == count {
-                return spent.iter().map(|c| c.id).collect();
+                return memory::collect(spent.iter().map(|c| c.id));
             }
         }
     }
@@ -209,55 +211,55 @@ impl Holders {
 }
 
 /// What to do next. `is_running`: whether compaction has begun and has not stopped since.
-pub fn choose(view: &View, limits: &Limits, is_running: bool) -> Choice {
-    let spent = view.spent();
+pub fn choose(view: &View, limits: &Limits, is_running: bool) -> Result<Choice> {
+    let spent = view.spent()?;
     if !spent.is_empty() {
-        return Choice::Remove(spent);
+        return Ok(Choice::Remove(spent));
     }
     let percent = limits.garbage_percent;
     let least = if is_running { percent * STOP_PERCENT / 100 } else { percent };
     if view.bytes() <= view.limit(limits, least) {
-        return Choice::Nothing;
+        return Ok(Choice::Nothing);
     }
     let holders = view.holders();
     let held = view.sealed.iter().filter(|c| holders.hold_back(c));
     let held_back: u64 = held.map(|c| c.tombstones.min(c.dead)).sum();
-    let mut group = release_spent(view, limits);
+    let mut group = release_spent(view, limits)?;
     if group.is_empty() {
         group = match held_back * 200 > view.bytes() * percent {
-            true => release_tombstones(view, limits),
-            false => best(view, &view.reclaimable(&holders), limits),
+            true => release_tombstones(view, limits)?,
+            false => best(view, &view.reclaimable(&holders)?, limits)?,
         };
     }
-    match group.is_empty() {
+    Ok(match group.is_empty() {
         true => Choice::Nothing,
         false => Choice::Rewrite(group),
-    }
+    })
 }
 
 /// Segments that hold tombstones of others back, those that do so longest first. Copied, they hold
 /// nothing back any more.
-fn release_tombstones(view: &View, limits: &Limits) -> Vec<u64> {
+fn release_tombstones(view: &View, limits: &Limits) -> Result<Vec<u64>> {
     let holders = view.holders();
     let is_held = |c: &&Candidate| c.tombstones > 0 && holders.hold_back(c);
-    let held: Vec<&Candidate> = view.sealed.iter().filter(is_held).collect();
+    let held = memory::collect(view.sealed.iter().filter(is_held))?;
     let holds = |c: &&Candidate| {
         let holds_another = held.iter().any(|held| held.id != c.id && c.needed_from < held.end);
         c.dead > 0 && !c.is_damaged && holds_another
     };
-    let mut holders: Vec<&Candidate> = view.sealed.iter().filter(holds).collect();
-    holders.sort_by_key(|c| (c.needed_from, c.id));
+    let mut holders = memory::collect(view.sealed.iter().filter(holds))?;
+    holders.sort_unstable_by_key(|c| (c.needed_from, c.id));
     within(holders, limits.room)
 }
 
 /// Segments that hold others back which hold nothing that is needed: if copying what is live in the
 /// former is far less work than reading the latter. Those go unread then.
-fn release_spent(view: &View, limits: &Limits) -> Vec<u64> {
-    let (mut spent, mut holders): (Vec<&Candidate>, Vec<&Candidate>) =
-        view.sealed.iter().filter(|c| c.dead + c.expired > 0).partition(|c| c.is_spent());
-    spent.sort_by_key(|c| c.end);
-    holders.retain(|c| c.dead > 0);
-    holders.sort_by_key(|c| (c.needed_from, c.id));
+fn release_spent(view: &View, limits: &Limits) -> Result<Vec<u64>> {
+    let garbage = || view.sealed.iter().filter(|c| c.dead + c.expired > 0);
+    let mut spent = memory::collect(garbage().filter(|c| c.is_spent()))?;
+    let mut holders = memory::collect(garbage().filter(|c| !c.is_spent() && c.dead > 0))?;
+    spent.sort_unstable_by_key(|c| (c.end, c.id));
+    holders.sort_unstable_by_key(|c| (c.needed_from, c.id));
     let (mut read, mut copied, mut holding, mut worthwhile) = (0, 0, 0, 0);
     for candidate in spent {
         while let Some(holder) = holders.get(holding).filter(|h| h.needed_from < candidate.end) {
@@ -278,25 +280,24 @@ fn release_spent(view: &View, limits: &Limits) -> Vec<u64> {
 }
 
 /// As many of these, from the first on, as leave no more than `room`.
-fn within(segments: Vec<&Candidate>, mut room: u64) -> Vec<u64> {
+fn within(segments: Vec<&Candidate>, mut room: u64) -> Result<Vec<u64>> {
     let fits = |c: &&Candidate| {
         let left = room.checked_sub(c.kept());
         room = left.unwrap_or(0);
         left.is_some()
     };
-    segments.into_iter().take_while(fits).map(|c| c.id).collect()
+    memory::collect(segments.into_iter().take_while(fits).map(|c| c.id))
 }
 
 /// The best victim, and of the next ones those whose records fill up its output.
-fn best(view: &View, reclaimable: &[u64], limits: &Limits) -> Vec<u64> {
+fn best(view: &View, reclaimable: &[u64], limits: &Limits) -> Result<Vec<u64>> {
     // A segment with little garbage waits until there is more in it.
     let worthwhile = |c: &Candidate, free: u64| free * 200 >= c.bytes * limits.garbage_percent;
     let candidates = view.sealed.iter().zip(reclaimable.iter().copied());
-    let mut scored: Vec<(f64, &Candidate, u64)> = candidates
-        .filter(|(c, free)| worthwhile(c, *free))
-        .map(|(c, free)| (score(c, free, view.now), c, free))
-        .collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
+    let worthwhile = candidates.filter(|(c, free)| worthwhile(c, *free));
+    let scored = worthwhile.map(|(c, free)| (score(c, free, view.now), c, free));
+    let mut scored: Vec<(f64, &Candidate, u64)> = memory::collect(scored)?;
+    scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
     let (bytes, free) = scored.iter().fold((0, 0), |(b, f), (_, c, free)| (b + c.bytes, f + free));
     let is_average = |c: &Candidate, f: u64| {
         u128::from(f) * u128::from(bytes) >= u128::from(free) * u128::from(c.bytes)
@@ -309,10 +310,10 @@ fn best(view: &View, reclaimable: &[u64], limits: &Limits) -> Vec<u64> {
         let fills_up = group.is_empty() || is_average(candidate, free) || is_small;
         if fills_up && kept <= room {
             room = room.saturating_sub(kept);
-            group.push(candidate.id);
+            memory::push(&mut group, candidate.id)?;
         }
     }
-    group
+    Ok(group)
 }
 
 fn score(candidate: &Candidate, free: u64, now: u64) -> f64 {

@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// There is memory.
+pub(super) fn choose(view: &View, limits: &Limits, is_running: bool) -> Choice {
+    super::choose(view, limits, is_running).expect("there is memory")
+}
+
 pub(super) const LIMITS: Limits =
     Limits { garbage_percent: 23, segment_size: 1000, slack: 500, room: 1000 };
 

@@ -10,15 +10,16 @@ use super::replay::{threads_for, Share};
 use super::sealed::Opened;
 use super::{FoundTail, Recovery};
 use crate::epoch;
-use crate::error::{Kind, Result};
+use crate::error::{passed_over, Kind, Result};
 use crate::format::checkpoint::{
     decode_len, Checkpoint, KnownPiece, KnownSegment, BUCKET_LEN, FIXED_LEN,
 };
 use crate::format::manifest::Tail;
 use crate::format::name;
 use crate::format::segment::{SegmentHeader, SegmentKind};
-use crate::index::{number_of, Location, PIECES};
+use crate::index::{number_of, Index, Location, PIECES};
 use crate::manifest::LiveSegment;
+use crate::memory;
 use crate::segment::table::{page_of, MAX_PAGES};
 use crate::segment::{Segment, Source};
 use crate::storage::{process, read_part, File};
@@ -68,22 +69,26 @@ impl Basis {
 
 impl Recovery {
     /// Reads the beginning of the checkpoint, and keeps the places of the segments that it knows.
-    pub(super) fn find_checkpoint(&mut self, live: &[LiveSegment]) {
-        let Ok(file) = self.storage.open(name::INDEX, false) else { return };
-        let Some(checkpoint) = read_header(&*file, &self.manifest.identity().uuid) else {
-            self.has_bad_checkpoint = true;
-            return;
+    pub(super) fn find_checkpoint(&mut self, live: &[LiveSegment]) -> Result<()> {
+        let Some(file) = passed_over(self.storage.open(name::INDEX, false))? else {
+            return Ok(());
         };
-        if misses_window(&checkpoint, live) && !is_taken!(CheckpointWindowMissed) {
+        let checkpoint = read_header(&*file, &self.manifest.identity().uuid)?;
+        let is_good =
+            |found: &Checkpoint| !misses_window(found, live) || is_taken!(CheckpointWindowMissed);
+        let Some(checkpoint) = checkpoint.filter(is_good) else {
             self.has_bad_checkpoint = true;
-            return;
-        }
+            return Ok(());
+        };
         let highest_id = checkpoint.segments.iter().map(|known| known.id).max().unwrap_or(0);
-        let live: BTreeSet<u64> = live.iter().map(|live| live.header.id).collect();
-        let is_live = |known: &KnownSegment| live.contains(&known.id);
+        let mut ids = BTreeSet::new();
+        ids.extend(live.iter().map(|live| live.header.id));
+        let is_live = |known: &KnownSegment| ids.contains(&known.id);
         let is_whole = checkpoint.segments.iter().all(is_live);
         let known = checkpoint.segments.into_iter().filter(is_live);
-        let segments: BTreeMap<u64, KnownSegment> = known.map(|known| (known.id, known)).collect();
+        // One by one, which takes memory in small pieces.
+        let mut segments = BTreeMap::new();
+        segments.extend(known.map(|known| (known.id, known)));
         self.table.keep(segments.values());
         let (sequence_end, active_records) = (checkpoint.sequence_end, checkpoint.active_records);
         let pieces = checkpoint.pieces;
@@ -96,6 +101,7 @@ impl Recovery {
             pieces,
             highest_id,
         });
+        Ok(())
     }
 
     /// Opens a database that was closed with a checkpoint of that moment: without reading any
@@ -133,9 +139,9 @@ impl Recovery {
         if let Some(basis) = self.basis.take() {
             self.reach = Reach { highest_id: basis.highest_id, active: (tail.id, tail.len) };
             let size = |piece: &KnownPiece| (piece.used as usize, piece.len());
-            let sizes: Vec<(usize, usize)> = basis.pieces.iter().map(size).collect();
+            let sizes = memory::collect(basis.pieces.iter().map(size))?;
             let tail = unsealed.first().map(|header| (*header, tail.len));
-            let source = PieceSource::new(self, basis.file, basis.pieces, tail);
+            let source = PieceSource::new(self, basis.file, basis.pieces, tail)?;
             self.index.load_later(sizes.into_iter(), Box::new(move |number| source.load(number)));
         }
         Ok(true)
@@ -166,25 +172,31 @@ impl Recovery {
         let Some(basis) = &self.basis else { return Ok(()) };
         let fits = self.damage.is_none()
             && (self.next_sequence >= basis.sequence_end || is_taken!(CheckpointBeyondLog))
-            && self.table.all().iter().all(|segment| basis.is_in_place(segment));
-        if fits && self.restore_pieces(basis) {
+            && self.are_in_place(basis);
+        if fits && self.restore_pieces(basis)? {
             self.reach = Reach { highest_id: basis.highest_id, active: (0, 0) };
             self.count_dead_bytes();
         } else {
             self.basis = None;
             self.has_bad_checkpoint = true;
-            self.index = crate::index::Index::new();
+            self.index = Index::new()?;
         }
         Ok(())
     }
 
+    fn are_in_place(&self, basis: &Basis) -> bool {
+        let mut are_in_place = true;
+        self.table.look_at_all(|segment| are_in_place &= basis.is_in_place(segment));
+        are_in_place
+    }
+
     /// Answers whether all pieces were as they were written.
-    fn restore_pieces(&self, basis: &Basis) -> bool {
+    fn restore_pieces(&self, basis: &Basis) -> Result<bool> {
         // What compaction has moved since is found in segments that the checkpoint does not know.
-        let live: BTreeSet<u64> = self.table.all().iter().map(|s| s.header.id).collect();
+        let mut live = BTreeSet::new();
+        self.table.look_at_all(|segment| live.extend([segment.header.id]));
         let is_live = |known: &&KnownSegment| live.contains(&known.id);
-        let mut pages: Vec<(u32, u32)> =
-            basis.segments.values().filter(is_live).map(range).collect();
+        let mut pages = memory::collect(basis.segments.values().filter(is_live).map(range))?;
         pages.sort_unstable();
         let keep = |location: Location| {
             let page = page_of(location);
@@ -193,31 +205,29 @@ impl Recovery {
         };
         let entries: u64 = basis.pieces.iter().map(|piece| u64::from(piece.used)).sum();
         let threads = threads_for(entries);
-        let done = process::in_parallel(threads, |number| {
-            Share { number, of: threads }.pieces().all(|number| {
+        let done = process::in_parallel(threads, |number| -> Result<bool> {
+            for number in (Share { number, of: threads }).pieces() {
                 let piece = &basis.pieces[number];
-                if piece.is_empty() {
-                    return piece.used == 0;
+                if piece.is_empty() && piece.used == 0 {
+                    continue;
                 }
-                let image = read_piece(&*basis.file, piece);
-                let restore = |image| {
-                    let guard = epoch::pin()?;
-                    self.index.restore(&guard, number, &image, keep)
-                };
-                image.is_some_and(|image| restore(image).is_ok())
-            })
+                let image = if piece.is_empty() { None } else { read_piece(&*basis.file, piece)? };
+                let Some(image) = image else { return Ok(false) };
+                self.index.restore(&epoch::pin()?, number, &image, keep)?;
+            }
+            Ok(true)
         });
-        done.into_iter().all(|done| done)
+        done.into_iter().try_fold(true, |all, done| Ok(all && done?))
     }
 
     /// Takes the counts of dead bytes from the checkpoint.
     fn count_dead_bytes(&self) {
         let Some(basis) = &self.basis else { return };
-        for segment in self.table.all() {
+        self.table.look_at_all(|segment| {
             if let Some(known) = basis.segments.get(&segment.header.id) {
                 segment.set_usage(known);
             }
-        }
+        });
     }
 }
 
@@ -245,15 +255,19 @@ fn range(known: &KnownSegment) -> (u32, u32) {
 }
 
 /// The beginning of a checkpoint; nothing if anything is wrong with it.
-pub(in crate::engine) fn read_header(file: &dyn File, uuid: &[u8; 16]) -> Option<Checkpoint> {
-    let len = file.len().ok()?;
+pub(in crate::engine) fn read_header(
+    file: &dyn File,
+    uuid: &[u8; 16],
+) -> Result<Option<Checkpoint>> {
     let mut fixed = [0; FIXED_LEN];
-    file.read_at(&mut fixed, 0).ok()?;
-    let header_len = decode_len(&fixed, uuid, PIECES as u32, len)?;
-    let bytes = read_part(file, 0, header_len, "the checkpoint").ok()?;
-    let checkpoint = Checkpoint::decode(&bytes, len)?;
+    let read = file.len().and_then(|len| file.read_at(&mut fixed, 0).map(|()| len));
+    let Some(len) = passed_over(read)? else { return Ok(None) };
+    let Some(header_len) = decode_len(&fixed, uuid, PIECES as u32, len) else { return Ok(None) };
+    let bytes = passed_over(read_part(file, 0, header_len, "the checkpoint"))?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let Some(checkpoint) = Checkpoint::decode(&bytes, len)? else { return Ok(None) };
     let last = checkpoint.segments.last().map_or(0, |known| range(known).1);
     let is_aligned = |piece: &KnownPiece| piece.offset.is_multiple_of(BUCKET_LEN as u64);
     let fits = last as usize <= MAX_PAGES && checkpoint.pieces.iter().all(is_aligned);
-    fits.then_some(checkpoint)
+    Ok(fits.then_some(checkpoint))
 }

@@ -7,7 +7,7 @@ use super::replay::{Part, Replay, Share};
 use super::sealed::read_hint;
 use super::Recovery;
 use crate::epoch;
-use crate::error::{Kind, Result};
+use crate::error::{passed_over, Kind, Result};
 use crate::format::checkpoint::{decode_entries, KnownPiece};
 use crate::format::hint::Digest;
 use crate::format::manifest::SealedSegment;
@@ -16,6 +16,7 @@ use crate::format::segment::SegmentHeader;
 use crate::index::hash::KeyHasher;
 use crate::index::image::Image;
 use crate::index::{Index, PIECES};
+use crate::memory;
 use crate::segment::digest::{self, End};
 use crate::segment::scan::Scan;
 use crate::segment::table::SegmentTable;
@@ -48,27 +49,27 @@ impl PieceSource {
         file: Arc<dyn File>,
         pieces: Vec<KnownPiece>,
         tail: Option<(SegmentHeader, u64)>,
-    ) -> PieceSource {
+    ) -> Result<PieceSource> {
         let live = recovery.manifest.state().segments.values();
         let sealed = live.filter_map(|live| {
             let sealed = live.sealed?;
             Some(Extent { header: live.header, len: sealed.len, sealed: Some(sealed) })
         });
         let tail = tail.map(|(header, len)| Extent { header, len, sealed: None });
-        PieceSource {
+        Ok(PieceSource {
             file,
             pieces,
             storage: Arc::clone(&recovery.storage),
             table: Arc::clone(&recovery.table),
             hasher: recovery.hasher,
             uuid: recovery.manifest.identity().uuid,
-            segments: sealed.chain(tail).collect(),
-        }
+            segments: memory::collect(sealed.chain(tail))?,
+        })
     }
 
     /// The piece `number`, in which nothing was changed since the database was opened.
     pub(super) fn load(&self, number: usize) -> Result<Image> {
-        match read_piece(&*self.file, &self.pieces[number]) {
+        match read_piece(&*self.file, &self.pieces[number])? {
             Some(image) => Ok(image),
             None => self.rebuild(number),
         }
@@ -80,7 +81,7 @@ impl PieceSource {
     /// counts, and a segment that is gone held none that matters.
     #[cold]
     fn rebuild(&self, number: usize) -> Result<Image> {
-        let index = Index::new();
+        let index = Index::new()?;
         let mut replay = Replay::new(&index, &self.table, &self.hasher, None).without_counting();
         for extent in &self.segments {
             if let Some(segment) = self.table.find(extent.header.id) {
@@ -108,7 +109,7 @@ impl PieceSource {
     fn digest_of(&self, extent: &Extent, segment: &Segment) -> Result<Digest> {
         let header = &extent.header;
         if let Some(sealed) = &extent.sealed {
-            if let Some(digest) = read_hint(&*self.storage, &self.uuid, header, sealed) {
+            if let Some(digest) = read_hint(&*self.storage, &self.uuid, header, sealed)? {
                 return Ok(digest);
             }
         }
@@ -126,12 +127,14 @@ impl PieceSource {
 }
 
 /// A piece as it is in the checkpoint; nothing if it is not as it was written.
-pub(super) fn read_piece(file: &dyn File, piece: &KnownPiece) -> Option<Image> {
+pub(super) fn read_piece(file: &dyn File, piece: &KnownPiece) -> Result<Option<Image>> {
     // An empty one has no bytes to be read.
     let bytes = match piece.len() {
-        0 => Vec::new(),
-        len => read_part(file, piece.offset, len, "the checkpoint").ok()?,
+        0 => Some(Vec::new()),
+        len => passed_over(read_part(file, piece.offset, len, "the checkpoint"))?,
     };
+    let Some(bytes) = bytes else { return Ok(None) };
     let entries = decode_entries(&bytes, piece)?;
-    Some(Image { entries, used: piece.used as usize, precision: piece.precision })
+    let (used, precision) = (piece.used as usize, piece.precision);
+    Ok(entries.map(|entries| Image { entries, used, precision }))
 }

@@ -6,6 +6,7 @@ use super::Recovery;
 use crate::error::{Error, Result};
 use crate::format::name;
 use crate::format::segment::{self, SegmentKind};
+use crate::memory;
 use crate::segment::scan::{Item, Scan};
 
 impl Recovery {
@@ -25,7 +26,7 @@ impl Recovery {
                 },
             };
             if is_leftover {
-                self.leftovers.push(name);
+                memory::push(&mut self.leftovers, name)?;
             }
         }
         Ok(())

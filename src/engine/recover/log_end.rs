@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::format::manifest::SealedSegment;
 use crate::format::name;
 use crate::format::segment::{SegmentHeader, HEADER_PAGE};
+use crate::memory;
 use crate::segment::digest::{self, End};
 use crate::segment::scan::{Scan, Whole};
 use crate::segment::{Segment, Source};
@@ -18,8 +19,8 @@ impl Recovery {
     pub(super) fn read_log_end(&mut self, unsealed: &[SegmentHeader]) -> Result<()> {
         let closed = self.manifest.state().closed;
         if let Some(tail) = closed {
-            let ids: Vec<u64> = unsealed.iter().map(|header| header.id).collect();
-            if ids != (if tail.id == 0 { vec![] } else { vec![tail.id] }) {
+            let ids = unsealed.iter().map(|header| header.id);
+            if !ids.eq((tail.id != 0).then_some(tail.id)) {
                 let manifest = format!("{}/{}", self.storage.path(), name::MANIFEST);
                 return Err(Error::corrupt(&manifest, 0, "it was closed with another log"));
             }
@@ -35,7 +36,7 @@ impl Recovery {
                     return Err(end.clone());
                 }
                 if !is_taken!(DiscardedSegmentsKept) {
-                    self.discarded.push(header.id);
+                    memory::push(&mut self.discarded, header.id)?;
                 }
                 continue;
             }
@@ -73,7 +74,7 @@ impl Recovery {
         let hash = |key: &[u8]| self.hasher.hash(key);
         let walked = digest::of_scan(&mut scan, header.kind, hash)?;
         segment.set_expiring(walked.expiring);
-        self.log_end.push((Arc::clone(&segment), walked.digest));
+        memory::push(&mut self.log_end, (Arc::clone(&segment), walked.digest))?;
         let what = match walked.end {
             End::Seal(seal) => {
                 let sealed = SealedSegment {
@@ -83,7 +84,7 @@ impl Recovery {
                     next_sequence: seal.next_sequence,
                     expiring: walked.expiring,
                 };
-                self.full.push(FoundFull { segment, file, sealed });
+                memory::push(&mut self.full, FoundFull { segment, file, sealed })?;
                 *expected = Some(seal.next_sequence);
                 self.next_sequence = self.next_sequence.max(seal.next_sequence);
                 return Ok(None);

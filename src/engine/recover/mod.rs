@@ -10,7 +10,7 @@ mod replay;
 mod sealed;
 mod tell;
 
-use std::collections::VecDeque;
+use std::collections::{LinkedList, VecDeque};
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,11 +36,11 @@ use super::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::format::manifest::{Edit, SealedSegment};
 use crate::format::record::SEAL_LEN;
-use crate::format::segment::SegmentHeader;
 use crate::format::{name, MAX_NUMBER_AT_OPEN};
 use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location};
-use crate::manifest::{LiveSegment, Manifest};
+use crate::manifest::Manifest;
+use crate::memory;
 use crate::options::{OnDamage, Options};
 use crate::segment::active::ActiveSegment;
 use crate::segment::full::write_mark;
@@ -74,7 +74,7 @@ pub fn open_told(
     let exists = examine_names(&*storage, &options)?;
     let manifest = if exists { Manifest::open(&*storage)? } else { Manifest::create(&*storage)? };
     let was_closed = manifest.state().closed.is_some();
-    let mut recovery = Recovery::new(storage, options, manifest, herald);
+    let mut recovery = Recovery::new(storage, options, manifest, herald)?;
     recovery.examine()?;
     if recovery.damage.is_none() {
         recovery.put_in_order()?;
@@ -173,18 +173,18 @@ impl Recovery {
         options: Options,
         manifest: Manifest,
         herald: Arc<Herald>,
-    ) -> Recovery {
+    ) -> Result<Recovery> {
         let hasher = KeyHasher::new(manifest.identity().hash_seed);
         let (next_sequence, time_ms) = (manifest.state().next_sequence, manifest.state().time_ms);
         let limit = options.open_segments();
         let opener = Opener::new(Arc::clone(&storage), options.read_mode, limit);
-        Recovery {
+        Ok(Recovery {
             storage,
             options,
             manifest,
             hasher,
-            index: Index::new(),
-            table: Arc::default(),
+            index: Index::new()?,
+            table: Arc::new(SegmentTable::new()?),
             opener,
             tombstones: Vec::new(),
             sample: Vec::new(),
@@ -202,18 +202,18 @@ impl Recovery {
             damage: None,
             from: "the checkpoint made at closing",
             herald,
-        }
+        })
     }
 
     /// Reads everything, changes nothing.
     fn examine(&mut self) -> Result<()> {
         let result = self.find_leftovers();
         self.tolerate(result)?;
-        let live: Vec<LiveSegment> = self.manifest.state().segments.values().copied().collect();
-        self.find_checkpoint(&live);
+        let live = memory::collect(self.manifest.state().segments.values().copied())?;
+        self.find_checkpoint(&live)?;
         let sealed = self.open_sealed(&live)?;
         let unsealed = live.iter().filter(|segment| segment.sealed.is_none());
-        let unsealed: Vec<SegmentHeader> = unsealed.map(|segment| segment.header).collect();
+        let unsealed = memory::collect(unsealed.map(|segment| segment.header))?;
         if !self.open_as_closed(&sealed, &unsealed)? {
             let result = self.read_log_end(&unsealed);
             self.tolerate(result)?;
@@ -273,7 +273,7 @@ impl Recovery {
         for full in &self.full {
             full.file.truncate(full.sealed.len)?;
             full.file.sync()?;
-            edits.push(Edit::Seal(full.sealed));
+            memory::push(&mut edits, Edit::Seal(full.sealed))?;
         }
         if let Some(tail) = &self.tail {
             if self.manifest.state().closed.is_none() {
@@ -286,7 +286,7 @@ impl Recovery {
                 write_mark(&*tail.file, tail.segment.header.salt, tail.len, 1)?;
             }
         }
-        edits.extend(self.discarded.iter().map(|&id| Edit::Remove { id }));
+        memory::extend(&mut edits, self.discarded.iter().map(|&id| Edit::Remove { id }))?;
         when!(DiscardedNamesRemovedFirst, {
             for &id in &self.discarded {
                 self.storage.remove(&name::segment(id))?;
@@ -298,6 +298,7 @@ impl Recovery {
         for &id in &self.discarded {
             unless!(DiscardedNamesRemovedFirst, self.storage.remove(&name::segment(id)))?;
         }
+        self.unhinted.try_reserve(self.full.len())?;
         self.unhinted.extend(self.full.iter().map(|full| full.sealed.id));
         for full in &self.full {
             let source = Source::Sealed(self.opener.sealed(full.sealed.id, full.sealed.len));
@@ -335,15 +336,14 @@ impl Recovery {
         let next_id = AtomicU64::new(state.next_id);
         let writer = Writer {
             active,
-            full: VecDeque::new(),
+            full: LinkedList::new(),
             next_sequence: self.next_sequence,
             opened,
             reserved: None,
             tombstones: 0,
             watch: Watch::default(),
         };
-        let (clock, expiries) =
-            Expiries::at_open(&self.options.time, &self.table.all(), self.time_ms);
+        let (clock, expiries) = Expiries::at_open(&self.options.time, &self.table, self.time_ms);
         Ok(Engine {
             options: self.options,
             clock,
@@ -361,7 +361,7 @@ impl Recovery {
             syncer: Mutex::default(),
             writer: Mutex::new(writer),
             batches: Batches::default(),
-            versions: Versions::default(),
+            versions: Versions::new()?,
             spare: Mutex::default(),
             manifest: Mutex::new(self.manifest),
             latch,

@@ -11,6 +11,7 @@ use crate::format::hint::{Digest, Entry};
 use crate::format::record::Class;
 use crate::index::hash::KeyHasher;
 use crate::index::{Index, Location, PIECES};
+use crate::memory;
 use crate::options::OnDamage;
 use crate::segment::table::SegmentTable;
 use crate::segment::Segment;
@@ -72,7 +73,7 @@ impl Recovery {
     pub(super) fn replay(&mut self, parts: &[Part]) -> Result<()> {
         let records = parts.iter().map(|(_, digest)| digest.records()).sum();
         let threads = threads_for(records);
-        let keys = if threads > 1 { self.count_keys(parts) } else { 0 };
+        let keys = if threads > 1 { self.count_keys(parts)? } else { 0 };
         let tolerant = self.options.on_damage == OnDamage::ReadOnly;
         let (index, table, hasher) = (&self.index, &self.table, &self.hasher);
         let basis = self.basis.as_ref();
@@ -81,24 +82,24 @@ impl Recovery {
             Replay::new(index, table, hasher, basis).run(parts, share, keys, tolerant)
         });
         let mut failed = Vec::new();
-        for mut done in done {
+        for done in done {
+            let mut done = done?;
+            failed.try_reserve(done.failed.len())?;
+            self.tombstones.try_reserve(done.tombstones.len())?;
             self.tombstones.append(&mut done.tombstones);
             failed.append(&mut done.failed);
         }
-        failed.sort_by_key(|(number, _)| *number);
+        failed.sort_unstable_by_key(|(number, _)| *number);
         failed.into_iter().try_for_each(|(_, error)| self.tolerate(Err(error)))
     }
 
     /// About how many keys the index will have with these parts.
-    fn count_keys(&mut self, parts: &[Part]) -> usize {
-        let sampled = |(_, digest): &Part| -> Vec<u64> {
-            let hashes = digest.entries().map(|entry| entry.hash);
-            hashes.filter(|hash| hash.is_multiple_of(SAMPLED)).collect()
-        };
-        self.sample.extend(parts.iter().flat_map(sampled));
+    fn count_keys(&mut self, parts: &[Part]) -> Result<usize> {
+        let hashes = parts.iter().flat_map(|(_, digest)| digest.entries().map(|entry| entry.hash));
+        memory::extend(&mut self.sample, hashes.filter(|hash| hash.is_multiple_of(SAMPLED)))?;
         self.sample.sort_unstable();
         self.sample.dedup();
-        self.sample.len() * SAMPLED as usize
+        Ok(self.sample.len() * SAMPLED as usize)
     }
 
     /// Takes the tombstones out of the index: all older records of their keys have been met.
@@ -162,7 +163,7 @@ impl<'a> Replay<'a> {
         self.tombstones
     }
 
-    fn run(mut self, parts: &[Part], share: Share, keys: usize, tolerant: bool) -> Done {
+    fn run(mut self, parts: &[Part], share: Share, keys: usize, tolerant: bool) -> Result<Done> {
         let mut failed = Vec::new();
         failed.extend(self.presize(share, keys).err().map(|error| (0, error)));
         for (number, part) in parts.iter().enumerate() {
@@ -170,9 +171,9 @@ impl<'a> Replay<'a> {
                 break;
             }
             let result = self.take_all(part, share);
-            failed.extend(result.err().map(|error| (number, error)));
+            memory::extend(&mut failed, result.err().map(|error| (number, error)))?;
         }
-        Done { tombstones: self.tombstones, failed }
+        Ok(Done { tombstones: self.tombstones, failed })
     }
 
     fn presize(&self, share: Share, keys: usize) -> Result<()> {
@@ -252,7 +253,7 @@ impl<'a> Replay<'a> {
         }
         if new.class == Class::Tombstone {
             self.count_dead(segment, len, new.class, new);
-            self.tombstones.push((new.hash, location));
+            memory::push(&mut self.tombstones, (new.hash, location))?;
         }
         entry.set(location);
         Ok(old.is_some())

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::replay::{threads_for, Part};
 use super::Recovery;
-use crate::error::{Error, Result};
+use crate::error::{passed_over, Error, Result};
 use crate::format::hint::{self, Digest};
 use crate::format::manifest::SealedSegment;
 use crate::format::name;
 use crate::format::record::{Record, RecordKind, Seal, SEAL_LEN};
 use crate::format::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
 use crate::manifest::LiveSegment;
+use crate::memory;
 use crate::segment::digest::{self, End};
 use crate::segment::scan::Scan;
 use crate::segment::{Segment, Source};
@@ -45,7 +46,7 @@ impl Recovery {
         for segment in live {
             let Some(sealed) = segment.sealed else { continue };
             match self.open_one(segment.header, sealed) {
-                Ok(segment) => opened.push(segment),
+                Ok(segment) => memory::push(&mut opened, segment)?,
                 Err(error) => self.tolerate(Err(error))?,
             }
         }
@@ -54,11 +55,10 @@ impl Recovery {
 
     /// Takes the records of all sealed segments into the index, unless they are there already.
     pub(super) fn read_sealed(&mut self, opened: &[Opened]) -> Result<()> {
-        let (opened, old): (Vec<&Opened>, Vec<&Opened>) =
-            opened.iter().partition(|opened| self.has_news(opened));
-        for opened in old {
-            self.next_sequence = self.next_sequence.max(opened.sealed.next_sequence);
-        }
+        let is_old = |opened: &&Opened| !self.has_news(opened);
+        let reached = opened.iter().filter(is_old).map(|old| old.sealed.next_sequence).max();
+        let opened = memory::collect(opened.iter().filter(|opened| self.has_news(opened)))?;
+        self.next_sequence = self.next_sequence.max(reached.unwrap_or(0));
         let mut rest = opened.as_slice();
         while !rest.is_empty() {
             let mut records = 0_u64;
@@ -114,14 +114,18 @@ impl Recovery {
             let mut found = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(opened) = group.get(number) else { return found };
-                found.push((number, self.digest_of(opened)));
+                let Some(opened) = group.get(number) else { return Ok(found) };
+                memory::push(&mut found, (number, self.digest_of(opened)))?;
             }
         });
-        let mut found: Vec<_> = found.into_iter().flatten().collect();
-        found.sort_by_key(|(number, _)| *number);
+        let mut all: Vec<(usize, Result<Known>)> = Vec::new();
+        found.into_iter().try_for_each(|found: Result<_>| -> Result<()> {
+            Ok(memory::extend(&mut all, found?)?)
+        })?;
+        all.sort_unstable_by_key(|(number, _)| *number);
         let mut parts: Vec<Part> = Vec::new();
-        for (number, known) in found {
+        parts.try_reserve_exact(all.len())?;
+        for (number, known) in all {
             let known = known?;
             let segment = &group[number].segment;
             // Of what is served of a damaged one as well: a snapshot sees what is below this.
@@ -129,6 +133,7 @@ impl Recovery {
             if let Some(damage) = known.damage {
                 self.tolerate(Err(damage))?;
             } else {
+                self.unhinted.try_reserve(1)?;
                 self.unhinted.extend((!known.is_from_hint).then_some(segment.header.id));
             }
             parts.push((Arc::clone(segment), known.digest));
@@ -140,7 +145,7 @@ impl Recovery {
         let (header, sealed) = (&opened.segment.header, &opened.sealed);
         let uuid = &self.manifest.identity().uuid;
         let hint = || read_hint(&*self.storage, uuid, header, sealed);
-        if let Some(digest) = opened.has_seal.then(hint).flatten() {
+        if let Some(digest) = opened.has_seal.then(hint).transpose()?.flatten() {
             let next_sequence = sealed.next_sequence;
             return Ok(Known { digest, next_sequence, is_from_hint: true, damage: None });
         }
@@ -161,21 +166,23 @@ impl Recovery {
     }
 }
 
-/// The digest in the segment's hint. Whatever is wrong with it, there is none.
+/// The digest in the segment's hint. Whatever is wrong with it, there is none; an error if there
+/// is no memory for it.
 pub(in crate::engine) fn read_hint(
     storage: &dyn Storage,
     uuid: &[u8; 16],
     header: &SegmentHeader,
     sealed: &SealedSegment,
-) -> Option<Digest> {
-    let file = storage.open(&name::hint(header.id), false).ok()?;
-    let len = file.len().ok()?;
+) -> Result<Option<Digest>> {
+    let file = storage.open(&name::hint(header.id), false);
+    let opened = file.and_then(|file| file.len().map(|len| (file, len)));
+    let Some((file, len)) = passed_over(opened)? else { return Ok(None) };
     // No entry is longer than the shortest record.
     if len > sealed.len.saturating_add(hint::HEADER_LEN as u64) {
-        return None;
+        return Ok(None);
     }
-    let bytes = read_part(&*file, 0, len as usize, "a hint").ok()?;
-    Digest::decode(bytes, uuid, header, sealed)
+    let bytes = passed_over(read_part(&*file, 0, len as usize, "a hint"))?;
+    Ok(bytes.and_then(|bytes| Digest::decode(bytes, uuid, header, sealed)))
 }
 
 /// Whether the segment ends with the seal that the manifest knows.

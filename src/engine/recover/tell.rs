@@ -17,14 +17,17 @@ impl Engine {
             (true, false) => ("it had not been closed; its index comes from ", from),
         };
         let took = began.elapsed();
-        let segments = self.table.all();
-        let bytes = segments.iter().map(|segment| segment.len()).sum();
+        let (mut segments, mut bytes) = (0_u64, 0);
+        self.table.look_at_all(|segment| {
+            segments += 1;
+            bytes += segment.len();
+        });
         let keys = self.len() as u64;
         let figures = Figures { count: keys, bytes, duration_ns: ns(took), segment: 0 };
         let words = format_args!(
-            "{}: opened in {took:.1?}: {keys} keys in {} segments of {bytes} bytes; {way}{from}",
+            "{}: opened in {took:.1?}: {keys} keys in {segments} segments of {bytes} bytes; \
+             {way}{from}",
             self.storage.path(),
-            segments.len(),
         );
         self.herald.tell(Level::Info, Event::Opened, figures, words);
     }

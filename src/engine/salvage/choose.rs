@@ -7,6 +7,7 @@ use crate::engine::verify::problem::{Problem, Severity, Subject};
 use crate::engine::verify::walk::{ClassNumber, Version};
 use crate::error::{Error, Kind, Result};
 use crate::format::record::Record;
+use crate::memory;
 use crate::storage::read_part;
 
 /// A record takes up to so many bytes more in the new database.
@@ -22,7 +23,7 @@ struct Chosen {
 impl Salvage<'_> {
     /// Brings the newest record of each key of the share.
     pub(super) fn bring(&mut self, output: &mut Output) -> Result<()> {
-        let chosen = self.choose();
+        let chosen = self.choose()?;
         let bytes = chosen.iter().map(|chosen| chosen.version.len + MORE).sum();
         must_have_room(output.target, bytes)?;
         for Chosen { version, is_older } in chosen {
@@ -42,7 +43,7 @@ impl Salvage<'_> {
                 let place = (version.offset, version.len);
                 let (severity, subject) = (Severity::Damage, Subject::Older);
                 let problem = Problem::new(severity, subject, &source.name, place, what);
-                self.findings.add(problem.with_key(Some(record.key().to_vec())))?;
+                self.findings.add(problem.with_key(Some(memory::copy(record.key())?)))?;
             }
             self.course.advance(version.len)?;
         }
@@ -50,7 +51,7 @@ impl Salvage<'_> {
     }
 
     /// The records that are to be brought, in the order of their places.
-    fn choose(&mut self) -> Vec<Chosen> {
+    fn choose(&mut self) -> Result<Vec<Chosen>> {
         let Salvage { versions, lost, .. } = self;
         lost.sort_unstable();
         versions.sort_unstable_by(|a, b| {
@@ -58,9 +59,9 @@ impl Salvage<'_> {
             by_key.then_with(|| b.sequence.cmp(&a.sequence))
         });
         let keys = versions.chunk_by(|a, b| (a.hash, a.other) == (b.hash, b.other));
-        let mut chosen: Vec<Chosen> = keys.filter_map(|key| choose_of(&key[0], lost)).collect();
+        let mut chosen = memory::collect(keys.filter_map(|key| choose_of(&key[0], lost)))?;
         chosen.sort_unstable_by_key(|chosen| (chosen.version.segment, chosen.version.offset));
-        chosen
+        Ok(chosen)
     }
 }
 

@@ -3,12 +3,13 @@
 use super::{Found, Part, Salvage, Source};
 use crate::engine::recover::read_hint;
 use crate::engine::verify::problem::{Problem, Severity, Subject};
-use crate::error::Result;
+use crate::error::{passed_over, Result};
 use crate::format::hint::{Digest, Entry};
 use crate::format::manifest::SealedSegment;
 use crate::format::record::{Class, Record, SEAL_LEN};
 use crate::format::segment::SegmentHeader;
 use crate::format::MAX_KEY_LEN;
+use crate::memory;
 use crate::storage::{read_part, File};
 
 /// Bytes of a record before its value, at most.
@@ -45,7 +46,8 @@ impl Salvage<'_> {
         let source = &self.sources[number];
         let (header, sealed, synced) = (source.file.header, source.sealed, source.synced);
         let goes_on = source.goes_on;
-        let hint = sealed.and_then(|sealed| self.hint(uuid, &header, &sealed));
+        let hint = sealed.map(|sealed| self.hint(uuid, &header, &sealed));
+        let hint = hint.transpose()?.flatten();
         let mut losses: Vec<Problem> = Vec::new();
         for mut problem in found.walked.problems {
             if problem.offset >= synced {
@@ -59,20 +61,21 @@ impl Salvage<'_> {
             }
             // A hint tells the same in more detail.
             if hint.is_none() || problem.subject != Subject::Record {
-                losses.push(problem);
+                memory::push(&mut losses, problem)?;
             }
         }
         let end = found.walked.end;
         if let Some(hint) = &hint {
             let missing =
                 hint.entries().filter(|e| found.offsets.binary_search(&e.offset).is_err());
-            let missing: Vec<Entry> = missing.collect();
-            losses
-                .extend(missing.iter().filter_map(|entry| self.loss(&self.sources[number], entry)));
+            let missing: Vec<Entry> = memory::collect(missing)?;
+            for entry in &missing {
+                memory::extend(&mut losses, self.loss(&self.sources[number], entry)?)?;
+            }
             let lost = missing.iter().filter_map(Lost::of);
             // Without the manifest the hash in hints is not known.
             if self.manifest.identity.is_some() {
-                self.lost.extend(lost);
+                memory::extend(&mut self.lost, lost)?;
             }
         } else if let Some(missing) = self.missing_end(&self.sources[number], end) {
             let place = (missing.start, missing.end - missing.start);
@@ -81,13 +84,15 @@ impl Salvage<'_> {
             let is_told = losses.iter().any(|loss| loss.offset == missing.start);
             if !is_told {
                 let severity = Severity::Damage;
-                losses.push(Problem::new(severity, Subject::Record, name, place, what));
+                let loss = Problem::new(severity, Subject::Record, name, place, what);
+                memory::push(&mut losses, loss)?;
             }
         } else if let Some(why) = found.walked.torn.filter(|_| sealed.is_none()) {
             let source = &self.sources[number].file;
             let place = (end, source.len.saturating_sub(end));
             let what = format!("the log was torn and ends here: {why}");
-            losses.push(Problem::new(Severity::Note, Subject::Tail, &source.name, place, what));
+            let tail = Problem::new(Severity::Note, Subject::Tail, &source.name, place, what);
+            memory::push(&mut losses, tail)?;
         }
         losses.into_iter().try_for_each(|loss| {
             let is_lost = loss.severity == Severity::Damage && loss.subject == Subject::Record;
@@ -110,9 +115,9 @@ impl Salvage<'_> {
     }
 
     /// A record of which the hint tells and that is not whole.
-    fn loss(&self, source: &Source, entry: &Entry) -> Option<Problem> {
+    fn loss(&self, source: &Source, entry: &Entry) -> Result<Option<Problem>> {
         let what = match entry.class {
-            Class::Gap => return None,
+            Class::Gap => return Ok(None),
             Class::Tombstone => "the record of a deletion is lost; it is known from the hint",
             Class::Put | Class::ExpiringPut => "the value is lost",
         };
@@ -123,18 +128,24 @@ impl Salvage<'_> {
         };
         let place = (entry.offset, entry.len);
         let problem = Problem::new(severity, Subject::Record, &source.file.name, place, what);
-        let key = key_at(&*source.file.file, entry.offset, source.file.len);
+        let key = key_at(&*source.file.file, entry.offset, source.file.len)?;
         let is_right = |key: &Vec<u8>| self.hashes.index.hash(key) == entry.hash;
-        Some(problem.with_key(key.filter(is_right)))
+        Ok(Some(problem.with_key(key.filter(is_right))))
     }
 
     /// Loses all records of a segment that is missing, as far as its hint knows them.
-    pub(super) fn lose_all(&mut self, header: &SegmentHeader, sealed: Option<&SealedSegment>) {
-        let Some(identity) = self.manifest.identity else { return };
-        let hint = sealed.and_then(|sealed| self.hint(&identity.uuid, header, sealed));
-        if let Some(hint) = hint {
-            self.lost.extend(hint.entries().filter_map(|entry| Lost::of(&entry)));
+    pub(super) fn lose_all(
+        &mut self,
+        header: &SegmentHeader,
+        sealed: Option<&SealedSegment>,
+    ) -> Result<()> {
+        let Some(identity) = self.manifest.identity else { return Ok(()) };
+        let hint = sealed.map(|sealed| self.hint(&identity.uuid, header, sealed));
+        if let Some(hint) = hint.transpose()?.flatten() {
+            let lost = hint.entries().filter_map(|entry| Lost::of(&entry));
+            memory::extend(&mut self.lost, lost)?;
         }
+        Ok(())
     }
 
     fn hint(
@@ -142,15 +153,20 @@ impl Salvage<'_> {
         uuid: &[u8; 16],
         header: &SegmentHeader,
         sealed: &SealedSegment,
-    ) -> Option<Digest> {
+    ) -> Result<Option<Digest>> {
         // The seed of its hashes is the manifest's.
-        self.manifest.identity.and_then(|_| read_hint(self.from, uuid, header, sealed))
+        match self.manifest.identity {
+            Some(_) => read_hint(self.from, uuid, header, sealed),
+            None => Ok(None),
+        }
     }
 }
 
 /// The key that seems to stand at an offset.
-fn key_at(file: &dyn File, offset: u64, len: u64) -> Option<Vec<u8>> {
-    let len = len.checked_sub(offset)?.min(LONGEST_HEAD);
-    let bytes = read_part(file, offset, len as usize, "a record").ok()?;
-    Record::decode_head(&bytes).map(|head| head.key().to_vec())
+fn key_at(file: &dyn File, offset: u64, len: u64) -> Result<Option<Vec<u8>>> {
+    let Some(len) = len.checked_sub(offset) else { return Ok(None) };
+    let len = len.min(LONGEST_HEAD) as usize;
+    let bytes = passed_over(read_part(file, offset, len, "a record"))?.unwrap_or_default();
+    let head = Record::decode_head(&bytes);
+    Ok(head.map(|head| memory::copy(head.key())).transpose()?)
 }

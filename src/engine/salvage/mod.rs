@@ -29,6 +29,7 @@ use crate::format::{name, MAX_NUMBER_AT_OPEN};
 use crate::index::hash::KeyHasher;
 use crate::index::PIECES;
 use crate::manifest::examine::{self, Examined};
+use crate::memory;
 use crate::storage::{Lock, Parent, Storage};
 use losses::Lost;
 use output::Output;
@@ -200,7 +201,7 @@ impl Salvage<'_> {
         let mut take = |version: Version, standing: Standing| {
             highest = highest.max(version.sequence);
             if has_hint {
-                offsets.push(version.offset);
+                memory::push(&mut offsets, version.offset)?;
             }
             count += 1;
             // A sync ends behind a whole batch, and so does a segment.

@@ -10,6 +10,7 @@ use crate::format::record::{Record, Seal, SEAL_LEN};
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{name, Expiring, Identity};
 use crate::manifest::{LiveSegment, Manifest, State};
+use crate::memory;
 use crate::options::Options;
 use crate::storage::{File, Storage};
 
@@ -84,7 +85,7 @@ impl<'a> Output<'a> {
             None => self.begin()?,
         };
         let at = current.end();
-        encode_moved(&moved, current.header.salt, at, &mut current.buffer);
+        encode_moved(&moved, current.header.salt, at, &mut current.buffer)?;
         current.records += 1;
         current.next_sequence = current.next_sequence.max(sequence + 1);
         if let Some(expiry) = moved.expiry() {
@@ -138,7 +139,7 @@ impl<'a> Output<'a> {
         let Some(mut current) = self.current.take() else { return Ok(()) };
         let (header, at) = (current.header, current.end());
         let seal = Seal { records: current.records, next_sequence: current.next_sequence };
-        current.buffer.extend_from_slice(&seal.encode(header.salt, at));
+        memory::append(&mut current.buffer, &seal.encode(header.salt, at))?;
         current.flush()?;
         current.file.sync()?;
         let sealed = SealedSegment {

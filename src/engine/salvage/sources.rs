@@ -14,10 +14,13 @@ use crate::format::segment::{
     SegmentHeader, SegmentKind, SyncMark, TimeNote, FOREIGN, HEADER_PAGE,
 };
 use crate::format::MAX_NUMBER_AT_OPEN;
+use crate::memory;
 use crate::segment::survey::{is_zero, Met, Survey};
 
 /// A file with records of the database.
 pub(super) struct Source {
+    /// How many were found before.
+    number: usize,
     pub file: SegmentFile,
     /// What the manifest knows since it was sealed.
     pub sealed: Option<SealedSegment>,
@@ -54,8 +57,8 @@ impl Salvage<'_> {
     pub(super) fn find_sources(&mut self, names: &[String], uuid: &[u8; 16]) -> Result<()> {
         let mut found = BTreeSet::new();
         let mut unknown = Vec::new();
-        let mut segments: Vec<(u64, &String)> =
-            names.iter().filter_map(|name| Some((name::parse_segment(name)?, name))).collect();
+        let segments = names.iter().filter_map(|name| Some((name::parse_segment(name)?, name)));
+        let mut segments = memory::collect(segments)?;
         segments.sort_unstable();
         for (id, file_name) in segments {
             let Some((file, page)) = self.open(file_name)? else { continue };
@@ -63,10 +66,10 @@ impl Salvage<'_> {
             match self.judge(&source, &page, uuid)? {
                 Some(Verdict::Source(header)) => {
                     found.insert(header.id);
-                    self.add(SegmentFile { header, ..source }, &page);
+                    self.add(SegmentFile { header, ..source }, &page)?;
                 }
                 Some(Verdict::Stray(what, is_usual)) => self.stray(&source, what, is_usual)?,
-                None => unknown.push((source, page)),
+                None => memory::push(&mut unknown, (source, page))?,
             }
         }
         for (source, page) in unknown {
@@ -79,7 +82,7 @@ impl Salvage<'_> {
     /// Puts the sources in the order of the log, the newest first: what a later segment holds says
     /// something of those before.
     fn order(&mut self) {
-        self.sources.sort_by_key(|source| std::cmp::Reverse(source.file.header.id));
+        self.sources.sort_unstable_by_key(|s| (std::cmp::Reverse(s.file.header.id), s.number));
         let mut is_synced = false;
         for source in self.sources.iter_mut().filter(|source| source.is_log()) {
             let synced = source.synced;
@@ -180,7 +183,7 @@ impl Salvage<'_> {
     }
 
     /// Adds a source, whose header is known.
-    fn add(&mut self, mut file: SegmentFile, page: &[u8]) {
+    fn add(&mut self, mut file: SegmentFile, page: &[u8]) -> Result<()> {
         let header = file.header;
         let live = self.manifest.state.segments.get(&header.id);
         let sealed = live.filter(|live| live.header == header).and_then(|live| live.sealed);
@@ -193,7 +196,9 @@ impl Salvage<'_> {
             synced = u64::MAX;
         }
         let time_ms = TimeNote::decode(page, header.salt).now_ms;
-        self.sources.push(Source { file, sealed, synced, time_ms, goes_on: false });
+        let number = self.sources.len();
+        let source = Source { number, file, sealed, synced, time_ms, goes_on: false };
+        Ok(memory::push(&mut self.sources, source)?)
     }
 
     /// Works out who a file is from its records.
@@ -206,7 +211,7 @@ impl Salvage<'_> {
         // A manifest that is whole would know it, unless its making was interrupted.
         let is_known_of = self.manifest.faults.is_empty();
         let severity = if is_known_of { Severity::Note } else { Severity::Damage };
-        let others: Vec<&SegmentFile> = self.sources.iter().map(|source| &source.file).collect();
+        let others = memory::collect(self.sources.iter().map(|source| &source.file))?;
         let derived = derive(&file, page, &others)?;
         let (severity, len, what) = match &derived {
             Some((_, what)) => (severity, HEADER_PAGE as u64, what.as_str()),
@@ -220,14 +225,14 @@ impl Salvage<'_> {
         self.findings.add(Problem::new(severity, Subject::Header, &file.name, place, what))?;
         if let Some((header, _)) = derived {
             found.insert(header.id);
-            self.add(SegmentFile { header, ..file }, page);
+            self.add(SegmentFile { header, ..file }, page)?;
         }
         Ok(())
     }
 
     /// Says which segments are not there.
     fn tell_missing(&mut self, found: &BTreeSet<u64>) -> Result<()> {
-        let live: Vec<_> = self.manifest.state.segments.values().copied().collect();
+        let live = memory::collect(self.manifest.state.segments.values().copied())?;
         for live in live.iter().filter(|live| !found.contains(&live.header.id)) {
             let closed = self.manifest.state.closed.filter(|tail| tail.id == live.header.id);
             let (what, len) = match (live.sealed, closed) {
@@ -242,7 +247,7 @@ impl Salvage<'_> {
             let file = name::segment(live.header.id);
             let problem = Problem::new(Severity::Damage, Subject::Missing, &file, (0, len), what);
             self.findings.add(problem)?;
-            self.lose_all(&live.header, live.sealed.as_ref());
+            self.lose_all(&live.header, live.sealed.as_ref())?;
         }
         Ok(())
     }

@@ -4,10 +4,11 @@
 use super::index::Known;
 use super::problem::{Findings, Problem, Severity, Subject};
 use crate::engine::recover::read_checkpoint_header;
-use crate::error::{Kind, Result};
+use crate::error::{passed_over, Kind, Result};
 use crate::format::bytes::get_u32;
 use crate::format::checkpoint::{decode_entries, header_len, KnownPiece};
 use crate::format::{is_known_version, name, FORMAT_VERSION};
+use crate::memory;
 use crate::storage::{read_part, File, Storage};
 
 /// Reads the checkpoint, if there is one, and says what is wrong with it. `advance` is told how
@@ -31,7 +32,7 @@ pub fn examine(
         file => file?,
     };
     let len = file.len()?;
-    let Some(checkpoint) = read_checkpoint_header(&*file, uuid) else {
+    let Some(checkpoint) = read_checkpoint_header(&*file, uuid)? else {
         if !is_of_older_version(&*file) {
             warn(
                 0,
@@ -43,17 +44,17 @@ pub fn examine(
     };
     // What lies between the header and the buckets, and between those, is zeros.
     let mut at = header_len(checkpoint.segments.len(), checkpoint.pieces.len()) as u64;
-    let mut pieces: Vec<&KnownPiece> = checkpoint.pieces.iter().collect();
+    let mut pieces = memory::collect(&checkpoint.pieces)?;
     for piece in pieces.iter().filter(|piece| piece.is_empty() && piece.used > 0) {
         warn(piece.offset, 0, "a piece of the index without entries has some")?;
     }
     pieces.retain(|piece| !piece.is_empty());
-    pieces.sort_by_key(|piece| piece.offset);
+    pieces.sort_unstable_by_key(|piece| piece.offset);
     for piece in pieces {
         if !is_zero(&*file, at, piece.offset) {
             warn(at, piece.offset.saturating_sub(at), "bytes that must be zero are not")?;
         }
-        if read_entries(&*file, piece).is_none() {
+        if read_entries(&*file, piece)?.is_none() {
             let what = "a piece of the index does not verify; it is made anew when it is needed";
             warn(piece.offset, piece.len() as u64, what)?;
         }
@@ -67,9 +68,10 @@ pub fn examine(
 }
 
 /// The entries of a piece, if they are as they were written.
-pub fn read_entries(file: &dyn File, piece: &KnownPiece) -> Option<Vec<u64>> {
-    let bytes = read_part(file, piece.offset, piece.len(), "the checkpoint").ok()?;
-    decode_entries(&bytes, piece)
+pub fn read_entries(file: &dyn File, piece: &KnownPiece) -> Result<Option<Vec<u64>>> {
+    let bytes = passed_over(read_part(file, piece.offset, piece.len(), "the checkpoint"))?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    Ok(decode_entries(&bytes, piece)?)
 }
 
 /// Whether it was written by an earlier libkv, so that no open looks at it.

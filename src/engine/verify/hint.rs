@@ -34,7 +34,7 @@ pub fn examine(
     let problem = |severity, at: u64, what: &str| {
         Ok((false, Some(Problem::new(severity, Subject::Hint, &file_name, (at, len - at), what))))
     };
-    let Some(digest) = read_hint(storage, uuid, header, sealed) else {
+    let Some(digest) = read_hint(storage, uuid, header, sealed)? else {
         let mut head = [0; 12];
         if len >= 12 && file.read_at(&mut head, 0).is_ok() && is_older(&head) {
             return Ok((false, None));

@@ -151,6 +151,7 @@ impl Comparison<'_, '_> {
             if self.segments[then.segment as usize].known.is_some() {
                 let is_newest = then.sequence == key[0].sequence;
                 let target = Target { hash: then.hash, is_newest, is_seen: false };
+                targets.try_reserve(1)?;
                 targets.insert((then.segment, then.offset), target);
             }
         }
@@ -230,7 +231,7 @@ impl Comparison<'_, '_> {
         piece: &KnownPiece,
         targets: &mut HashMap<(u32, u64), Target>,
     ) -> Result<()> {
-        let Some(entries) = super::checkpoint::read_entries(&*known.file, piece) else {
+        let Some(entries) = super::checkpoint::read_entries(&*known.file, piece)? else {
             return Ok(()); // It was told when the file was looked at.
         };
         let places = self.places();
@@ -267,7 +268,10 @@ impl Comparison<'_, '_> {
     /// The places of the segments by their first pages.
     fn places(&self) -> BTreeMap<u32, u32> {
         let known = self.segments.iter().enumerate();
-        known.filter_map(|(at, seen)| Some((seen.known?.first_page, at as u32))).collect()
+        // One by one, which takes memory in small pieces.
+        let mut places = BTreeMap::new();
+        places.extend(known.filter_map(|(at, seen)| Some((seen.known?.first_page, at as u32))));
+        places
     }
 
     /// Compares what the checkpoint says of segments with what was found in all shares.
@@ -278,6 +282,8 @@ impl Comparison<'_, '_> {
         let mut wrong = Vec::new();
         for seen in &*self.segments {
             let Some(known) = seen.known else { continue };
+            // For all that can be wrong with one.
+            wrong.try_reserve(4)?;
             let said = Dead {
                 all: known.dead,
                 tombstones: known.tombstones,

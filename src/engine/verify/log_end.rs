@@ -2,12 +2,13 @@
 
 use super::problem::{Problem, Severity, Subject};
 use super::segments::{open, Opened};
-use super::walk::{Version, Walked};
+use super::walk::Walked;
 use super::Examiner;
 use crate::error::Result;
 use crate::format::manifest::Tail;
 use crate::format::name;
-use crate::format::segment::{SegmentHeader, HEADER_PAGE};
+use crate::format::segment::HEADER_PAGE;
+use crate::memory;
 
 /// How far the log is.
 #[derive(Default)]
@@ -25,7 +26,7 @@ impl Examiner<'_> {
     pub(super) fn log_end(&mut self) -> Result<()> {
         let state = &self.manifest.state;
         let unsealed = state.segments.values().filter(|live| live.sealed.is_none());
-        let unsealed: Vec<SegmentHeader> = unsealed.map(|live| live.header).collect();
+        let unsealed = memory::collect(unsealed.map(|live| live.header))?;
         let closed = state.closed;
         if let Some(tail) = closed {
             let ids = unsealed.iter().map(|header| header.id);
@@ -57,14 +58,13 @@ impl Examiner<'_> {
     fn live_segment(&mut self, opened: Opened, problems: &mut Vec<Problem>) -> Result<()> {
         let Opened { mut source, synced } = opened;
         source.len = source.len.min(synced.max(HEADER_PAGE as u64));
-        let walked = self.walk(&source)?;
-        problems.extend(walked.problems.iter().cloned());
+        let mut walked = self.walk(&source)?;
+        memory::extend(problems, std::mem::take(&mut walked.problems))?;
         if problems.is_empty() && walked.whole < source.len {
             let what = walked.why.as_deref().unwrap_or("the log ends before what was synced");
-            problems.push(lost(&source.name, walked.whole, source.len, what));
+            memory::push(problems, lost(&source.name, walked.whole, source.len, what))?;
         }
-        self.note_seen(source, &walked);
-        Ok(())
+        self.note_seen(source, &walked)
     }
 
     /// The last segment of a log that was closed: each byte is accounted for.
@@ -80,24 +80,24 @@ impl Examiner<'_> {
             let place = (at, source.len.max(tail.len) - at);
             let what = format!("the file has {} bytes, not {}", source.len, tail.len);
             let (severity, subject) = (Severity::Damage, Subject::Length);
-            problems.push(Problem::new(severity, subject, &source.name, place, what));
+            memory::push(problems, Problem::new(severity, subject, &source.name, place, what))?;
         }
         source.len = source.len.min(tail.len);
-        let walked = self.walk(&source)?;
-        problems.extend(walked.problems.iter().cloned());
-        if !walked.problems.is_empty() {
+        let mut walked = self.walk(&source)?;
+        let is_whole = walked.problems.is_empty();
+        memory::extend(problems, std::mem::take(&mut walked.problems))?;
+        if !is_whole {
             // That is why the rest is not as it should be.
         } else if walked.whole < source.len {
             let what = walked.why.as_deref().unwrap_or("the records end before they should");
-            problems.push(lost(&source.name, walked.whole, source.len, what));
+            memory::push(problems, lost(&source.name, walked.whole, source.len, what))?;
         } else if walked.records > 0 && walked.next_sequence != tail.next_sequence {
             let what = "the last record is not the one with which the log was closed";
             let place = (walked.end, 0);
             let (severity, subject) = (Severity::Damage, Subject::Sequence);
-            problems.push(Problem::new(severity, subject, &source.name, place, what));
+            memory::push(problems, Problem::new(severity, subject, &source.name, place, what))?;
         }
-        self.note_seen(source, &walked);
-        Ok(())
+        self.note_seen(source, &walked)
     }
 
     /// A segment of a log that was not closed: it may have been torn where it was not synced.
@@ -130,15 +130,20 @@ impl Examiner<'_> {
         }
         // What does not count is not compared.
         let is_behind_end = end.ended.is_some();
-        let behind = self.versions.split_off(before);
-        let counts = |v: &Version| !is_behind_end && v.offset < walked.whole;
-        self.versions.extend(behind.into_iter().filter(counts));
+        let mut at = 0;
+        self.versions.retain(|version| {
+            at += 1;
+            at <= before || !is_behind_end && version.offset < walked.whole
+        });
         if let Some((file, at)) = &end.ended {
             if synced > HEADER_PAGE as u64 {
                 let what = format!("the log ends here, but {} was synced after it", source.name);
-                problems.push(lost(file, *at, *at, &what));
+                memory::push(problems, lost(file, *at, *at, &what))?;
             } else if walked.behind > 0 || walked.why.is_some() || !walked.is_clean {
-                problems.push(dropped(&source.name, &walked, HEADER_PAGE as u64, source.len));
+                memory::push(
+                    problems,
+                    dropped(&source.name, &walked, HEADER_PAGE as u64, source.len),
+                )?;
             }
             return Ok(());
         }
@@ -152,11 +157,10 @@ impl Examiner<'_> {
             end.expected = Some(walked.next_sequence);
         } else {
             end.ended = Some((source.name.clone(), walked.whole));
-            self.judge_end(&source.name, source.len, synced, &walked, problems);
+            self.judge_end(&source.name, source.len, synced, &mut walked, problems)?;
             source.len = walked.whole;
         }
-        self.note_seen(source, &walked);
-        Ok(())
+        self.note_seen(source, &walked)
     }
 
     /// The log ends in this segment. Says whether that is a torn end, or damage.
@@ -165,18 +169,20 @@ impl Examiner<'_> {
         name: &str,
         len: u64,
         synced: u64,
-        walked: &Walked,
+        walked: &mut Walked,
         problems: &mut Vec<Problem>,
-    ) {
+    ) -> Result<()> {
         if walked.whole < synced {
-            problems.extend(walked.problems.iter().cloned());
-            if walked.problems.is_empty() {
+            let found = std::mem::take(&mut walked.problems);
+            if found.is_empty() {
                 let what = walked.why.as_deref().unwrap_or("the log ends before what was synced");
-                problems.push(lost(name, walked.whole, synced, what));
+                memory::push(problems, lost(name, walked.whole, synced, what))?;
             }
+            memory::extend(problems, found)?;
         } else if walked.why.is_some() || walked.behind > 0 || !walked.is_clean {
-            problems.push(dropped(name, walked, walked.whole, len));
+            memory::push(problems, dropped(name, walked, walked.whole, len))?;
         }
+        Ok(())
     }
 
     /// Everything sealed was on the medium after all that came before it: the log cannot end

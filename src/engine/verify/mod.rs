@@ -25,7 +25,7 @@ use crate::format::segment::{SegmentHeader, HEADER_PAGE};
 use crate::format::{name, MAX_NUMBER_AT_OPEN};
 use crate::index::hash::KeyHasher;
 use crate::manifest::examine::{self, Examined};
-use crate::manifest::LiveSegment;
+use crate::memory;
 use crate::storage::Storage;
 use index::{Compared, Comparison, Known, Seen, Share};
 use problem::{Findings, Problem, Severity, Subject, TellProblem};
@@ -226,7 +226,7 @@ impl<'a> Examiner<'a> {
     fn compare(&mut self, compared: &mut Compared) -> Result<()> {
         let reached = self.reached();
         if let Some(known) = &mut self.known {
-            let live: Vec<LiveSegment> = self.manifest.state.segments.values().copied().collect();
+            let live = memory::collect(self.manifest.state.segments.values().copied())?;
             let refused = if known.checkpoint.sequence_end > reached {
                 Some((Severity::Warning, "it knows more than the log has, and is not used"))
             } else if misses_window(&known.checkpoint, &live) {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use crate::error::{Error, Kind, Result};
 use crate::format::name;
 use crate::manifest::examine::Fault;
+use crate::memory;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +161,7 @@ impl<'a> Findings<'a> {
         self.counts[problem.severity as usize] += 1;
         let told = (self.tell)(&problem);
         if self.kept.len() < MOST_KEPT {
-            self.kept.push(problem);
+            memory::push(&mut self.kept, problem)?;
         }
         match told {
             ControlFlow::Continue(()) => Ok(()),

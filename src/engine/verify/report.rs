@@ -1,6 +1,6 @@
 //! A report of what was found, for people and for programs.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::problem::{Findings, Problem, Severity};
 
@@ -59,9 +59,17 @@ impl Report {
 
     /// The report in a form.
     pub fn render(&self, form: Form) -> String {
+        let mut out = String::new();
+        // Writing to memory does not fail.
+        let _ = self.write_to(&mut out, form);
+        out
+    }
+
+    /// Writes the report in a form.
+    pub fn write_to(&self, out: &mut dyn Write, form: Form) -> fmt::Result {
         match form {
-            Form::Text => self.text(),
-            Form::Json => self.json(),
+            Form::Text => self.text(out),
+            Form::Json => self.json(out),
         }
     }
 
@@ -69,96 +77,104 @@ impl Report {
         self.counts.iter().sum::<u64>() - self.problems.len() as u64
     }
 
-    fn text(&self) -> String {
+    fn text(&self, out: &mut dyn Write) -> fmt::Result {
         let [notes, warnings, damage] = self.counts;
-        let mut out = format!(
-            "{} of {}: {} (damage: {damage}, warnings: {warnings}, notes: {notes})\n",
+        writeln!(
+            out,
+            "{} of {}: {} (damage: {damage}, warnings: {warnings}, notes: {notes})",
             self.action,
             self.path,
             self.verdict(),
-        );
+        )?;
         if self.is_in_use {
-            out += "it was open meanwhile: what is not on the medium was left out\n";
+            out.write_str("it was open meanwhile: what is not on the medium was left out\n")?;
         }
         for problem in &self.problems {
             let Problem { severity, subject, file, offset, len, key, what } = problem;
-            let _ = write!(out, "{}: {file} at byte {offset}", severity.name());
+            write!(out, "{}: {file} at byte {offset}", severity.name())?;
             if *len > 0 {
-                let _ = write!(out, ", {len} bytes");
+                write!(out, ", {len} bytes")?;
             }
-            let _ = write!(out, " ({}): {}", subject.name(), one_line(what));
+            write!(out, " ({}): {}", subject.name(), one_line(what))?;
             if let Some(key) = key {
-                let _ = write!(out, "; key \"{}\"", key.escape_ascii());
+                write!(out, "; key \"{}\"", key.escape_ascii())?;
             }
-            out.push('\n');
+            out.write_char('\n')?;
         }
         if self.omitted() > 0 {
-            let _ = writeln!(out, "and {} more", self.omitted());
+            writeln!(out, "and {} more", self.omitted())?;
         }
         for (name, figure) in &self.figures {
-            let _ = writeln!(out, "{}: {figure}", name.replace('_', " "));
+            writeln!(out, "{}: {figure}", name.replace('_', " "))?;
         }
-        out
+        Ok(())
     }
 
-    fn json(&self) -> String {
+    fn json(&self, out: &mut dyn Write) -> fmt::Result {
         let [notes, warnings, damage] = self.counts;
-        let mut out = format!("{{\"action\":\"{}\",\"path\":", self.action);
-        quote(&mut out, &self.path);
-        let _ = write!(
+        write!(out, "{{\"action\":\"{}\",\"path\":", self.action)?;
+        quote(out, &self.path)?;
+        write!(
             out,
             ",\"verdict\":\"{}\",\"in_use\":{},\"damage\":{damage},\"warnings\":{warnings},\
              \"notes\":{notes},\"figures\":{{",
             self.verdict(),
             self.is_in_use,
-        );
+        )?;
         for (at, (name, figure)) in self.figures.iter().enumerate() {
             let comma = if at > 0 { "," } else { "" };
-            let _ = write!(out, "{comma}\"{name}\":{figure}");
+            write!(out, "{comma}\"{name}\":{figure}")?;
         }
-        out += "},\"problems\":[";
+        out.write_str("},\"problems\":[")?;
         for (at, problem) in self.problems.iter().enumerate() {
-            out += if at > 0 { ",\n" } else { "\n" };
-            append_json(&mut out, problem);
+            out.write_str(if at > 0 { ",\n" } else { "\n" })?;
+            append_json(out, problem)?;
         }
-        let _ = writeln!(out, "],\"omitted\":{}}}", self.omitted());
-        out
+        writeln!(out, "],\"omitted\":{}}}", self.omitted())
     }
 }
 
-fn append_json(out: &mut String, problem: &Problem) {
+fn append_json(out: &mut dyn Write, problem: &Problem) -> fmt::Result {
     let (severity, about) = (problem.severity.name(), problem.subject.name());
-    let _ = write!(out, "{{\"severity\":\"{severity}\",\"about\":\"{about}\",\"file\":");
-    quote(out, &problem.file);
-    let _ = write!(out, ",\"offset\":{},\"length\":{}", problem.offset, problem.len);
+    write!(out, "{{\"severity\":\"{severity}\",\"about\":\"{about}\",\"file\":")?;
+    quote(out, &problem.file)?;
+    write!(out, ",\"offset\":{},\"length\":{}", problem.offset, problem.len)?;
     if let Some(key) = &problem.key {
         // Keys are bytes: in hex nothing of them is lost.
-        out.push_str(",\"key_hex\":\"");
+        out.write_str(",\"key_hex\":\"")?;
         for byte in key {
-            let _ = write!(out, "{byte:02x}");
+            write!(out, "{byte:02x}")?;
         }
-        out.push_str("\",\"key\":");
-        quote(out, &String::from_utf8_lossy(key));
+        out.write_str("\",\"key\":")?;
+        quote_bytes(out, key)?;
     }
-    out.push_str(",\"what\":");
-    quote(out, &problem.what);
-    out.push('}');
+    out.write_str(",\"what\":")?;
+    quote(out, &problem.what)?;
+    out.write_char('}')
 }
 
 /// A text as JSON has it.
-fn quote(out: &mut String, text: &str) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{20}'..='\u{7e}' | '\u{a0}'.. => out.push(character),
-            other => {
-                let _ = write!(out, "\\u{:04x}", other as u32);
+fn quote(out: &mut dyn Write, text: &str) -> fmt::Result {
+    quote_bytes(out, text.as_bytes())
+}
+
+/// The same of bytes; what of them is no text shows as such.
+fn quote_bytes(out: &mut dyn Write, bytes: &[u8]) -> fmt::Result {
+    out.write_char('"')?;
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '"' => out.write_str("\\\"")?,
+                '\\' => out.write_str("\\\\")?,
+                '\u{20}'..='\u{7e}' | '\u{a0}'.. => out.write_char(character)?,
+                other => write!(out, "\\u{:04x}", other as u32)?,
             }
         }
+        if !chunk.invalid().is_empty() {
+            out.write_char(char::REPLACEMENT_CHARACTER)?;
+        }
     }
-    out.push('"');
+    out.write_char('"')
 }
 
 /// A text without what would break its line.

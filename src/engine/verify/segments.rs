@@ -13,7 +13,7 @@ use crate::format::record::{Seal, SEAL_LEN};
 use crate::format::segment::{oddities, SegmentHeader, SegmentKind, SyncMark, HEADER_PAGE};
 use crate::format::MAX_NUMBER;
 use crate::manifest::examine;
-use crate::manifest::LiveSegment;
+use crate::memory;
 use crate::storage::{File, Storage};
 
 /// The file of a segment, opened, with what its header page says.
@@ -95,7 +95,10 @@ pub(in crate::engine) fn open(
     }
     for (at, what) in oddities(&page, header.salt) {
         let place = (at as u64, 1);
-        problems.push(Problem::new(Severity::Warning, Subject::Header, &name, place, what));
+        memory::push(
+            problems,
+            Problem::new(Severity::Warning, Subject::Header, &name, place, what),
+        )?;
     }
     let synced = SyncMark::decode(&page, header.salt).offset;
     let source = SegmentFile { name, file, len, header: *header, below: MAX_NUMBER };
@@ -105,7 +108,7 @@ pub(in crate::engine) fn open(
 impl Examiner<'_> {
     /// Looks at all sealed segments.
     pub(super) fn sealed_segments(&mut self) -> Result<()> {
-        let live: Vec<LiveSegment> = self.manifest.state.segments.values().copied().collect();
+        let live = memory::collect(self.manifest.state.segments.values().copied())?;
         for segment in live {
             if let Some(sealed) = &segment.sealed {
                 let mut problems = Vec::new();
@@ -133,7 +136,7 @@ impl Examiner<'_> {
         }
         source.len = source.len.min(sealed.len);
         source.below = sealed.next_sequence;
-        let walked = self.walk(&source)?;
+        let mut walked = self.walk(&source)?;
         let is_whole = walked.problems.is_empty();
         if is_whole {
             let seal = Seal { records: sealed.records, next_sequence: sealed.next_sequence };
@@ -163,14 +166,16 @@ impl Examiner<'_> {
             hint::examine(self.storage, &self.uuid, header, sealed, compare)?;
         self.figures.hints += u64::from(has_hint);
         for (subject, at, len, what) in bad {
-            problems.push(Problem::new(Severity::Damage, subject, &name, (at, len), what));
+            memory::push(
+                problems,
+                Problem::new(Severity::Damage, subject, &name, (at, len), what),
+            )?;
         }
         if !self.is_in_use {
-            problems.extend(about_hint);
+            memory::extend(problems, about_hint)?;
         }
-        problems.extend(walked.problems.iter().cloned());
-        self.note_seen(source, &walked);
-        Ok(())
+        memory::extend(problems, std::mem::take(&mut walked.problems))?;
+        self.note_seen(source, &walked)
     }
 
     /// Walks through a segment, and keeps the records that are to be compared.
@@ -185,7 +190,7 @@ impl Examiner<'_> {
     }
 
     /// Keeps what is needed to compare segments with one another.
-    pub(super) fn note_seen(&mut self, source: SegmentFile, walked: &Walked) {
+    pub(super) fn note_seen(&mut self, source: SegmentFile, walked: &Walked) -> Result<()> {
         let first = walked.first.unwrap_or(walked.next_sequence);
         let known = self.known.as_ref().and_then(|known| {
             let mut segments = known.checkpoint.segments.iter();
@@ -193,7 +198,7 @@ impl Examiner<'_> {
         });
         let (expiring, sequences) = (walked.expiring, first..walked.next_sequence);
         let dead = [Dead::default(); 2];
-        self.seen.push(Seen { source, sequences, expiring, known, dead });
+        Ok(memory::push(&mut self.seen, Seen { source, sequences, expiring, known, dead })?)
     }
 
     /// Collects the records of another share.

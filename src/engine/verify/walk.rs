@@ -10,6 +10,7 @@ use crate::format::record::{Class, Mark, MarkBuilder, Seal};
 use crate::format::segment::{SegmentHeader, SegmentKind, HEADER_PAGE};
 use crate::format::Expiring;
 use crate::index::hash::KeyHasher;
+use crate::memory;
 use crate::segment::survey::{Hole, Met, Survey, Whole};
 use crate::storage::File;
 
@@ -191,7 +192,7 @@ pub fn walk(
     loop {
         match survey.next_item()? {
             Met::Record(record) => walk.record(&record)?,
-            Met::Hole(hole) => walk.hole(hole),
+            Met::Hole(hole) => walk.hole(hole)?,
             Met::Seal(seal, at) => walk.seal(seal, at)?,
             Met::End(end) => {
                 walk.end_open(Standing::Unfinished)?;
@@ -209,42 +210,50 @@ pub fn walk(
         }
     }
     advance(source.len.saturating_sub(told))?;
-    Ok(walk.finish())
+    walk.finish()
 }
 
 impl Walk<'_> {
-    fn problem(&mut self, subject: Subject, at: u64, len: u64, what: &str, key: Option<Vec<u8>>) {
+    fn problem(
+        &mut self,
+        subject: Subject,
+        at: u64,
+        len: u64,
+        what: &str,
+        key: Option<Vec<u8>>,
+    ) -> Result<()> {
         if self.is_intact {
             self.is_intact = false;
             self.found.why = Some(what.into());
         }
         if self.found.problems.len() >= MOST_HOLES {
             self.untold += 1;
-            return;
+            return Ok(());
         }
         let name = &self.source.name;
         let problem = Problem::new(Severity::Damage, subject, name, (at, len), what);
-        self.found.problems.push(problem.with_key(key));
+        Ok(memory::push(&mut self.found.problems, problem.with_key(key))?)
     }
 
-    fn finish(mut self) -> Walked {
+    fn finish(mut self) -> Result<Walked> {
         if self.untold > 0 {
             let what = format!("{} more parts of the file are damaged", self.untold);
             let name = &self.source.name;
             let place = (self.found.end, 0);
             let problem = Problem::new(Severity::Damage, Subject::Record, name, place, what);
-            self.found.problems.push(problem);
+            memory::push(&mut self.found.problems, problem)?;
         }
-        self.found
+        Ok(self.found)
     }
 
-    fn hole(&mut self, hole: Hole) {
+    fn hole(&mut self, hole: Hole) -> Result<()> {
         let len = hole.to - hole.from;
-        self.problem(Subject::Record, hole.from, len, &hole.why, hole.key);
+        self.problem(Subject::Record, hole.from, len, &hole.why, hole.key)?;
         if let Some(open) = &mut self.open {
             (open.before_hole, open.has_hole) = (open.records.len(), true);
         }
         self.after_hole = true;
+        Ok(())
     }
 
     fn record(&mut self, record: &Whole) -> Result<()> {
@@ -254,7 +263,7 @@ impl Walk<'_> {
         let jumps = self.expected.is_some_and(|expected| expected != record.sequence);
         if is_log && jumps && !self.after_hole {
             let what = "the sequence of the record does not follow the one before";
-            self.problem(Subject::Sequence, offset, len, what, None);
+            self.problem(Subject::Sequence, offset, len, what, None)?;
         }
         let is_gap = class == Class::Gap;
         let (hash, other) = match is_gap {
@@ -273,7 +282,7 @@ impl Walk<'_> {
         self.found.first.get_or_insert(record.sequence);
         self.found.end = offset + len;
         if self.is_intact {
-            self.found.digest.push(hash, len as usize, record.sequence, class);
+            self.found.digest.push(hash, len as usize, record.sequence, class)?;
             if let Some(expiry) = record.expiry {
                 self.found.expiring.add(len as usize, expiry);
             }
@@ -281,7 +290,7 @@ impl Walk<'_> {
         if header.is_in_batch() {
             if !is_log {
                 let what = "part of a batch is where compaction writes";
-                self.problem(Subject::Batch, offset, len, what, None);
+                self.problem(Subject::Batch, offset, len, what, None)?;
             }
             self.in_batch(version, record.crc, record.mark)?;
         } else {
@@ -315,7 +324,7 @@ impl Walk<'_> {
             before_hole: 0,
             has_hole: after_hole,
         });
-        open.records.push((version, crc));
+        memory::push(&mut open.records, (version, crc))?;
         let Some(mark) = mark else { return Ok(()) };
         let Some(mut open) = self.open.take() else { return Ok(()) };
         // What follows a hole may be all of a batch, and what comes before it part of another.
@@ -324,7 +333,7 @@ impl Walk<'_> {
             false if is_whole(&open.records, mark) => 0,
             false => open.records.len(),
         };
-        let whole = open.records.split_off(cut);
+        let whole = memory::collect(open.records.drain(cut..))?;
         if !open.records.is_empty() {
             self.open = Some(open);
             self.end_open(Standing::Part)?;
@@ -343,7 +352,7 @@ impl Walk<'_> {
             _ => format!("a batch is not whole; {count} of its records are"),
         };
         let was_intact = self.is_intact;
-        self.problem(Subject::Batch, open.from, end - open.from, &what, None);
+        self.problem(Subject::Batch, open.from, end - open.from, &what, None)?;
         if was_intact {
             // A batch that is not whole was never written, as far as a reader of the log goes.
             self.found.whole = open.from;
@@ -354,12 +363,12 @@ impl Walk<'_> {
     fn seal(&mut self, seal: Seal, at: u64) -> Result<()> {
         self.end_open(Standing::Part)?;
         if self.found.seal.is_some() {
-            self.problem(Subject::Seal, at, 0, "there is another seal before this one", None);
+            self.problem(Subject::Seal, at, 0, "there is another seal before this one", None)?;
         }
         let is_right =
             seal.records == self.found.records && seal.next_sequence == self.found.next_sequence;
         if self.is_intact && !is_right {
-            self.problem(Subject::Seal, at, 0, "records before the seal are missing", None);
+            self.problem(Subject::Seal, at, 0, "records before the seal are missing", None)?;
         }
         self.found.seal = Some((seal, at));
         self.found.end = at + crate::format::record::SEAL_LEN as u64;

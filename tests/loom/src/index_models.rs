@@ -195,7 +195,7 @@ fn growth() {
 /// A piece that an opening left empty is filled by whoever needs it first, as the index does it.
 fn filling() {
     let donor = Stage::with_keys(3);
-    let image = Arc::new(donor.piece.lock(&epoch::pin().expect("pin")).image());
+    let image = Arc::new(donor.piece.lock(&epoch::pin().expect("pin")).image().expect("an image"));
     let stage = Stage { piece: Piece::new(1024), records: Vec::new() };
     stage.piece.expect(3);
     let stage = Arc::new(stage);

@@ -30,6 +30,8 @@ mod epoch;
 #[path = "../../../src/error.rs"]
 mod error;
 mod index;
+#[path = "../../../src/memory.rs"]
+mod memory;
 mod unapplied;
 
 mod batch_models;
