@@ -339,8 +339,9 @@ impl Drop for DirectoryLock {
 }
 
 struct PosixLock {
-    file: fs::File,
+    /// Goes before the file is closed: then another file may get its inode.
     _held: DirectoryLock,
+    file: fs::File,
 }
 
 impl Lock for PosixLock {}
