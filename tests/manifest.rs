@@ -11,12 +11,14 @@ use common::TempDir;
 use kv::error::Kind;
 use kv::format::manifest::{Edit, SealedSegment, Tail, HEADER_LEN};
 use kv::format::segment::{SegmentHeader, SegmentKind};
-use kv::format::Expiring;
+use kv::format::{Expiring, FORMAT_VERSION};
 use kv::manifest::{self, Manifest, State};
 use kv::storage::posix::PosixStorage;
 
 /// Longer than this, a manifest is written anew.
 const LONG: u64 = 256 << 10;
+/// Longer than this, it is none.
+const LONGEST: u64 = 1 << 30;
 
 fn file_of(path: &Path) -> PathBuf {
     path.join("MANIFEST")
@@ -168,6 +170,48 @@ fn damage_in_a_frame_is_a_torn_end_only_if_no_whole_one_follows() {
             assert_eq!(error.place().unwrap().1, start as u64, "byte {at}, bit {bit}: {error}");
         }
     }
+}
+
+/// Whatever follows a torn frame may be taken for the length of a long one, at every offset. To
+/// look at all of these would take hours.
+#[test]
+fn a_manifest_made_to_keep_its_reader_busy_is_damaged() {
+    let (_directory, path, storage, _) = begun("busy");
+    let mut bytes = fs::read(file_of(&path)).unwrap();
+    let start = bytes.len() as u64;
+    let len = start + (768 << 10);
+    for at in (start..len).step_by(8) {
+        let frame_len = ((len - at) / 2) as u32;
+        bytes.extend_from_slice(&[frame_len.to_le_bytes(), [7; 4]].concat());
+    }
+    fs::write(file_of(&path), &bytes).unwrap();
+    let error = manifest::read(&storage).err().unwrap();
+    assert_eq!((error.kind(), error.place().unwrap().1), (Kind::Corrupt, start));
+}
+
+#[test]
+fn a_file_that_is_longer_than_any_manifest_is_not_read() {
+    let (_directory, path, storage, _) = begun("endless");
+    let file = fs::File::options().write(true).open(file_of(&path)).unwrap();
+    file.set_len(LONGEST + 1).unwrap();
+    let error = manifest::read(&storage).err().unwrap();
+    assert_eq!((error.kind(), error.place().unwrap().1), (Kind::Corrupt, LONGEST));
+}
+
+/// So that no older libkv opens what is written from now on.
+#[test]
+fn a_manifest_of_an_older_version_is_written_anew() {
+    let (_directory, path, storage, state) = begun("older");
+    let mut old = fs::read(file_of(&path)).unwrap();
+    old[8] = 1;
+    let sum = crc32fast::hash(&old[..HEADER_LEN - 4]).to_le_bytes();
+    old[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&sum);
+    fs::write(file_of(&path), &old).unwrap();
+    let mut manifest = Manifest::open(&storage).unwrap();
+    assert_eq!(manifest.state(), &state);
+    manifest.tidy(&storage).unwrap();
+    assert_eq!(u32::from(fs::read(file_of(&path)).unwrap()[8]), FORMAT_VERSION);
+    assert_eq!(manifest::read(&storage).unwrap().state, state);
 }
 
 /// Edits that contradict the ones before them, in frames that verify.

@@ -82,11 +82,6 @@ impl Segment {
         }
     }
 
-    /// The path, for messages.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     /// Bytes that can be read.
     pub fn len(&self) -> u64 {
         match &self.source {

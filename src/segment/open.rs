@@ -81,13 +81,8 @@ impl Opener {
 
 impl SealedFile {
     /// Bytes of the file.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.len
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// What the file is read through.
