@@ -56,7 +56,7 @@ fn begin_on(
 }
 
 fn begin(capacity: u64) -> Bench {
-    let (disk, table) = (SimDisk::new(1), SegmentTable::default());
+    let (disk, table) = (SimDisk::new(1), SegmentTable::new().expect("there is memory"));
     let (file, active) = begin_on(&disk, &table, header(1, SegmentKind::Log), capacity);
     Bench { disk, table, file, active }
 }
@@ -161,7 +161,7 @@ fn a_successor_is_wanted_while_most_of_the_segment_is_free_but_not_at_once() {
 fn the_first_blocks_of_a_large_segment_are_prepared_as_far_as_is_allowed() {
     let directory = TempDir::in_memory("prepared");
     let storage = PosixStorage::open(&directory.join("db"), true).unwrap();
-    let table = SegmentTable::default();
+    let table = SegmentTable::new().expect("there is memory");
     for (id, capacity, allowed, prepared) in [
         (1, 16 << 20, u64::MAX, 256 << 10),
         (2, 16 << 20, 100 << 10, 100 << 10),
@@ -268,7 +268,7 @@ fn a_value_that_fills_its_hole_to_the_last_allocated_byte_becomes_a_record() {
 #[test]
 fn a_segment_that_was_synced_is_on_the_medium_and_its_mark_says_how_far() {
     for kind in [SegmentKind::Log, SegmentKind::Compacted] {
-        let (disk, table) = (SimDisk::new(1), SegmentTable::default());
+        let (disk, table) = (SimDisk::new(1), SegmentTable::new().expect("there is memory"));
         let (_, mut active) = begin_on(&disk, &table, header(1, kind), 1 << 20);
         disk.sync_directory().unwrap();
         (0..20).for_each(|_| append(&mut active, 1000));

@@ -194,7 +194,8 @@ fn sequences_are_in_range_and_the_first_is_the_one_that_is_expected() {
         let mut source = Bytes::new(header(1));
         source.put(5);
         let source = Record::decode(&source.bytes[HEADER_PAGE..]).unwrap();
-        encode_moved(&Moved::new(&source, delta), SALT, START, &mut bytes.bytes);
+        encode_moved(&Moved::new(&source, delta), SALT, START, &mut bytes.bytes)
+            .expect("there is memory");
         assert_eq!(is_record(&bytes.scan().next_item().unwrap()), is_whole, "{delta}");
     }
     let mut bytes = Bytes::new(header(1));

@@ -66,7 +66,7 @@ fn pages<const N: usize>(table: &SegmentTable) -> [u64; N] {
 
 #[test]
 fn a_segment_lies_in_the_first_place_that_is_large_enough() {
-    let table = SegmentTable::default();
+    let table = SegmentTable::new().expect("there is memory");
     assert_eq!([add(&table, 1, 2), add(&table, 2, 1), add(&table, 3, 3)], [0, 2, 3]);
     assert_eq!(pages(&table), [1, 1, 2, 3, 3, 3, 0]);
     table.discard(&table.find(2).unwrap());
@@ -78,13 +78,14 @@ fn a_segment_lies_in_the_first_place_that_is_large_enough() {
     assert_eq!(pages(&table), [0, 0, 5, 0, 0, 0, 4, 4, 0]);
     assert_eq!([add(&table, 6, 1), add(&table, 7, 2), add(&table, 8, 2)], [0, 3, 8]);
     assert_eq!(pages(&table), [6, 0, 5, 7, 7, 0, 4, 4, 8, 8, 0]);
-    let ids: Vec<u64> = table.all().iter().map(|segment| segment.header.id).collect();
+    let ids: Vec<u64> =
+        table.all().expect("there is memory").iter().map(|segment| segment.header.id).collect();
     assert_eq!(ids, [6, 5, 7, 4, 8]);
 }
 
 #[test]
 fn places_are_kept_for_segments_to_come_until_they_are_given_up() {
-    let table = SegmentTable::default();
+    let table = SegmentTable::new().expect("there is memory");
     table.keep([known(10, 0, 2), known(11, 5, 1), known(12, 8, 1)].iter());
     assert_eq!([add(&table, 20, 2), add(&table, 21, 1), add(&table, 22, 3)], [2, 4, 9]);
     assert_eq!(add(&table, 10, 1), 0, "its place was kept");
@@ -92,14 +93,14 @@ fn places_are_kept_for_segments_to_come_until_they_are_given_up() {
     table.keep_no_more();
     assert_eq!([add(&table, 12, 1), add(&table, 23, 1), add(&table, 24, 1)], [1, 5, 8]);
     assert_eq!(pages(&table), [10, 12, 20, 20, 21, 23, 11, 11, 24, 22, 22, 22, 0]);
-    let places = table.places();
+    let places = table.places().expect("there is memory");
     let places: Vec<_> = places.iter().map(|it| (it.id, it.first_page, it.pages)).collect();
     assert_eq!(places[..3], [(10, 0, 1), (12, 1, 1), (20, 2, 2)]);
 }
 
 #[test]
 fn there_is_a_last_page_and_nothing_behind_it() {
-    let table = SegmentTable::default();
+    let table = SegmentTable::new().expect("there is memory");
     table.keep([known(10, 0, MAX_PAGES as u32 - 1)].iter());
     let refused = |pages| try_add(&table, 20, pages).err().map(|error| error.kind());
     assert_eq!(refused(2), Some(Kind::NoSpace));
@@ -110,7 +111,7 @@ fn there_is_a_last_page_and_nothing_behind_it() {
 
 #[test]
 fn a_segment_that_is_gone_does_not_take_the_place_of_its_successor() {
-    let table = SegmentTable::default();
+    let table = SegmentTable::new().expect("there is memory");
     add(&table, 1, 1);
     let old = table.find(1).unwrap();
     let another_form = Arc::new(make(1, 0));
