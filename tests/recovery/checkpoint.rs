@@ -225,3 +225,19 @@ fn the_damaged_end_of_a_closed_log_is_told_or_passed_over_as_the_options_say() {
         assert_eq!(found, len_of(last, key), "{key}");
     }
 }
+
+/// It points into the segment that is not there.
+#[test]
+fn no_checkpoint_counts_where_a_segment_is_missing() {
+    let (sample, _) = closed_with_a_checkpoint();
+    let mut files = sample.files.clone();
+    files.remove("00000002.seg");
+    let opened = open_in(shelf_of(&files).storage(), read_only()).expect("what is left opens");
+    assert_eq!(opened.index_from(), LOG);
+    let last = &sample.states[sample.states.len() - 1];
+    for key in &sample.keys {
+        let is_gone = [&b"key 4"[..], b"key 5", b"key 7"].contains(&&**key);
+        let found = opened.engine.value_len(key).expect("it can be read");
+        assert_eq!(found, last.get(key).map(|value| value.len()).filter(|_| !is_gone));
+    }
+}

@@ -6,6 +6,7 @@ use kv::format::name::{self, INDEX};
 
 use super::checkpoint::closed_with_a_checkpoint;
 use super::*;
+use crate::common::seed;
 
 /// The files with no piece of the checkpoint left: only its beginning.
 fn without_pieces(sample: &Sample) -> Files {
@@ -30,6 +31,20 @@ fn damaged_pieces_are_built_from_hints_or_from_the_log() {
         // Those that were dead are not counted again.
         assert_eq!(opened.engine.dead_bytes(), dead);
     }
+}
+
+/// So many keys that most pieces with a deleted one have another that is there.
+#[test]
+fn deleted_keys_do_not_come_back_when_pieces_are_built() {
+    let mut builder = begin(seed());
+    (0..200).for_each(|number| builder.put(&format!("key {number}"), 1));
+    (0..200).step_by(2).for_each(|number| builder.delete(&format!("key {number}")));
+    builder.seal();
+    builder.checkpoint();
+    let sample = builder.closed("half of it deleted");
+    let opened = open(&without_pieces(&sample)).expect("it opens");
+    assert_eq!(opened.index_from(), AT_CLOSE);
+    opened.must_hold_all(&sample);
 }
 
 /// A key would be missing without a word.
