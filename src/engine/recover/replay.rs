@@ -295,3 +295,29 @@ impl<'a> Replay<'a> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::number_of;
+
+    /// Threads that open a database together, and the one who builds a single piece.
+    #[test]
+    fn of_all_shares_one_has_a_hash_and_one_has_a_piece() {
+        for of in [1, 2, 3, MAX_THREADS, PIECES] {
+            let shares: Vec<Share> = (0..of).map(|number| Share { number, of }).collect();
+            let pieces: Vec<usize> = shares.iter().flat_map(Share::pieces).collect();
+            assert_eq!(pieces, (0..PIECES).collect::<Vec<_>>(), "{of} shares");
+            let span = u64::MAX / PIECES as u64 + 1;
+            for piece in 0..PIECES {
+                let lowest = piece as u64 * span;
+                for hash in [lowest, lowest + span / 2, lowest + (span - 1)] {
+                    assert_eq!(number_of(hash), piece);
+                    let has: Vec<&Share> = shares.iter().filter(|share| share.has(hash)).collect();
+                    assert_eq!(has.len(), 1, "{hash:#x} of {of} shares");
+                    assert!(hash > lowest || has[0].pieces().contains(&piece));
+                }
+            }
+        }
+    }
+}

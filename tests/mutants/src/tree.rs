@@ -13,7 +13,7 @@ use crate::Mutant;
 
 /// Tests that can tell one library from another: not those of C, of headers and of style, nor those
 /// whose outcome is chance.
-const TESTS: [&str; 21] = [
+const TESTS: [&str; 22] = [
     "backup",
     "compaction",
     "corrupt",
@@ -27,6 +27,7 @@ const TESTS: [&str; 21] = [
     "many",
     "metrics",
     "model",
+    "recovery",
     "restore",
     "snapshots",
     "space",
