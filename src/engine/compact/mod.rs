@@ -169,7 +169,7 @@ impl Engine {
         victims
     }
 
-    /// Divides victims so that the live records of each group fill about one segment.
+    /// Divides victims, of which there are some, so that the live records of each group fill about one segment.
     fn groups<'a>(&self, victims: &'a [Arc<Segment>], cutoff: u64) -> Vec<&'a [Arc<Segment>]> {
         let room = self.room_for_output();
         let live = |segment: &Segment| live_of(segment, cutoff);
@@ -182,7 +182,7 @@ impl Engine {
             }
             sum += live(victim);
         }
-        groups.extend((start < victims.len()).then(|| &victims[start..]));
+        groups.push(&victims[start..]);
         groups
     }
 
@@ -357,3 +357,6 @@ fn is_in_index(segment: &Segment) -> bool {
 fn record_bytes_of(segment: &Segment) -> u64 {
     record_bytes(segment.len()).saturating_sub(SEAL_LEN as u64)
 }
+
+#[cfg(test)]
+mod tests;
