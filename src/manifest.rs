@@ -222,6 +222,10 @@ impl Manifest {
 
     /// Adds `edits`, all or none of them, and returns when they are on the medium.
     pub fn append(&mut self, edits: &[Edit]) -> Result<()> {
+        if edits.is_empty() {
+            // A frame without any would be taken for the end, or for damage.
+            return Ok(());
+        }
         let frame = encode_frame(edits, &self.identity.uuid, self.end);
         if let Err(error) = self.file.write_at(&frame, self.end) {
             // Part of a frame at the end is harmless, but tidier gone.

@@ -234,7 +234,7 @@ fn a_file_is_kept_open_for_those_who_read_it_and_for_nobody_else() {
     let db = Sized::new(SEGMENT);
     with_one_that_goes(&db);
     // Opened again, it is not read yet.
-    let db = db.after_a_kill();
+    let db = db.closed_and_opened();
     db.put(2, 104);
     db.fail(Operation::Open, EMFILE, true);
     assert!(db.engine.compact_if_due().unwrap());
@@ -242,7 +242,7 @@ fn a_file_is_kept_open_for_those_who_read_it_and_for_nobody_else() {
 
     let db = Sized::new(SEGMENT);
     fill_by_halves(&db);
-    let db = db.after_a_kill();
+    let db = db.closed_and_opened();
     let before = db.files(".seg");
     let mut iter = db.engine.open_iter(None, b"").unwrap();
     db.engine.compact().unwrap();
