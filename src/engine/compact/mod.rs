@@ -169,7 +169,8 @@ impl Engine {
         victims
     }
 
-    /// Divides victims, of which there are some, so that the live records of each group fill about one segment.
+    /// Divides victims, of which there are some, so that the live records of each group fill about
+    /// one segment.
     fn groups<'a>(&self, victims: &'a [Arc<Segment>], cutoff: u64) -> Vec<&'a [Arc<Segment>]> {
         let room = self.room_for_output();
         let live = |segment: &Segment| live_of(segment, cutoff);
