@@ -238,6 +238,10 @@ impl Manifest {
 
     /// The same as [`Manifest::append`], with the frame, to which nothing was added since.
     pub fn append_encoded(&mut self, frame: &[u8], edits: &[Edit]) -> Result<()> {
+        if edits.is_empty() {
+            // A frame without any would be taken for the end, or for damage.
+            return Ok(());
+        }
         if let Err(error) = self.file.write_at(frame, self.end) {
             // Part of a frame at the end is harmless, but tidier gone.
             let _ = self.file.truncate(self.end);

@@ -63,6 +63,16 @@ fn begun(name: &str) -> (TempDir, PathBuf, PosixStorage, State) {
 }
 
 #[test]
+fn no_edits_leave_no_frame() {
+    let (_directory, path, storage, state) = begun("none");
+    let before = fs::read(file_of(&path)).unwrap();
+    let mut manifest = Manifest::open(&storage).unwrap();
+    manifest.append(&[]).unwrap();
+    assert_eq!(fs::read(file_of(&path)).unwrap(), before);
+    assert_eq!(manifest.state(), &state);
+}
+
+#[test]
 fn a_manifest_that_is_written_anew_says_the_same() {
     let (_directory, path, storage, state) = begun("anew");
     let (live, closed) = (&state.segments, state.closed.unwrap());

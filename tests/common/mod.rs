@@ -7,6 +7,7 @@ pub mod history;
 pub mod linear;
 pub mod oracle;
 pub mod sim_disk;
+pub mod sized;
 pub mod store;
 pub mod trace;
 pub mod watchdog;

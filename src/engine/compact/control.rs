@@ -133,6 +133,9 @@ impl Control {
 
     /// Rests, but not when the background thread is to leave off.
     pub fn rest(&self, time: Duration) {
+        if time.is_zero() {
+            return;
+        }
         let mut in_background = self.in_background.lock();
         if !self.background_must_end() {
             self.changed.wait_for(&mut in_background, time);
@@ -173,6 +176,7 @@ fn this_thread() -> usize {
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use std::time::Instant;
 
     #[test]
     fn pausing_waits_until_the_background_thread_has_left_off() {
@@ -193,6 +197,33 @@ mod tests {
         assert!(control.begin_in_background().is_none());
         control.resume();
         assert!(control.begin_in_background().is_some());
+    }
+
+    #[test]
+    fn a_rest_lasts_as_long_as_it_should_unless_a_caller_comes() {
+        let control = Arc::new(Control::default());
+        let (short, long) = (Duration::from_millis(5), Duration::from_secs(20));
+        let began = Instant::now();
+        control.rest(short);
+        assert!(began.elapsed() >= short);
+        let resting = {
+            let control = Arc::clone(&control);
+            std::thread::spawn(move || control.rest(long))
+        };
+        std::thread::sleep(4 * short);
+        let _turn = control.call().unwrap();
+        resting.join().unwrap();
+        assert!(began.elapsed() < long);
+    }
+
+    #[test]
+    fn a_caller_waits_for_another_threads_turn() {
+        let control = Control::default();
+        let _turn = control.call().unwrap();
+        control.own();
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert!(control.call().is_ok()));
+        });
     }
 
     #[test]

@@ -171,7 +171,8 @@ impl Engine {
         Ok(victims)
     }
 
-    /// Divides victims so that the live records of each group fill about one segment.
+    /// Divides victims, of which there are some, so that the live records of each group fill about
+    /// one segment.
     fn groups<'a>(
         &self,
         victims: &'a [Arc<Segment>],
@@ -188,7 +189,7 @@ impl Engine {
             }
             sum += live(victim);
         }
-        memory::extend(&mut groups, (start < victims.len()).then(|| &victims[start..]))?;
+        memory::push(&mut groups, &victims[start..])?;
         Ok(groups)
     }
 
@@ -376,3 +377,6 @@ fn is_in_index(segment: &Segment) -> bool {
 fn record_bytes_of(segment: &Segment) -> u64 {
     record_bytes(segment.len()).saturating_sub(SEAL_LEN as u64)
 }
+
+#[cfg(test)]
+mod tests;

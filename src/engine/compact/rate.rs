@@ -38,8 +38,10 @@ impl Throttle {
         self.limit as f64 / (1.0 - pressure.max(0.0))
     }
 
-    /// How long to rest after a step of `bytes` that lasted from `begun` to `now`.
-    pub fn rest(&mut self, begun: Duration, now: Duration, bytes: u64, pressure: f64) -> Duration {
+    /// How long to rest after a step of `bytes` that lasted from `begun` to `now`, under a pressure
+    /// of so many thousandths.
+    pub fn rest(&mut self, begun: Duration, now: Duration, bytes: u64, pressure: u32) -> Duration {
+        let pressure = f64::from(pressure) / 1000.0;
         let rate = self.rate(pressure);
         let gone = now.saturating_sub(self.counted).as_secs_f64();
         self.counted = now;
@@ -61,14 +63,16 @@ mod tests {
     use super::*;
 
     const STEP: u64 = 1 << 16;
+    /// More than any limit here lets through in ten seconds.
+    const NO_LIMIT: u64 = 1 << 32;
 
     /// Bytes that steps without duration get through in ten seconds.
-    fn spent(limit: u64, pressure: impl Fn(Duration) -> f64) -> u64 {
+    fn spent(limit: u64, pressure: u32) -> u64 {
         let mut now = Duration::ZERO;
         let mut throttle = Throttle::new(limit, now);
         let mut bytes = 0;
-        while now < Duration::from_secs(10) && bytes < 1 << 40 {
-            now += throttle.rest(now, now, STEP, pressure(now));
+        while now < Duration::from_secs(10) && bytes < NO_LIMIT {
+            now += throttle.rest(now, now, STEP, pressure);
             bytes += STEP;
         }
         bytes
@@ -77,11 +81,11 @@ mod tests {
     #[test]
     fn the_limit_holds_while_there_is_no_pressure() {
         let limit = 4 << 20;
-        let bytes = spent(limit, |_| 0.0);
+        let bytes = spent(limit, 0);
         let burst = BURST as u64;
         assert!((10 * limit..=10 * limit + burst + STEP).contains(&bytes), "{bytes}");
         // A limit below a step holds as well: the rest is cut, and goes on after the next step.
-        let bytes = spent(1000, |_| 0.0);
+        let bytes = spent(1000, 0);
         assert!(bytes < burst + 12 * STEP, "{bytes}");
     }
 
@@ -90,13 +94,14 @@ mod tests {
         let limit = 4 << 20;
         let mut last = 0;
         for tenths in 0..10 {
-            let bytes = spent(limit, |_| f64::from(tenths) / 10.0);
+            let bytes = spent(limit, tenths * 100);
             assert!(bytes > last, "{tenths} tenths: {bytes} after {last}");
             last = bytes;
         }
         assert!(last > 80 * limit, "{last}");
-        assert_eq!(spent(limit, |_| 1.0), 1 << 40);
-        assert_eq!(spent(limit, |_| 7.5), 1 << 40);
+        assert_eq!(spent(limit, 1000), NO_LIMIT);
+        assert_eq!(spent(limit, 7500), NO_LIMIT);
+        assert_eq!(spent(0, 0), NO_LIMIT);
     }
 
     #[test]
@@ -104,11 +109,11 @@ mod tests {
         let mut throttle = Throttle::new(0, Duration::ZERO);
         let (begun, now) = (Duration::from_millis(10), Duration::from_millis(14));
         let mut rest = |pressure| throttle.rest(begun, now, STEP, pressure);
-        assert_eq!(rest(0.0), Duration::from_millis(4));
-        assert_eq!(rest(0.125), Duration::from_millis(2));
-        assert_eq!(rest(0.25), Duration::ZERO);
-        assert_eq!(rest(3.0), Duration::ZERO);
+        assert_eq!(rest(0), Duration::from_millis(4));
+        assert_eq!(rest(125), Duration::from_millis(2));
+        assert_eq!(rest(250), Duration::ZERO);
+        assert_eq!(rest(3000), Duration::ZERO);
         let late = Duration::from_secs(5);
-        assert_eq!(throttle.rest(begun, late, STEP, 0.0), LONGEST_REST);
+        assert_eq!(throttle.rest(begun, late, STEP, 0), LONGEST_REST);
     }
 }

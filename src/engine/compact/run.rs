@@ -88,7 +88,8 @@ impl<'a> Run<'a> {
         self.written += written;
         self.show();
         self.may_go_on()?;
-        self.until_measured = match self.until_measured.checked_sub(read + written) {
+        let bytes = read + written;
+        self.until_measured = match self.until_measured.checked_sub(bytes) {
             Some(left) => left,
             None => {
                 engine.measure_garbage();
@@ -96,13 +97,10 @@ impl<'a> Run<'a> {
             }
         };
         if let Mode::Background(throttle, epoch) = &mut self.mode {
-            let pressure = f64::from(engine.control.pressure.load(Ordering::Relaxed)) / 1000.0;
+            let pressure = engine.control.pressure.load(Ordering::Relaxed);
             let now = epoch.elapsed();
             let begun = self.step_began.duration_since(*epoch);
-            let rest = throttle.rest(begun, now, read + written, pressure);
-            if !rest.is_zero() {
-                engine.control.rest(rest);
-            }
+            engine.control.rest(throttle.rest(begun, now, bytes, pressure));
             self.step_began = Instant::now();
         }
         Ok(())
