@@ -13,9 +13,12 @@ use crate::Mutant;
 
 /// Tests that can tell one library from another: not those of C, of headers and of style, nor those
 /// whose outcome is chance.
-const TESTS: [&str; 22] = [
+const TESTS: [&str; 29] = [
+    "active_segment",
     "backup",
     "compaction",
+    "compaction_groups",
+    "compaction_keeps",
     "corrupt",
     "corrupt_batches",
     "corrupt_index",
@@ -29,12 +32,16 @@ const TESTS: [&str; 22] = [
     "model",
     "recovery",
     "restore",
+    "segment_reads",
+    "segment_table",
     "snapshots",
     "space",
     "spare",
     "stats",
     "ttl",
     "ttl_crash",
+    "verify",
+    "verify_lies",
     "writes",
 ];
 
