@@ -143,7 +143,7 @@ bench-peers-build:
 check-peers: bench-peers-build
 	@echo "==> libkv beside other engines, small"
 	@cd benches/peers && cargo fmt --check \
-		&& CARGO_TARGET_DIR="$(TARGET_DIR)/peers" cargo test --quiet --release $(CARGO_FLAGS)
+		&& CARGO_TARGET_DIR="$(TARGET_DIR)/peers" cargo test --quiet $(CARGO_FLAGS)
 	@$(PEERS) --quick
 
 install: build

@@ -76,11 +76,11 @@ impl Session for Reader<'_> {
     }
 
     fn put_many(&mut self, records: &[(Key, &[u8])]) {
-        let mut batch = self.0.db.batch();
+        let mode = if self.0.is_durable { PersistMode::SyncData } else { PersistMode::Buffer };
+        let mut batch = self.0.db.batch().durability(Some(mode));
         for (key, value) in records {
             batch.insert(&self.0.keys, &key[..], *value);
         }
         batch.commit().expect("fjall commits");
-        self.sync();
     }
 }

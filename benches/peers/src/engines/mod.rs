@@ -83,8 +83,8 @@ pub static ENGINES: [Entry; 14] = [
     ),
     entry::<lmdb::Lmdb>(
         "lmdb", KeepsAtKill, EVERYTHING, "liblmdb-dev", lmdb::version,
-        "MDB_WRITEMAP|MDB_NOSYNC|MDB_NOTLS, a transaction per put: pages are changed in a shared \
-         map, and the kernel keeps them; get: transaction renewed and reset, value copied",
+        "MDB_WRITEMAP, MDB_NOSYNC, MDB_NOTLS, a transaction per put: pages are changed in a \
+         shared map, which the kernel keeps; get: transaction renewed and reset, value copied",
     ),
     entry::<leveldb::LevelDb>(
         "leveldb", KeepsAtKill, BATCHES, "libleveldb-dev", leveldb::version,
@@ -126,8 +126,8 @@ pub static ENGINES: [Entry; 14] = [
     ),
     entry::<fjall::Fjall>(
         "fjall", KeepsAtKill, BATCHES, "", || of_crate("fjall"),
-        "defaults without compression, cache twice the data: each put is in the journal by \
-         write(2), as PersistMode::Buffer has it; bloom filter as by default",
+        "defaults without compression, cache twice the data: each put or batch is in the journal \
+         by write(2), as PersistMode::Buffer has it; bloom filter as by default",
     ),
     entry::<redb::Redb<false>>(
         "redb-none", LosesAtKill, IN_MEMORY, "", || of_crate("redb"),
@@ -148,4 +148,20 @@ pub static ENGINES: [Entry; 14] = [
 
 pub fn find(name: &str) -> Option<&'static Entry> {
     ENGINES.iter().find(|entry| entry.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The document has each engine's line as it is here; every name is there once.
+    #[test]
+    fn the_document_has_the_same_options() {
+        let document = include_str!("../../../../docs/BENCHMARKS.md");
+        for entry in &ENGINES {
+            let line = format!("| `{}` | {} |", entry.name, entry.options);
+            assert!(document.contains(&line), "docs/BENCHMARKS.md lacks this line:\n{line}");
+            assert_eq!(ENGINES.iter().filter(|other| other.name == entry.name).count(), 1);
+        }
+    }
 }

@@ -59,7 +59,7 @@ impl Mapped {
     }
 }
 
-/// Appends records of libkv's length to a mapped file: every key three times, to pages that are new;
+/// Appends records of libkv's length to a mapped file: each key three times to pages that are new;
 /// after that it begins again.
 pub struct Append {
     file: Mapped,
