@@ -9,7 +9,7 @@ use crate::metrics::{means, METRICS};
 use crate::perform::{Act, Done, Performer};
 use crate::streams::{self, Ycsb};
 use crate::workload::Zipf;
-use crate::{data, footprint, kill};
+use crate::{data, footprint, kill, machine};
 
 /// What a child is to do.
 #[derive(Clone, Debug)]
@@ -75,13 +75,14 @@ pub fn run<E: Engine>(job: &Job, can: &'static [Can]) -> Result<(), String> {
         zipf: Zipf::new(job.keys, 0.99),
         engine: std::marker::PhantomData,
     };
+    // First, since what it takes of memory is that of a process which has done nothing before.
+    round.main_database()?;
     if round.wants("fill-sequential") {
         let (engine, path) = round.filled("fill-sequential", false)?;
         round.verify(&engine);
         engine.close();
         round.remove(path);
     }
-    round.main_database()?;
     if round.wants("batch") {
         round.batch()?;
     }
@@ -125,14 +126,14 @@ impl<E: Engine> Round<'_, E> {
         let list = streams::each_once(self.job.keys, is_shuffled);
         self.expected = vec![0; self.job.keys as usize];
         self.phase = 1;
-        let (memory, written) = (footprint::own_memory(), footprint::written());
+        let (memory, written) = (machine::own_memory("Anonymous"), footprint::written());
         let engine = self.open(&path, false)?;
         let done = Performer { limit: Duration::MAX, ..self.performer(&engine) }
             .run(Act::Put, std::slice::from_ref(&list));
         self.tell(name, done.rate());
         self.expected.fill(1);
         if is_shuffled {
-            let more = footprint::own_memory().saturating_sub(memory);
+            let more = machine::own_memory("Anonymous").saturating_sub(memory);
             self.tell("memory", more as f64 / self.job.keys as f64);
             self.tell_written("written-filling", written, list.len());
             self.tell_disk("disk-filled", &path);

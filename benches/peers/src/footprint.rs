@@ -1,13 +1,8 @@
-//! What a process and a directory take: memory of its own, bytes written, blocks on the disk.
+//! What a process and a directory take: bytes written, blocks on the disk.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-/// Bytes of anonymous memory in use.
-pub fn own_memory() -> u64 {
-    field("/proc/self/status", "RssAnon:") << 10
-}
 
 /// Bytes that this process has had the kernel write, or keep for writing: pages made dirty.
 pub fn written() -> u64 {

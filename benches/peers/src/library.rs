@@ -18,7 +18,9 @@ impl Library {
             }
             // SAFETY: after a failure there is a message, which lives until the next call.
             let message = unsafe { CStr::from_ptr(libc::dlerror()) };
-            reason = message.to_string_lossy().into_owned();
+            if reason.is_empty() {
+                reason = message.to_string_lossy().into_owned();
+            }
         }
         Err(reason)
     }
