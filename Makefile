@@ -44,6 +44,7 @@ help:
 	@echo "make header         refresh include/kv.h from src/ffi"
 	@echo "make bench          the benchmarks of single operations (BENCH_ARGS=...)"
 	@echo "make bench-engine   every promised figure with its target (BENCH_ARGS=--quick)"
+	@echo "make bench-peers    libkv beside LMDB, LevelDB, RocksDB and others (BENCH_ARGS=--quick)"
 	@echo "make torture-fs     kills, power cuts, failing disks and calls on this machine's kernel"
 	@echo "                    (PART=kill|power|errors|syscalls|full|memory, SECONDS=, ROUNDS=, SEED=)"
 	@echo "make damage         small databases damaged at every bit, length, block and file: hours"
@@ -119,6 +120,31 @@ bench:
 
 bench-engine:
 	@$(CARGO) bench $(CARGO_FLAGS) --bench scale -- $(BENCH_ARGS)
+
+# libkv beside other engines: a package of its own (benches/peers/), which loads libkv.so and
+# whatever of the others this machine has. It names those that are missing, and goes on.
+.PHONY: bench-peers bench-peers-tools bench-peers-build check-peers
+PEER_LIBRARIES = lib:lmdb=liblmdb-dev lib:leveldb=libleveldb-dev lib:rocksdb=librocksdb-dev \
+	lib:tkrzw=libtkrzw-dev lib:kyotocabinet=libkyotocabinet-dev
+PEERS = LIBKV="$(TARGET_DIR)/release/libkv.so" "$(TARGET_DIR)/peers/release/kv-peers"
+
+bench-peers: bench-peers-tools bench-peers-build
+	@$(PEERS) $(BENCH_ARGS)
+
+bench-peers-tools:
+	@scripts/install-tools.sh $(PEER_LIBRARIES) || echo "==> going on without them"
+
+bench-peers-build:
+	@$(CARGO) build --quiet --release --lib $(CARGO_FLAGS)
+	@cd benches/peers && CARGO_TARGET_DIR="$(TARGET_DIR)/peers" \
+		cargo build --quiet --release $(CARGO_FLAGS)
+
+# Its own tests, and every workload of every engine that is there, small.
+check-peers: bench-peers-build
+	@echo "==> libkv beside other engines, small"
+	@cd benches/peers && cargo fmt --check \
+		&& CARGO_TARGET_DIR="$(TARGET_DIR)/peers" cargo test --quiet $(CARGO_FLAGS)
+	@$(PEERS) --quick
 
 install: build
 	@cmake --install build/release --prefix "$(PREFIX)"

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages of those commands that are missing, or says which to install.
-# usage: install-tools.sh COMMAND=PACKAGE ... (python3:MODULE for a module of Python)
+# usage: install-tools.sh COMMAND=PACKAGE ... (python3:MODULE for a module of Python, lib:NAME for a
+# library that the compiler finds as -lNAME)
 set -eu
 
-# Whether there is this command, or this module.
+# Whether there is this command, this module, or this library.
 is_there() {
     case $1 in
         python3:*)
@@ -12,6 +13,7 @@ is_there() {
             done
             return 1
             ;;
+        lib:*) find /usr/lib /usr/local/lib -name "lib${1#lib:}.so" 2>/dev/null | grep -q . ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }

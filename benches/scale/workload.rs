@@ -53,6 +53,12 @@ impl Zipf {
     /// The number that belongs to the random number `random`.
     #[inline]
     pub fn draw(&self, random: u64) -> u64 {
+        mix(self.rank(random)) % self.items
+    }
+
+    /// How many numbers are more frequent than the one that belongs to `random`.
+    #[inline]
+    pub fn rank(&self, random: u64) -> u64 {
         let u = (random >> 11) as f64 / (1_u64 << 53) as f64;
         let uz = u * self.zeta;
         let rank = if uz < 1.0 {
@@ -62,6 +68,6 @@ impl Zipf {
         } else {
             (self.items as f64 * (self.eta * u - self.eta + 1.0).powf(self.alpha)) as u64
         };
-        mix(rank.min(self.items - 1)) % self.items
+        rank.min(self.items - 1)
     }
 }
