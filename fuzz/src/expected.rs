@@ -149,8 +149,9 @@ fn keeps_its_word(all: &[(Whole, u64, u64)]) -> bool {
 /// The later of the two notes of the time.
 fn notes_of(bytes: &[u8], salt: u32) -> u64 {
     let note = |at: usize| {
-        let is_whole = crc32fast::hash(bytes.get(at..at + 8)?) ^ salt == u32_at(bytes, at + 8);
-        is_whole.then(|| u64_at(bytes, at)).filter(|&note| note < MAX_NUMBER)
+        let note = bytes.get(at..at + 12)?;
+        let is_whole = crc32fast::hash(&note[..8]) ^ salt == u32_at(note, 8);
+        is_whole.then(|| u64_at(note, 0)).filter(|&note| note < MAX_NUMBER)
     };
     note(1024).max(note(1536)).unwrap_or(0)
 }
