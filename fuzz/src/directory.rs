@@ -98,8 +98,8 @@ fn is_told(error: &Error, files: &Files) {
     }
 }
 
-/// Whether there is a hint or a checkpoint: whoever wrote it knew how to make it verify, and can say
-/// what is not so.
+/// Whether there is a hint or a checkpoint: whoever wrote it knew how to make it verify, and can
+/// say what is not so.
 fn has_others(files: &Files) -> bool {
     files.keys().any(|name| name::parse_hint(name).is_some()) || files.contains_key(name::INDEX)
 }
