@@ -153,7 +153,11 @@ impl Recovery {
         let mut scan = Scan::new(file, *header, sealed.len);
         let walked = digest::of_scan(&mut scan, header.kind, |key| self.hasher.hash(key))?;
         let what = match walked.end {
-            End::Seal(seal) if scan.offset() == sealed.len && seal.records == sealed.records => {
+            End::Seal(seal)
+                if scan.offset() == sealed.len
+                    && seal.records == sealed.records
+                    && seal.next_sequence == sealed.next_sequence =>
+            {
                 None
             }
             End::Seal(_) => Some("the seal is not the one in the manifest"),
