@@ -70,8 +70,26 @@ pub trait Session {
     fn put(&mut self, key: &Key, value: &[u8]);
     fn delete(&mut self, key: &Key);
 
-    /// Brings the value into memory of the caller's; says whether there is one.
-    fn get(&mut self, key: &Key, found: impl FnMut(&[u8])) -> bool;
+    /// Brings the value into memory of the caller's; says whether there is one. An engine without a
+    /// call for that has what it shows copied.
+    #[inline]
+    fn get(&mut self, key: &Key, mut found: impl FnMut(&[u8])) -> bool {
+        let mut buffer = std::mem::take(self.buffer());
+        let is_there = self.view(key, |value| {
+            buffer.clear();
+            buffer.extend_from_slice(value);
+        });
+        if is_there {
+            found(&buffer);
+        }
+        *self.buffer() = buffer;
+        is_there
+    }
+
+    /// Where [`Session::get`] copies what [`Session::view`] shows.
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        unreachable!("the engine brings values itself")
+    }
 
     /// Looks at the value where it lies.
     fn view(&mut self, _key: &Key, _found: impl FnMut(&[u8])) -> bool {

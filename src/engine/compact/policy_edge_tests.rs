@@ -3,8 +3,22 @@
 use super::tests::{candidate, choose, view, LIMITS};
 use super::*;
 
+// There is memory.
+
 fn reclaimable(log: &View) -> Vec<u64> {
     log.reclaimable(&log.holders()).expect("memory")
+}
+
+fn release_tombstones(view: &View, limits: &Limits) -> Vec<u64> {
+    super::release_tombstones(view, limits).expect("memory")
+}
+
+fn release_spent(view: &View, limits: &Limits) -> Vec<u64> {
+    super::release_spent(view, limits).expect("memory")
+}
+
+fn best(view: &View, reclaimable: &[u64], limits: &Limits) -> Vec<u64> {
+    super::best(view, reclaimable, limits).expect("memory")
 }
 
 #[test]
@@ -63,20 +77,12 @@ fn only_segments_that_hold_tombstones_back_are_rewritten_to_release_them() {
     let limits = Limits { room: 5000, ..LIMITS };
     log.sealed[0].dead = 10;
     log.sealed[3] = Candidate { expired: 100, ..candidate(3, 1000, 100) };
-    assert_eq!(
-        release_tombstones(&log, &limits).expect("memory"),
-        [0; 0],
-        "what has expired is no tombstone"
-    );
+    assert_eq!(release_tombstones(&log, &limits), [0; 0], "what has expired is no tombstone");
     log.sealed[3] = Candidate { tombstones: 900, ..candidate(3, 1000, 900) };
     log.sealed[8] = Candidate { needed_from: 4000, ..candidate(8, 1000, 10) };
-    assert_eq!(
-        release_tombstones(&log, &limits).expect("memory"),
-        [0],
-        "the last begins where they end"
-    );
+    assert_eq!(release_tombstones(&log, &limits), [0], "the last begins where they end");
     log.sealed[8].needed_from = 3999;
-    assert_eq!(release_tombstones(&log, &limits).expect("memory"), [0, 8]);
+    assert_eq!(release_tombstones(&log, &limits), [0, 8]);
 }
 
 #[test]
@@ -84,61 +90,36 @@ fn only_segments_that_hold_spent_ones_back_are_rewritten_to_release_them() {
     let spent = |id| Candidate { expired: 700, ..candidate(id, 1000, 300) };
     let log = |others: Vec<Candidate>, spent: Vec<Candidate>| view([others, spent].concat());
     let holder = candidate(0, 1000, 500);
-    assert_eq!(release_spent(&log(vec![holder], vec![spent(5)]), &LIMITS).expect("memory"), [0]);
+    assert_eq!(release_spent(&log(vec![holder], vec![spent(5)]), &LIMITS), [0]);
     // One that has no dead record holds nothing back, one that begins where they end neither.
     let expiring = Candidate { expired: 100, ..candidate(1, 1000, 0) };
-    assert_eq!(
-        release_spent(&log(vec![holder, expiring], vec![spent(5)]), &LIMITS).expect("memory"),
-        [0]
-    );
+    assert_eq!(release_spent(&log(vec![holder, expiring], vec![spent(5)]), &LIMITS), [0]);
     let later = Candidate { needed_from: 6000, ..candidate(8, 1000, 10) };
-    assert_eq!(
-        release_spent(&log(vec![holder, later], vec![spent(5)]), &LIMITS).expect("memory"),
-        [0]
-    );
+    assert_eq!(release_spent(&log(vec![holder, later], vec![spent(5)]), &LIMITS), [0]);
     let needed = Candidate { needed_from: 5999, ..later };
-    assert_eq!(
-        release_spent(&log(vec![holder, needed], vec![spent(5)]), &LIMITS).expect("memory"),
-        [0; 0]
-    );
+    assert_eq!(release_spent(&log(vec![holder, needed], vec![spent(5)]), &LIMITS), [0; 0]);
     let until =
         |unsealed_needed_from| View { unsealed_needed_from, ..log(vec![holder], vec![spent(5)]) };
-    assert_eq!(release_spent(&until(6000), &LIMITS).expect("memory"), [0]);
-    assert_eq!(
-        release_spent(&until(5999), &LIMITS).expect("memory"),
-        [0; 0],
-        "the end of the log holds it too"
-    );
+    assert_eq!(release_spent(&until(6000), &LIMITS), [0]);
+    assert_eq!(release_spent(&until(5999), &LIMITS), [0; 0], "the end of the log holds it too");
     let half_live = candidate(0, 1000, 499);
-    assert_eq!(
-        release_spent(&log(vec![half_live], vec![spent(5)]), &LIMITS).expect("memory"),
-        [0; 0],
-        "too much"
-    );
+    assert_eq!(release_spent(&log(vec![half_live], vec![spent(5)]), &LIMITS), [0; 0], "too much");
 }
 
 #[test]
 fn an_output_is_filled_up_with_segments_that_are_worth_it() {
     let log = view(vec![candidate(0, 1000, 900), candidate(1, 1000, 400)]);
-    assert_eq!(
-        best(&log, &[900, 400], &LIMITS).expect("memory"),
-        [0],
-        "the other has less garbage than both have"
-    );
-    assert_eq!(best(&log, &[900, 899], &LIMITS).expect("memory"), [0]);
-    assert_eq!(best(&log, &[900, 900], &LIMITS).expect("memory"), [0, 1]);
+    assert_eq!(best(&log, &[900, 400], &LIMITS), [0], "the other has less garbage than both have");
+    assert_eq!(best(&log, &[900, 899], &LIMITS), [0]);
+    assert_eq!(best(&log, &[900, 900], &LIMITS), [0, 1]);
     let small = |bytes| view(vec![candidate(0, 1000, 900), candidate(1, bytes, 200)]);
-    assert_eq!(
-        best(&small(499), &[900, 200], &LIMITS).expect("memory"),
-        [0, 1],
-        "small ones get fewer"
-    );
-    assert_eq!(best(&small(500), &[900, 200], &LIMITS).expect("memory"), [0]);
+    assert_eq!(best(&small(499), &[900, 200], &LIMITS), [0, 1], "small ones get fewer");
+    assert_eq!(best(&small(500), &[900, 200], &LIMITS), [0]);
     let alone = view(vec![candidate(0, 1000, 230)]);
-    assert_eq!(best(&alone, &[115], &LIMITS).expect("memory"), [0], "half of what may be garbage");
-    assert_eq!(best(&alone, &[114], &LIMITS).expect("memory"), [0; 0]);
+    assert_eq!(best(&alone, &[115], &LIMITS), [0], "half of what may be garbage");
+    assert_eq!(best(&alone, &[114], &LIMITS), [0; 0]);
     let tight = Limits { room: 884, ..LIMITS };
-    assert_eq!(best(&alone, &[115], &tight).expect("memory"), [0; 0], "885 bytes do not fit");
+    assert_eq!(best(&alone, &[115], &tight), [0; 0], "885 bytes do not fit");
 }
 
 /// `(1 - u) / (1 + u)`, times the square root of the age.

@@ -183,17 +183,8 @@ impl Session for Reader<'_> {
     }
 
     #[inline]
-    fn get(&mut self, key: &Key, mut found: impl FnMut(&[u8])) -> bool {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let is_there = self.view(key, |value| {
-            buffer.clear();
-            buffer.extend_from_slice(value);
-        });
-        if is_there {
-            found(&buffer);
-        }
-        self.buffer = buffer;
-        is_there
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
     }
 
     #[inline]
