@@ -98,16 +98,10 @@ fn is_told(error: &Error, files: &Files) {
     }
 }
 
-/// Whether there is a hint or a checkpoint: whoever wrote it knew how to make it verify, and can
-/// say what is not so.
-fn has_others(files: &Files) -> bool {
-    files.keys().any(|name| name::parse_hint(name).is_some()) || files.contains_key(name::INDEX)
-}
-
 /// Whether a failure of this kind is a fair answer.
 fn may_be(kind: Kind, files: &Files) -> bool {
     match kind {
-        Kind::Internal | Kind::OutOfMemory => has_others(files),
+        Kind::Internal | Kind::OutOfMemory => expected::has_others(files),
         // Pages, sequences or ids may be used up.
         Kind::NoSpace => true,
         _ => false,
@@ -275,7 +269,8 @@ impl<'a> Bench<'a> {
             if let Some(snapshot) = &snapshot {
                 let old = self.answered(engine.get_at(snapshot, key, |value| value.to_vec()));
                 // Another file may point to a record that is later than all that its segment has.
-                let is_same = old.is_none_or(|old| old == value) || has_others(self.files);
+                let is_same =
+                    old.is_none_or(|old| old == value) || expected::has_others(self.files);
                 assert!(is_same, "a snapshot sees something else");
             }
         }

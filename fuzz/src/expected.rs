@@ -44,9 +44,7 @@ pub fn of(files: &Files, now_ms: u64) -> Expected {
         }
     }
     let mut expected = Expected { possible, salvageable, sure: None, unsure: BTreeSet::new() };
-    let has_others = files.keys().any(|name| name::parse_hint(name).is_some())
-        || files.contains_key(name::INDEX);
-    if !has_others {
+    if !has_others(files) {
         if let Some((newest, known_ms)) = newest_of(files) {
             let mut sure = BTreeMap::new();
             for (key, record) in newest {
@@ -63,6 +61,12 @@ pub fn of(files: &Files, now_ms: u64) -> Expected {
         }
     }
     expected
+}
+
+/// Whether there is a hint or a checkpoint: whoever wrote it knew how to make it verify, and can
+/// say what is not so.
+pub fn has_others(files: &Files) -> bool {
+    files.keys().any(|name| name::parse_hint(name).is_some()) || files.contains_key(name::INDEX)
 }
 
 /// Adds the values of all records that verify, at any place: a damaged index may point to it.

@@ -63,12 +63,10 @@ impl<'a> Hold<'a> {
     /// Holds segments that the manifest has, which is locked.
     pub fn new(engine: &'a Engine, ids: impl Iterator<Item = u64>) -> Hold<'a> {
         // One by one, which takes memory in small pieces.
-        let ids = ids.fold(BTreeSet::new(), |mut all, id| {
-            all.insert(id);
-            all
-        });
-        engine.held.hold(&ids);
-        Hold { engine, ids }
+        let mut all = BTreeSet::new();
+        all.extend(ids);
+        engine.held.hold(&all);
+        Hold { engine, ids: all }
     }
 
     /// Lets one of them go.
