@@ -4,7 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use common::{seed, Random, TempDir};
@@ -267,4 +267,31 @@ fn nothing_is_kept_for_what_no_snapshot_sees() {
     assert_eq!(db.engine().snapshots(), (1, one));
     db.close_snapshot(young);
     assert_eq!(db.engine().snapshots(), (0, 0));
+}
+
+/// One thread closes snapshots, and another takes some in the meantime: often nothing was written
+/// between, and they have the same sequence.
+#[test]
+fn closing_a_snapshot_takes_nothing_from_another_of_the_same_moment() {
+    const ROUNDS: u64 = 200_000;
+    let directory = TempDir::in_memory("snapshots");
+    let db = Db::open(&directory.join("db"), &options(ReadMode::Mmap)).expect("open");
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                db.close_snapshot(db.open_snapshot().expect("open_snapshot"));
+            }
+        });
+        let lost = (1..=ROUNDS).find(|round| {
+            db.put(b"key", &round.to_le_bytes()).expect("put");
+            let snapshot = db.open_snapshot().expect("open_snapshot");
+            db.put(b"key", b"something later").expect("put");
+            let found = db.get_at(&snapshot, b"key", <[u8]>::to_vec).expect("get_at");
+            db.close_snapshot(snapshot);
+            found.as_deref() != Some(&round.to_le_bytes())
+        });
+        ended.store(true, Ordering::Relaxed);
+        assert_eq!(lost, None, "a snapshot did not see what it was taken of");
+    });
 }
