@@ -193,8 +193,8 @@ impl Builder {
             before -= log.ends.len();
             // A sync reaches a segment only after the ones before it.
             let is_synced = tails.last().is_some_and(|next| next.is_synced());
-            let mark = if is_synced { usize::MAX } else { log.mark };
-            tails.push(Tail { file, mark, ends: log.ends, before });
+            let marks = if is_synced { [usize::MAX; 2] } else { log.marks };
+            tails.push(Tail { file, marks, ends: log.ends, before });
         }
         tails.reverse();
         assert!(!tails.is_empty(), "{name}: something was written");

@@ -1,6 +1,8 @@
 //! Where the writes of a log end, read from intact files as docs/FORMAT.md has it: another reader
 //! than the library's own, so that the two cannot be wrong together.
 
+use std::ops::Range;
+
 use kv::format::segment::HEADER_PAGE;
 
 const HEADER: usize = 16;
@@ -17,15 +19,17 @@ pub struct Log {
     /// Where the records end: the seal included.
     pub end: usize,
     pub is_sealed: bool,
-    /// Bytes that the sync marks say are on the medium.
-    pub mark: usize,
+    /// Bytes that each of the sync marks says are on the medium.
+    pub marks: [usize; 2],
 }
+
+/// Where the sync marks are.
+pub const MARKS: [Range<usize>; 2] = [2048..2064, 3072..3088];
 
 /// Reads a segment.
 pub fn read(bytes: &[u8]) -> Log {
-    let mark = |at: usize| number(&bytes[at..at + 8]).max(HEADER_PAGE);
-    let mark = mark(2048).max(mark(3072));
-    let mut log = Log { ends: Vec::new(), end: HEADER_PAGE, is_sealed: false, mark };
+    let marks = MARKS.map(|place| number(&bytes[place][..8]).max(HEADER_PAGE));
+    let mut log = Log { ends: Vec::new(), end: HEADER_PAGE, is_sealed: false, marks };
     while let Some(header) = bytes.get(log.end..log.end + HEADER) {
         let (kind, flags) = (header[14], header[15]);
         if kind == 0 || log.is_sealed {

@@ -17,6 +17,7 @@ pub mod trial;
 pub mod writes;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use kv::options::{CompactionMode, OnDamage, Options, SyncLevel};
 
 use crate::common::TempDir;
 pub use builder::Builder;
+use log::MARKS;
 
 pub type Bytes = Arc<[u8]>;
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -57,8 +59,8 @@ pub fn options(on_damage: OnDamage) -> Options {
 pub struct Tail {
     /// The file.
     pub file: String,
-    /// Bytes of it that are known to be on the medium.
-    pub mark: usize,
+    /// Bytes of it that each sync mark says are on the medium; all, if a later segment's says so.
+    pub marks: [usize; 2],
     /// Where each write in it ends: a record, or a batch.
     pub ends: Vec<usize>,
     /// The writes before its first record.
@@ -68,7 +70,16 @@ pub struct Tail {
 impl Tail {
     /// Whether something of it is known to be on the medium.
     pub fn is_synced(&self) -> bool {
-        self.mark > HEADER_PAGE
+        self.marks.iter().any(|&mark| mark > HEADER_PAGE)
+    }
+
+    /// Bytes of it that are known to be on the medium by the marks that are left.
+    pub fn mark_left_by(&self, damage: &Damage, sample: &Sample) -> usize {
+        let left = MARKS.iter().zip(self.marks).filter_map(|(place, mark)| {
+            let is_hit = damage.file == self.file && damage.hits(sample, place);
+            (mark == usize::MAX || !is_hit).then_some(mark)
+        });
+        left.max().unwrap_or(HEADER_PAGE)
     }
 }
 
@@ -95,11 +106,28 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Writes that must be found in any case if `file` is damaged from byte `from` on, and opens.
-    pub fn least(&self, file: &str, from: usize) -> usize {
+    /// Writes that must be found in any case with this damage, if it opens: all, but where it is
+    /// in the log of a tail and above the sync mark that it leaves, those before it.
+    pub fn least(&self, damage: &Damage) -> usize {
         let all = self.states.len() - 1;
-        let tail = self.tails.iter().find(|tail| tail.file == file && from >= tail.mark);
-        tail.map_or(all, |tail| tail.before + tail.ends.iter().filter(|&&end| end <= from).count())
+        let has_header = damage.bytes.as_ref().is_some_and(|bytes| bytes.len() >= HEADER_PAGE);
+        let tail = self.tails.iter().find(|tail| has_header && tail.file == damage.file);
+        let first_in_log = || damage.differing(self).find(|&at| at >= HEADER_PAGE);
+        match (tail, first_in_log()) {
+            (Some(tail), Some(from)) if from >= tail.mark_left_by(damage, self) => {
+                tail.before + tail.ends.iter().filter(|&&end| end <= from).count()
+            }
+            _ => all,
+        }
+    }
+
+    /// Whether the damage takes a sync mark of a tail, and something of its log. If that is the
+    /// newest mark, it cannot be told from a crash.
+    pub fn takes_mark_and_log(&self, damage: &Damage) -> bool {
+        let is_in_log = |at| at >= HEADER_PAGE;
+        self.is_tail(&damage.file)
+            && MARKS.iter().any(|place| damage.hits(self, place))
+            && damage.differing(self).any(is_in_log)
     }
 
     /// Bytes of the record that came after so many writes, if it was not on the medium.
@@ -178,6 +206,19 @@ impl Damage {
     /// Whether anything is different.
     pub fn is_none(&self, sample: &Sample) -> bool {
         sample.files.get(&self.file) == self.bytes.as_ref()
+    }
+
+    /// The bytes that differ.
+    pub fn differing<'a>(&'a self, sample: &'a Sample) -> impl Iterator<Item = usize> + 'a {
+        let old = sample.files.get(&self.file);
+        let (from, to) = (self.from, self.to);
+        (from..to).filter(move |&at| {
+            old.and_then(|old| old.get(at)) != self.bytes.as_ref().and_then(|new| new.get(at))
+        })
+    }
+
+    fn hits(&self, sample: &Sample, place: &Range<usize>) -> bool {
+        self.differing(sample).any(|at| place.contains(&at))
     }
 
     /// Whether an error that names this place may be about this damage. What is named is where the
@@ -278,7 +319,7 @@ impl<'a> Bench<'a> {
             Ok(found) => {
                 let mut least = self.sample.states.len() - 1;
                 for damage in damage {
-                    least = least.min(self.sample.least(&damage.file, damage.from));
+                    least = least.min(self.sample.least(damage));
                 }
                 let rest = self.sample.states.iter().enumerate().skip(least);
                 let Some((at, _)) = rest.rev().find(|(_, state)| **state == found) else {

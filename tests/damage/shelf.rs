@@ -20,7 +20,7 @@ use kv::storage::{File, FreeBytes, Lock, Storage};
 use memmap2::{MmapMut, MmapRaw};
 use parking_lot::Mutex;
 
-use super::{heap, Damage, Files};
+use super::{heap, Damage, Files, Sample};
 use crate::common::Random;
 
 /// The longest file there can be. Only what is written takes memory.
@@ -139,15 +139,16 @@ impl Shelf {
         files.map(|(name, content)| (name.clone(), content.bytes().to_vec())).collect()
     }
 
-    /// Does to a file what was done to one of `len` bytes, under the eyes of whoever has it open:
-    /// what is not damaged stays as it is.
-    pub fn damage(&self, damage: &Damage, len: usize) {
+    /// Does to a file what was done to the sample's, under the eyes of whoever has it open: what is
+    /// not damaged stays as it is.
+    pub fn damage(&self, damage: &Damage, sample: &Sample) {
         let name = &damage.file;
         match (self.find(name).ok(), &damage.bytes) {
             (Some(content), Some(bytes)) => {
-                let to = damage.to.min(bytes.len());
-                content.write(damage.from, bytes.get(damage.from..to).unwrap_or_default());
-                if bytes.len() != len {
+                for at in damage.differing(sample) {
+                    content.write(at, bytes.get(at..=at).unwrap_or_default());
+                }
+                if sample.files.get(name).map(Vec::len) != Some(bytes.len()) {
                     content.reach(bytes.len());
                 }
             }

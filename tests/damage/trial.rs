@@ -127,8 +127,11 @@ impl<'a> Trial<'a> {
             if damage.stage.is_some() && self.sample.is_tail(&damage.file) {
                 return;
             }
-            let len = self.sample.files.get(&damage.file).map_or(0, Vec::len);
-            shelf.damage(damage, len);
+            // Which mark is the newest depends on what was synced since.
+            if self.sample.takes_mark_and_log(damage) {
+                return;
+            }
+            shelf.damage(damage, self.sample);
         }
         let damaged = reader.read_all(state);
         assert!(damaged == 0 || !self.is_spare(damage), "a hint or a checkpoint matters");
@@ -193,7 +196,7 @@ impl<'a> Trial<'a> {
             match damage.stage {
                 // A copy of the end of the log from before its last sync tells nobody that it is.
                 Some(writes) if sample.is_tail(&damage.file) => may_be.extend(writes..all),
-                _ => _ = may_be.insert(sample.least(&damage.file, damage.from)),
+                _ => _ = may_be.insert(sample.least(damage)),
             }
         }
         let shown = may_be.iter().rev().find(|&&writes| shows(&sample.states[writes]));

@@ -92,7 +92,10 @@ pub fn expected(sample: &Sample, records: &[Written], damage: &Damage) -> (Model
     };
     let (lost, whole): (Vec<&Written>, Vec<&Written>) = records.iter().partition(is_hurt);
     // A batch whose end is lost counts if it was on the medium, or if anything behind it is whole.
-    let mark = |file: &str| sample.tails.iter().find(|tail| tail.file == file).map(|t| t.mark);
+    let mark = |file: &str| {
+        let tail = sample.tails.iter().find(|tail| tail.file == file);
+        tail.map(|tail| tail.mark_left_by(damage, sample))
+    };
     let may_be_unfinished = |record: &&Written| {
         let Some(batch) = record.batch else { return false };
         let of_batch =
@@ -169,7 +172,10 @@ pub fn judge(bench: &mut Bench, records: &[Written], damage: &Damage) {
     // Where a log was not synced, zeros do not tell whether there was anything.
     let tails = &bench.sample.tails;
     let is_certain = |r: &&Written| {
-        let may_be_torn = tails.iter().any(|t| t.file == r.file && r.place.end > t.mark as u64);
+        let may_be_torn = tails.iter().any(|tail| {
+            let mark = tail.mark_left_by(damage, bench.sample) as u64;
+            tail.file == r.file && r.place.end > mark
+        });
         r.kind == RecordKind::Put && !may_be_torn
     };
     for record in lost.iter().filter(is_certain) {
