@@ -13,10 +13,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::atomic::{AtomicUsize, Ordering};
 use crate::error::{Error, Kind, Result};
 use crate::memory;
 
@@ -30,6 +30,8 @@ const NONE: u32 = u32::MAX;
 /// Replaced records, of which `T` is what it takes to read one.
 pub struct Versions<T> {
     shards: Box<[Mutex<Shard<T>>]>,
+    /// Bits of a hash below those that choose its shard.
+    shift: u32,
     /// The open snapshots, oldest first, as often as they are open.
     open: Mutex<Vec<u64>>,
     /// Held by the one who closes a snapshot.
@@ -82,9 +84,15 @@ impl<T> Default for Shard<T> {
 impl<T: Clone> Versions<T> {
     /// With no snapshot open, and nothing kept.
     pub fn new() -> Result<Versions<T>> {
-        let shards = memory::collect((0..1 << SHARD_BITS).map(|_| Mutex::default()))?;
+        Versions::with_shards(SHARD_BITS)
+    }
+
+    /// The same with 2^`bits` shards, two at least.
+    pub fn with_shards(bits: u32) -> Result<Versions<T>> {
+        let shards = memory::collect((0..1 << bits).map(|_| Mutex::default()))?;
         Ok(Versions {
             shards: shards.into_boxed_slice(),
+            shift: u64::BITS - bits,
             open: Mutex::default(),
             closing: Mutex::default(),
             entries: AtomicUsize::new(0),
@@ -173,7 +181,7 @@ impl<T: Clone> Versions<T> {
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<T>> {
-        self.shards[(hash >> (64 - SHARD_BITS)) as usize].lock()
+        self.shards[(hash >> self.shift) as usize].lock()
     }
 
     /// Gives what `owner` owns to `heir`, an older snapshot, as far as that one sees it; unless

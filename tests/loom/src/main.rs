@@ -1,6 +1,7 @@
 //! Explores the schedules of the library's rooms without locks: pins and grace periods
-//! (`src/epoch/`), the pieces of the index (`src/index/piece.rs`), and how readers are kept from
-//! seeing half of a batch (`src/engine/unapplied.rs`).
+//! (`src/epoch/`), the pieces of the index (`src/index/piece.rs`), how readers are kept from seeing
+//! half of a batch (`src/engine/unapplied.rs`), and what is kept for snapshots
+//! (`src/engine/versions.rs`), which has locks, but several that are not held together.
 //!
 //! The library's own files are built here against loom's atomics, mutexes and threads. Loom runs
 //! each model again and again, with another order of steps and other values that the language's
@@ -33,17 +34,19 @@ mod index;
 #[path = "../../../src/memory.rs"]
 mod memory;
 mod unapplied;
+mod versions;
 
 mod batch_models;
 mod epoch_models;
 mod index_models;
+mod versions_models;
 
 pub use mutex::{Mutex, MutexGuard};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let models = epoch_models::MODELS.iter().chain(&index_models::MODELS);
-    let mut models = models.chain(&batch_models::MODELS);
+    let mut models = models.chain(&batch_models::MODELS).chain(&versions_models::MODELS);
     if let [alone, name] = &arguments[..] {
         assert_eq!(alone, explore::ALONE, "one name at most");
         return models.find(|model| model.name == name).expect("no such model").explore();
