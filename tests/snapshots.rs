@@ -273,7 +273,7 @@ fn nothing_is_kept_for_what_no_snapshot_sees() {
 /// between, and they have the same sequence.
 #[test]
 fn closing_a_snapshot_takes_nothing_from_another_of_the_same_moment() {
-    const ROUNDS: u64 = 200_000;
+    const ROUNDS: u64 = 50_000;
     let directory = TempDir::in_memory("snapshots");
     let db = Db::open(&directory.join("db"), &options(ReadMode::Mmap)).expect("open");
     let ended = AtomicBool::new(false);
