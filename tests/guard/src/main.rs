@@ -92,7 +92,9 @@ fn judge(bounds: &Bounds, trace: &Trace, versions: &str) -> bool {
     for failure in &verdict.failures {
         println!("FAILED: {failure}");
     }
-    if !verdict.failures.is_empty() {
+    if verdict.failures.is_empty() {
+        println!("nothing has grown; counted with {versions}");
+    } else {
         println!("If that is wanted: KV_UPDATE_GUARD=1 make guard, and say why in the commit.");
     }
     verdict.failures.is_empty()
