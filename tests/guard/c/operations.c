@@ -5,10 +5,11 @@
  *
  * What the guard has to know is told on the standard error, which valgrind's trace goes to as well:
  * so both come in order. */
-#define _XOPEN_SOURCE 700
+#define _GNU_SOURCE
 
 #include <errno.h>
 #include <gnu/libc-version.h>
+#include <link.h>
 #include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -219,12 +220,28 @@ static const struct operation {
 };
 enum { OPERATIONS = sizeof operations / sizeof operations[0] };
 
+/* Where the program and its libraries are. */
+static int tell_static(struct dl_phdr_info *object, size_t size, void *context)
+{
+    (void)size;
+    (void)context;
+    for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+        if (object->dlpi_phdr[i].p_type == PT_LOAD) {
+            uintptr_t from = object->dlpi_addr + object->dlpi_phdr[i].p_vaddr;
+            uintptr_t to = from + object->dlpi_phdr[i].p_memsz;
+            dprintf(STDERR_FILENO, "guard static %#jx %#jx\n", (uintmax_t)from, (uintmax_t)to);
+        }
+    }
+    return 0;
+}
+
 /* What the guard has to know before the first operation. */
 static void introduce(void)
 {
     int on_stack = 0;
     dprintf(STDERR_FILENO, "guard glibc %s\n", gnu_get_libc_version());
     dprintf(STDERR_FILENO, "guard stack %p\n", (void *)&on_stack);
+    dl_iterate_phdr(tell_static, NULL);
     dprintf(STDERR_FILENO, "guard marks %p %d %d\n", (void *)marks, (int)END, (int)ALLOCATION);
     for (unsigned i = 0; i < OPERATIONS; i++) {
         dprintf(STDERR_FILENO, "guard operation %s %u\n", operations[i].name, operations[i].keys);

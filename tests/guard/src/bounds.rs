@@ -31,7 +31,7 @@ const NOTHING: f64 = 1e-6;
 
 const NONE: Margin = Margin { share: 0.0, most: 0.0 };
 
-pub const COLUMNS: [Column; 5] = [
+pub const COLUMNS: [Column; 6] = [
     Column {
         name: "instructions",
         per: 1.0,
@@ -66,6 +66,16 @@ pub const COLUMNS: [Column; 5] = [
         get: |sample| sample.lines,
         same: Margin { share: 0.1, most: 1.0 },
         other: Margin { share: 0.4, most: 4.0 },
+        is_judged: true,
+    },
+    Column {
+        name: "static_lines",
+        per: 1.0,
+        decimals: 2,
+        get: |sample| sample.static_lines,
+        // They move with every change of the library, also of other operations.
+        same: Margin { share: 0.25, most: 4.0 },
+        other: Margin { share: 0.5, most: 8.0 },
         is_judged: true,
     },
     Column {
@@ -130,7 +140,7 @@ const VERSIONS: &str = "# recorded with: ";
 const ABOUT: &str = "\
 # What one operation of libkv.so costs: as `make guard` counted it, without any margin.
 # To record it anew: KV_UPDATE_GUARD=1 make guard. Then look at the difference.
-# instructions, lines, stack_lines: means per key; system_calls, allocations: per 1,000 keys.
+# instructions, lines (heap and maps; static; stack): per key. system_calls, allocations: per 1,000.
 ";
 
 impl Bounds {
@@ -217,7 +227,8 @@ mod tests {
     }
 
     fn usual() -> Sample {
-        Sample { instructions: 1000, system_calls: 0, allocations: 2, lines: 40, stack_lines: 9 }
+        let (instructions, allocations, lines, static_lines, stack_lines) = (1000, 2, 40, 20, 9);
+        Sample { instructions, system_calls: 0, allocations, lines, static_lines, stack_lines }
     }
 
     fn verdict(now: Sample, is_same: bool) -> Verdict {
@@ -231,7 +242,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let bounds = Bounds::parse(&Bounds::text("x 1, y 2", &[operation(usual())])).unwrap();
         assert_eq!(bounds.versions, "x 1, y 2");
-        assert_eq!(bounds.figures["get"], [1000.0, 0.0, 2000.0, 40.0, 9.0]);
+        assert_eq!(bounds.figures["get"], [1000.0, 0.0, 2000.0, 40.0, 20.0, 9.0]);
         assert!(Bounds::parse("operation\nget\t1\n").is_err());
     }
 
@@ -247,6 +258,7 @@ mod tests {
             Sample { instructions: 1031, ..usual() },
             Sample { allocations: 3, ..usual() },
             Sample { lines: 42, ..usual() },
+            Sample { static_lines: 25, ..usual() },
         ] {
             assert_eq!(verdict(worse, true).failures.len(), 1);
         }

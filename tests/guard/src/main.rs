@@ -55,13 +55,13 @@ fn count(sources: &Path, library: &Path) -> Result<Trace, String> {
 fn table(operations: &[Operation]) -> String {
     let mut text = format!("  {:<12}", "per key");
     for column in &COLUMNS {
-        let per = if column.per > 1.0 { " / 1000" } else { "" };
-        text += &format!(" {:>19}", column.name.replace('_', " ") + per);
+        let per = if column.per > 1.0 { " /1000" } else { "" };
+        text += &format!(" {:>18}", column.name.replace('_', " ") + per);
     }
     for operation in operations {
         text += &format!("\n  {:<12}", operation.name);
         for (column, value) in COLUMNS.iter().zip(figures(operation)) {
-            text += &format!(" {:>19}", column.show(value));
+            text += &format!(" {:>18}", column.show(value));
         }
     }
     text

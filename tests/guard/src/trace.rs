@@ -5,6 +5,7 @@
 //! is told apart from what the caller's thread does.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 const LINE_LEN: u64 = 64;
 /// The thread that calls libkv is the program's first.
@@ -19,8 +20,10 @@ pub struct Sample {
     pub instructions: u64,
     pub system_calls: u64,
     pub allocations: u64,
-    /// Cache lines, but for those of the stack.
+    /// Cache lines of the heap and of maps.
     pub lines: u64,
+    /// Those of the program and its libraries: constants, tables, variables.
+    pub static_lines: u64,
     pub stack_lines: u64,
 }
 
@@ -45,6 +48,7 @@ pub struct Trace {
     /// What is no part of the trace, such as messages of the program or of valgrind.
     pub messages: Vec<String>,
     stack: u64,
+    statics: Vec<Range<u64>>,
     marks: Option<Marks>,
     thread: u64,
     current: Option<Current>,
@@ -128,9 +132,20 @@ impl Trace {
         current.touched.sort_unstable();
         current.touched.dedup();
         let stack = self.stack.saturating_sub(STACK_BELOW)..self.stack + STACK_ABOVE;
-        let on_stack = |line: &&u64| stack.contains(&(**line * LINE_LEN));
-        current.sample.stack_lines = current.touched.iter().filter(on_stack).count() as u64;
-        current.sample.lines = current.touched.len() as u64 - current.sample.stack_lines;
+        for line in current.touched {
+            let address = line * LINE_LEN;
+            // The first and the last line of a static part can begin outside of it.
+            let is_static =
+                |part: &Range<u64>| address + LINE_LEN > part.start && address < part.end;
+            let count = if stack.contains(&address) {
+                &mut current.sample.stack_lines
+            } else if self.statics.iter().any(is_static) {
+                &mut current.sample.static_lines
+            } else {
+                &mut current.sample.lines
+            };
+            *count += 1;
+        }
         self.operations[current.operation].samples.push(current.sample);
     }
 
@@ -170,6 +185,7 @@ impl Trace {
         match words[..] {
             ["glibc", version] => self.glibc = version.to_owned(),
             ["stack", address] => self.stack = hexadecimal(address)?,
+            ["static", from, to] => self.statics.push(hexadecimal(from)?..hexadecimal(to)?),
             ["marks", address, end, allocation] => {
                 let (end, allocation) = (end.parse().ok()?, allocation.parse().ok()?);
                 self.marks = Some(Marks { address: hexadecimal(address)?, end, allocation });
@@ -208,6 +224,7 @@ mod tests {
 --7--   SCHED[1]:  acquired lock (thread_wrapper(starting new thread))
 guard glibc 2.36
 guard stack 0x1ffe000500
+guard static 0x8010 0x9010
 guard marks 0x1000 62 63
 guard operation get 1
 I  04001000,3
@@ -224,13 +241,20 @@ I  04001000,3
     #[test]
     fn an_operation_is_what_lies_between_its_marks() {
         let trace = read(
-            " S 00001000,8\nI  04001003,5\n L 00002000,8\n S 00002038,16\n M 1ffe0004f8,8\n\
+            " S 00001000,8\nI  04001003,5\n L 00002000,8\n L 00008000,8\n L 00009000,8\n\
+             \x20S 00002038,16\n M 1ffe0004f8,8\n\
              I  04001008,5\n S 000011f8,8\nSYSCALL[7,1](202) sys_futex ( 1, 2 ) --> [async] ... \n\
              SYSCALL[7,1](202) ... [async] --> Success(0x0) \nI  0400100d,2\n S 000011f0,8\n\
              I  0400100f,2\n L 00009000,8\nguard done\n",
         );
-        let expected =
-            Sample { instructions: 3, system_calls: 1, allocations: 1, lines: 2, stack_lines: 1 };
+        let expected = Sample {
+            instructions: 3,
+            system_calls: 1,
+            allocations: 1,
+            lines: 2,
+            static_lines: 2,
+            stack_lines: 1,
+        };
         assert_eq!(trace.operations[0].samples, [expected]);
         assert_eq!(trace.operations[0].system_calls, [("futex".to_owned(), 1)].into());
         assert!(trace.is_done && trace.messages.is_empty() && trace.glibc == "2.36");
