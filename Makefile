@@ -41,6 +41,7 @@ help:
 	@echo "make test-wrong-turns  mistakes in the library, to see that the tests notice them"
 	@echo "make lint           formatting and clippy"
 	@echo "make sanitize       the tests under AddressSanitizer and ThreadSanitizer"
+	@echo "make guard          what one operation costs, counted: it must not have grown"
 	@echo "make header         refresh include/kv.h from src/ffi"
 	@echo "make bench          the benchmarks of single operations (BENCH_ARGS=...)"
 	@echo "make bench-engine   every promised figure with its target (BENCH_ARGS=--quick)"
@@ -67,7 +68,7 @@ build: build-tools
 
 # Every part prints its own result; the last line is reached only when all have passed.
 check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules \
-		check-c-debug check-c-release check-torture-fs sanitize-quick
+		check-c-debug check-c-release guard check-torture-fs sanitize-quick
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
@@ -109,6 +110,17 @@ check-c-release:
 	@$(CONFIGURE) -B build/release -DCMAKE_BUILD_TYPE=Release --log-level=NOTICE
 	@cmake --build build/release -j $(JOBS)
 	@cd build/release && ctest -j $(JOBS) --output-on-failure
+
+# A package of its own (tests/guard/): instructions, system calls, allocations and cache lines of
+# one operation of the shipped library, against tests/guard/bounds.tsv; KV_UPDATE_GUARD=1 records.
+.PHONY: guard
+guard:
+	@echo "==> what one operation costs"
+	@scripts/install-tools.sh cc=gcc valgrind=valgrind
+	@$(CARGO) build --quiet --release --lib $(CARGO_FLAGS)
+	@cd tests/guard && cargo fmt --check && export CARGO_TARGET_DIR="$(TARGET_DIR)/guard" \
+		&& cargo test --quiet --release $(CARGO_FLAGS) \
+		&& LIBRARY="$(TARGET_DIR)/release/libkv.so" cargo run --quiet --release $(CARGO_FLAGS)
 
 header:
 	@echo "==> include/kv.h"

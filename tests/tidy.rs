@@ -16,9 +16,10 @@ use rust_text::{code_of, imports, is_name_char, line_at, module_of, words};
 const DIRECTORIES: [&str; 8] =
     ["src", "tests", "benches", "examples-c", "examples-cpp", "cmake", "fuzz", "include/kv"];
 /// Directories in them that hold no sources.
-const NO_SOURCES: [&str; 6] = [
+const NO_SOURCES: [&str; 7] = [
     "tests/golden",
     "tests/loom/target",
+    "tests/guard/target",
     "tests/torture_fs/target",
     "benches/peers/target",
     "fuzz/target",
