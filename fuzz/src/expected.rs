@@ -12,7 +12,8 @@ use super::model::{self, u32_at, u64_at, Contents, End, Who, Whole, MAX_NUMBER};
 pub struct Expected {
     /// All values that whole records of a key have, in any file.
     pub possible: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
-    /// The same and more: where salvage finds the salt of a damaged header in the rest of the file.
+    /// The same and more: where salvage finds the salt of a damaged header in the rest of the file,
+    /// or in the manifest.
     pub salvageable: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
     /// What each key must be, if no file but the log and the manifest has a say: `None` if there
     /// must be none. Keys that are not sure are in `unsure`.
@@ -33,13 +34,17 @@ struct Newest {
 pub fn of(files: &Files, now_ms: u64) -> Expected {
     let mut possible = BTreeMap::new();
     let mut salvageable = BTreeMap::new();
+    let stored = files.get(name::MANIFEST).and_then(|bytes| manifest::read(bytes).ok());
+    let live = stored.map(|stored| stored.segments).unwrap_or_default();
     for (name, bytes) in files {
-        if name::parse_segment(name).is_none() || bytes.len() < model::FIRST_RECORD {
+        let Some(id) = name::parse_segment(name) else { continue };
+        if bytes.len() < model::FIRST_RECORD {
             continue;
         }
         let salt = u32_at(bytes, 40);
         add_values(&mut possible, bytes, salt);
-        for salt in agreed_salts(bytes).into_iter().chain([salt]) {
+        let others = live.get(&id).map(|live| live.salt).into_iter().chain(agreed_salts(bytes));
+        for salt in others.chain([salt]) {
             add_values(&mut salvageable, bytes, salt);
         }
     }

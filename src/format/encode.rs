@@ -127,10 +127,11 @@ const GATHER_FEW: usize = 192;
 /// The CRC-32 of `parts`, one behind the other, and zeros up to `len` bytes.
 #[inline]
 fn checksum_of<const N: usize>(parts: [&[u8]; N], len: usize) -> u32 {
-    match len {
-        0..=GATHER_FEW => return checksum_gathered::<N, GATHER_FEW>(parts, len),
-        0..=GATHER_MAX => return checksum_gathered::<N, GATHER_MAX>(parts, len),
-        _ => {}
+    if len <= GATHER_FEW {
+        return checksum_gathered::<N, GATHER_FEW>(parts, len);
+    }
+    if len <= GATHER_MAX {
+        return checksum_gathered::<N, GATHER_MAX>(parts, len);
     }
     let mut hasher = crc32fast::Hasher::new();
     parts.iter().for_each(|part| hasher.update(part));
