@@ -58,6 +58,7 @@ impl State {
             self.closed = None;
         }
         match *edit {
+            Edit::Add(header) if header.id == 0 => return Err("a segment has no id"),
             Edit::Add(header) => {
                 self.next_id = self.next_id.max(header.id + 1);
                 self.next_sequence = self.next_sequence.max(header.base_sequence);

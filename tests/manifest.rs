@@ -229,6 +229,7 @@ fn a_manifest_of_an_older_version_is_written_anew() {
 fn edits_that_make_no_sense_are_damage() {
     let most = 1 << 62;
     for edit in [
+        Edit::Add(header(0)),
         Edit::Add(header(1)),
         Edit::Remove { id: 2 },
         seal(2, Expiring::default()),

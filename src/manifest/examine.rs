@@ -179,7 +179,6 @@ impl Examined {
                     wrong.push(format!("segment {id}: {what}"));
                 }
             };
-            is(*id == 0 || *id >= self.state.next_id, "its id was never given out");
             is(self.removed.contains(id), "it was removed, and is there again");
             is(
                 header.kind == SegmentKind::Log && header.horizon != 0,

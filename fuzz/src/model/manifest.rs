@@ -137,8 +137,8 @@ impl Manifest {
         if bounded.iter().any(|&field| fields[field] >= MAX_NUMBER) {
             return None;
         }
-        // The next id is a number as well.
-        if number == 1 && fields[0] + 1 == MAX_NUMBER {
+        // The next id is a number as well; 0 stands for no segment.
+        if number == 1 && (fields[0] == 0 || fields[0] + 1 == MAX_NUMBER) {
             return None;
         }
         if number != 9 {
