@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kv::format::name;
+use kv::format::{name, MAX_NUMBER_AT_OPEN};
 
 use super::golden::Files;
 use super::model::manifest;
@@ -95,6 +95,9 @@ fn agreed_salts(bytes: &[u8]) -> BTreeSet<u32> {
     salts.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
 }
 
+/// Of ids and sequences. A few more, and it could be opened, written to, and not opened again.
+const MOST_USED: u64 = MAX_NUMBER_AT_OPEN - (1 << 32);
+
 /// The newest record of each key in an image that opens, and how far its files know the clock.
 fn newest_of(files: &Files) -> Option<(BTreeMap<Vec<u8>, Newest>, u64)> {
     let manifest = manifest::read(files.get(name::MANIFEST)?).ok()?;
@@ -128,7 +131,9 @@ fn newest_of(files: &Files) -> Option<(BTreeMap<Vec<u8>, Newest>, u64)> {
             first = Some(contents.next_sequence);
         }
     }
-    keeps_its_word(&all).then_some((newest, known_ms))
+    let ends = all.iter().map(|(_, sequence, _)| sequence + 1).max().unwrap_or(0);
+    let used = manifest.next_id.max(manifest.next_sequence).max(ends);
+    (used < MOST_USED && keeps_its_word(&all)).then_some((newest, known_ms))
 }
 
 /// Bytes of the records that expire, when the first does, and the last: as a manifest has them.
