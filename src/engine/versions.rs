@@ -192,7 +192,7 @@ impl<T: Clone> Versions<T> {
             let mut locked = shard.lock();
             // With the lock: nothing is kept for that one between the question and the change.
             let is_open_again = || self.open.lock().binary_search(&owner).is_ok();
-            if !locked.is_owned_by(owner) || is_open_again() {
+            if locked.place_of(owner).is_err() || is_open_again() {
                 return;
             }
             let goes_on = locked.pass_on(owner, heir, &mut gone);
@@ -240,7 +240,7 @@ impl<T> Shard<T> {
 
     /// The list of what `owner` owns, with room for one more; nothing if there is no memory.
     fn list_of(&mut self, owner: u64) -> Option<&mut Vec<u32>> {
-        let at = match self.owned.binary_search_by_key(&owner, |(owner, _)| *owner) {
+        let at = match self.place_of(owner) {
             Ok(at) => at,
             Err(at) => {
                 self.owned.try_reserve(1).ok()?;
@@ -252,16 +252,15 @@ impl<T> Shard<T> {
         list.try_reserve(1).ok().map(|()| list)
     }
 
-    fn is_owned_by(&self, owner: u64) -> bool {
-        self.owned.binary_search_by_key(&owner, |(owner, _)| *owner).is_ok()
+    /// Where the list of what `owner` owns is, or where it would be.
+    fn place_of(&self, owner: u64) -> std::result::Result<usize, usize> {
+        self.owned.binary_search_by_key(&owner, |(owner, _)| *owner)
     }
 
     /// Gives some of what `owner` owns to `heir`, or puts it into `gone`. Answers whether there is
     /// more.
     fn pass_on(&mut self, owner: u64, heir: u64, gone: &mut Vec<T>) -> bool {
-        let Ok(mut place) = self.owned.binary_search_by_key(&owner, |(owner, _)| *owner) else {
-            return false;
-        };
+        let Ok(mut place) = self.place_of(owner) else { return false };
         // Without memory it stays until the next time that there is some, or the database is
         // closed.
         if gone.try_reserve_exact(AT_ONCE).is_err() {
@@ -273,8 +272,7 @@ impl<T> Shard<T> {
                 let Some(list) = self.list_of(heir) else { return false };
                 list.push(at);
                 // The heir's list may be a new one, before this.
-                let found = self.owned.binary_search_by_key(&owner, |(owner, _)| *owner);
-                place = found.unwrap_or(place);
+                place = self.place_of(owner).unwrap_or(place);
             } else {
                 gone.extend(self.remove(at));
             }
