@@ -231,19 +231,11 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Whether there are segments with ids that the manifest has never given out: to salvage it is
-    /// an older one then.
-    fn may_have_lost(&self) -> bool {
-        let read = self.files.get(name::MANIFEST).and_then(|bytes| manifest::read(bytes).ok());
-        let next_id = read.map_or(0, |read| read.next_id);
-        self.files.keys().filter_map(|name| name::parse_segment(name)).any(|id| id >= next_id)
-    }
-
     /// What was salvaged has what there was, if nothing is wrong; no more in any case.
     fn is_saved(&self, saved: &Engine) {
         for key in self.keys() {
             let value = saved.get(&key, |value| value.to_vec()).expect("what is new is whole");
-            match self.is_sound && !self.may_have_lost() {
+            match self.is_sound && !self.expected.may_have_lost {
                 true => self.is_possible(&key, value.as_deref()),
                 false => is_among(&self.expected.salvageable, &key, value.as_deref()),
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kv::format::{name, MAX_NUMBER_AT_OPEN};
 
 use super::golden::Files;
-use super::model::manifest;
+use super::model::manifest::{self, Manifest};
 use super::model::{self, u32_at, u64_at, Contents, End, Who, Whole, MAX_NUMBER};
 
 /// What may be answered.
@@ -19,6 +19,9 @@ pub struct Expected {
     /// must be none. Keys that are not sure are in `unsure`.
     pub sure: Option<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
     pub unsure: BTreeSet<Vec<u8>>,
+    /// Whether there are segments with ids that the manifest has never given out: to salvage it is
+    /// an older one then.
+    pub may_have_lost: bool,
 }
 
 /// The newest record of a key.
@@ -35,22 +38,26 @@ pub fn of(files: &Files, now_ms: u64) -> Expected {
     let mut possible = BTreeMap::new();
     let mut salvageable = BTreeMap::new();
     let stored = files.get(name::MANIFEST).and_then(|bytes| manifest::read(bytes).ok());
-    let live = stored.map(|stored| stored.segments).unwrap_or_default();
+    let next_id = stored.as_ref().map_or(0, |stored| stored.next_id);
+    let mut may_have_lost = false;
     for (name, bytes) in files {
         let Some(id) = name::parse_segment(name) else { continue };
+        may_have_lost |= id >= next_id;
         if bytes.len() < model::FIRST_RECORD {
             continue;
         }
         let salt = u32_at(bytes, 40);
         add_values(&mut possible, bytes, salt);
-        let others = live.get(&id).map(|live| live.salt).into_iter().chain(agreed_salts(bytes));
+        let live = stored.as_ref().and_then(|stored| stored.segments.get(&id));
+        let others = agreed_salts(bytes).into_iter().chain(live.map(|live| live.salt));
         for salt in others.chain([salt]) {
             add_values(&mut salvageable, bytes, salt);
         }
     }
-    let mut expected = Expected { possible, salvageable, sure: None, unsure: BTreeSet::new() };
+    let (sure, unsure) = (None, BTreeSet::new());
+    let mut expected = Expected { possible, salvageable, sure, unsure, may_have_lost };
     if !has_others(files) {
-        if let Some((newest, known_ms)) = newest_of(files) {
+        if let Some((newest, known_ms)) = stored.and_then(|stored| newest_of(files, &stored)) {
             let mut sure = BTreeMap::new();
             for (key, record) in newest {
                 let is_gone = record.expiry.is_some_and(|expiry| expiry <= now_ms);
@@ -99,8 +106,7 @@ fn agreed_salts(bytes: &[u8]) -> BTreeSet<u32> {
 const MOST_USED: u64 = MAX_NUMBER_AT_OPEN - (1 << 32);
 
 /// The newest record of each key in an image that opens, and how far its files know the clock.
-fn newest_of(files: &Files) -> Option<(BTreeMap<Vec<u8>, Newest>, u64)> {
-    let manifest = manifest::read(files.get(name::MANIFEST)?).ok()?;
+fn newest_of(files: &Files, manifest: &Manifest) -> Option<(BTreeMap<Vec<u8>, Newest>, u64)> {
     let mut newest: BTreeMap<Vec<u8>, Newest> = BTreeMap::new();
     let mut known_ms = manifest.time_ms;
     let mut log_goes_on = true;
