@@ -20,7 +20,7 @@ pub use crate::engine::many::Views;
 pub use crate::engine::read::View;
 pub use crate::engine::reserve::Reservation;
 pub use crate::engine::snapshot::Snapshot;
-pub use crate::engine::stats::Stats;
+pub use crate::engine::stats::{SegmentStats, Stats};
 pub use crate::engine::verify::problem::{Problem, Severity, Subject, SUBJECTS};
 pub use crate::engine::verify::report::{Form, Report};
 use crate::engine::{recover, Engine};
@@ -220,6 +220,11 @@ impl Db {
         self.engine.ttl(key)
     }
 
+    /// When the value of `key` expires, in milliseconds since 1970: the inner `None` is never.
+    pub fn expires_at(&self, key: &[u8]) -> Result<Option<Option<u64>>> {
+        self.engine.expires_at(key)
+    }
+
     /// Does all of a batch, or nothing, also after a crash. The last of several writes to one key
     /// counts.
     pub fn write(&self, batch: &WriteBatch, sync: WriteSync) -> Result<()> {
@@ -308,6 +313,11 @@ impl Db {
     /// Figures of this moment.
     pub fn stats(&self) -> Stats {
         self.engine.stats()
+    }
+
+    /// What each segment is used for, in the order of their ids.
+    pub fn segments(&self) -> Result<Vec<SegmentStats>> {
+        self.engine.segment_stats()
     }
 
     /// How long the operation with this number takes; none if there is none.

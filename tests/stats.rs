@@ -4,7 +4,7 @@
 mod common;
 
 use common::{bytes_in, TempDir};
-use kv::db::Db;
+use kv::db::{Db, SegmentStats};
 use kv::options::{CompactionMode, Options, SyncLevel};
 
 /// Bytes of a record with a key of 8 bytes and a value of 96.
@@ -64,6 +64,12 @@ fn bytes_put_and_bytes_on_disk_are_counted_over_several_segments() {
     assert_eq!((stats.live_bytes, stats.dead_bytes), (50_000 * RECORD, 0));
     assert!(stats.segments >= 5 && stats.writes == 50_000);
     assert!(stats.index_bytes >= 8 * 50_000);
+    let segments = db.segments().unwrap();
+    let sum = |of: fn(&SegmentStats) -> u64| segments.iter().map(of).sum::<u64>();
+    assert_eq!(segments.len() as u64, stats.segments);
+    assert!(segments.windows(2).all(|two| two[0].id < two[1].id));
+    assert_eq!((sum(|s| s.live_bytes), sum(|s| s.dead_bytes)), (50_000 * RECORD, 0));
+    assert_eq!(sum(|s| u64::from(s.is_active)), 1);
     db.sync().unwrap();
     let (said, found) = (db.stats().disk_bytes, bytes_in(&path));
     // What is not counted is the lock file; allocation goes on in the background.

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use common::world::{compact_what_is_due, has, key, put_for, with_older_values, World, SEGMENT};
 use common::{bytes_in, copy_directory, segments_in};
+use kv::db::{WriteBatch, WriteSync};
 use kv::engine::Engine;
+use kv::error::Kind;
 
 /// Waits until `done`; the time that it may take is that of a slow machine.
 fn wait_for(what: &str, done: impl Fn() -> bool) {
@@ -314,4 +316,29 @@ fn a_long_value_that_goes_takes_nothing_with_it() {
         assert!(has(&engine, &key(b'l', lasting)), "key {lasting}");
     }
     assert!(bytes_in(&world.place.join("copy")) < 8 << 20, "what has expired has gone");
+}
+
+#[test]
+fn a_time_of_expiry_that_was_told_is_put_again_as_it_was() {
+    let world = World::new("ttl-until");
+    let db = world.open();
+    put_for(db.engine(), b"there", b"1", 5000);
+    db.put(b"for ever", b"2").unwrap();
+    let until = db.expires_at(b"there").unwrap().unwrap().unwrap();
+    assert_eq!(db.expires_at(b"for ever").unwrap(), Some(None));
+    assert_eq!(db.expires_at(b"missing").unwrap(), None);
+    world.time.advance(1234);
+    let mut batch = WriteBatch::new();
+    batch.put_until(b"copy", b"1", until).unwrap();
+    batch.put_until(b"late", b"3", until - 4000).unwrap();
+    for never in [0, u64::MAX] {
+        let refused = batch.put_until(b"never", b"4", never).unwrap_err();
+        assert_eq!(refused.kind(), Kind::InvalidArgument);
+    }
+    db.write(&batch, WriteSync::AsOpened).unwrap();
+    assert_eq!(db.expires_at(b"copy").unwrap(), Some(Some(until)));
+    assert_eq!(db.ttl(b"copy").unwrap(), db.ttl(b"there").unwrap());
+    assert!(!has(db.engine(), b"late") && has(db.engine(), b"copy"));
+    world.time.advance(5000 - 1234);
+    assert!(!has(db.engine(), b"copy") && has(db.engine(), b"for ever"));
 }

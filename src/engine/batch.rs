@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use parking_lot::MutexGuard;
 
-use super::conditional::{check_ttl, WriteSync};
+use super::conditional::{Lifetime, WriteSync};
 use super::snapshot;
 use super::space::Purpose;
 use super::write::{check_key, check_value, Writer};
@@ -47,7 +47,7 @@ struct Operation {
     at: usize,
     key_len: usize,
     value_len: usize,
-    ttl_ms: u64,
+    lifetime: Lifetime,
 }
 
 impl WriteBatch {
@@ -60,16 +60,28 @@ impl WriteBatch {
     /// that is 0.
     pub fn put(&mut self, key: &[u8], value: &[u8], ttl_ms: u64) -> Result<()> {
         check_value(value)?;
-        check_ttl(ttl_ms)?;
-        self.add(RecordKind::Put, key, value, ttl_ms)
+        self.add(RecordKind::Put, key, value, Lifetime::of_ttl(ttl_ms)?)
+    }
+
+    /// Adds a put whose value expires at a time, in milliseconds since 1970: what was told by
+    /// [`Engine::expires_at`] comes back as it was. A time that has passed hides the key.
+    pub fn put_until(&mut self, key: &[u8], value: &[u8], expires_at_ms: u64) -> Result<()> {
+        check_value(value)?;
+        self.add(RecordKind::Put, key, value, Lifetime::until(expires_at_ms)?)
     }
 
     /// Adds a delete. That the key is not there is no failure.
     pub fn delete(&mut self, key: &[u8]) -> Result<()> {
-        self.add(RecordKind::Tombstone, key, &[], 0)
+        self.add(RecordKind::Tombstone, key, &[], Lifetime::Forever)
     }
 
-    fn add(&mut self, kind: RecordKind, key: &[u8], value: &[u8], ttl_ms: u64) -> Result<()> {
+    fn add(
+        &mut self,
+        kind: RecordKind,
+        key: &[u8],
+        value: &[u8],
+        lifetime: Lifetime,
+    ) -> Result<()> {
         check_key(key)?;
         self.operations.try_reserve(1).map_err(no_memory)?;
         self.bytes.try_reserve(key.len() + value.len()).map_err(no_memory)?;
@@ -77,7 +89,7 @@ impl WriteBatch {
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value);
         let (key_len, value_len) = (key.len(), value.len());
-        self.operations.push(Operation { kind, at, key_len, value_len, ttl_ms });
+        self.operations.push(Operation { kind, at, key_len, value_len, lifetime });
         Ok(())
     }
 
@@ -180,8 +192,8 @@ impl Engine {
         // Of one key, the last one first.
         by_hash.extend(numbered.map(|(operation, number)| (hash(operation), NONE - number)));
         by_hash.sort_unstable();
-        let has_ttl = batch.operations.iter().any(|operation| operation.ttl_ms > 0);
-        let now = if has_ttl { self.clock.now_ms() } else { 0 };
+        let has_ttl = |operation: &Operation| matches!(operation.lifetime, Lifetime::For(_));
+        let now = if batch.operations.iter().any(has_ttl) { self.clock.now_ms() } else { 0 };
         let mut changes: Vec<Change> = Vec::new();
         changes.try_reserve_exact(batch.len()).map_err(no_memory)?;
         for (hash, from_end) in by_hash {
@@ -198,7 +210,7 @@ impl Engine {
                 key,
                 value: batch.value(operation),
                 kind: operation.kind,
-                expiry: (operation.ttl_ms > 0).then(|| now.saturating_add(operation.ttl_ms)),
+                expiry: operation.lifetime.end(now),
                 old: None,
                 record: None,
                 to: Location(0),

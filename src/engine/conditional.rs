@@ -18,6 +18,42 @@ pub(super) fn check_ttl(ttl_ms: u64) -> Result<()> {
     Err(Error::new(Kind::InvalidArgument, message))
 }
 
+/// How long the value of a put is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    Forever,
+    /// So many milliseconds from when it is written.
+    For(u64),
+    /// Until so many milliseconds since 1970.
+    Until(u64),
+}
+
+impl Lifetime {
+    /// That of a time to live; 0 is for ever.
+    pub fn of_ttl(ttl_ms: u64) -> Result<Lifetime> {
+        check_ttl(ttl_ms)?;
+        Ok(if ttl_ms > 0 { Lifetime::For(ttl_ms) } else { Lifetime::Forever })
+    }
+
+    /// One that ends then: at a time that a time to live could have led to.
+    pub fn until(unix_ms: u64) -> Result<Lifetime> {
+        if (1..=2 * MAX_TTL_MS).contains(&unix_ms) {
+            return Ok(Lifetime::Until(unix_ms));
+        }
+        let message = format!("{unix_ms} is no time in milliseconds since 1970 to expire at");
+        Err(Error::new(Kind::InvalidArgument, message))
+    }
+
+    /// When it ends, if it does and the value is written now.
+    pub fn end(self, now_ms: u64) -> Option<u64> {
+        match self {
+            Lifetime::Forever => None,
+            Lifetime::For(ttl_ms) => Some(now_ms.saturating_add(ttl_ms)),
+            Lifetime::Until(unix_ms) => Some(unix_ms),
+        }
+    }
+}
+
 /// When a write is on the medium.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WriteSync {

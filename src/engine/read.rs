@@ -172,6 +172,14 @@ impl Engine {
         })
     }
 
+    /// When the value of `key` expires, in milliseconds since 1970: the inner `None` is never.
+    pub fn expires_at(&self, key: &[u8]) -> Result<Option<Option<u64>>> {
+        self.find(key, |found| {
+            found.check(self)?;
+            Ok(found.record.expiry())
+        })
+    }
+
     /// How many milliseconds the value of `key` will still be there: the inner `None` is for ever.
     pub fn ttl(&self, key: &[u8]) -> Result<Option<Option<u64>>> {
         self.find(key, |found| {

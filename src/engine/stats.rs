@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::herald::unix_ms;
 use super::Engine;
+use crate::error::Result;
 use crate::format::record::SEAL_LEN;
 use crate::format::segment::HEADER_PAGE;
+use crate::segment::Segment;
 
 /// What was done since the database was opened. Only figures: no decision rests on their order.
 #[derive(Debug, Default)]
@@ -137,6 +139,25 @@ pub struct Stats {
     pub is_read_only: bool,
 }
 
+/// What one segment is used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SegmentStats {
+    /// Its id, by which its file is named.
+    pub id: u64,
+    /// Bytes of its file, with what is allocated ahead.
+    pub disk_bytes: u64,
+    /// Bytes of records that are their keys' newest.
+    pub live_bytes: u64,
+    /// Bytes of all other records, those that have expired included.
+    pub dead_bytes: u64,
+    /// Bytes of those that have expired and were not replaced, as far as is known.
+    pub expired_bytes: u64,
+    /// Whether it is sealed.
+    pub is_sealed: bool,
+    /// Whether the log goes on in it.
+    pub is_active: bool,
+}
+
 /// Record bytes in the first `len` bytes of a segment that has no seal.
 pub fn record_bytes(len: u64) -> u64 {
     len.saturating_sub(HEADER_PAGE as u64)
@@ -197,17 +218,49 @@ impl Engine {
             stats.disk_bytes += segment.disk_bytes();
             // What compaction writes counts once it is in the place of what it was copied from.
             let Some(live) = manifest.state().segments.get(&segment.header.id) else { return };
-            let is_active = Some(segment.header.id) == active;
-            let seal = if is_active { 0 } else { SEAL_LEN as u64 };
-            let records = record_bytes(segment.len()).saturating_sub(seal);
-            let dead = segment.dead().min(records);
-            let expired = segment.expired(now).min(records - dead);
+            let of_segment = stats_of(segment, live.sealed.is_some(), active, now);
             stats.segments += 1;
-            stats.sealed_segments += u64::from(live.sealed.is_some());
-            stats.dead_bytes += dead + expired;
-            stats.expired_bytes += expired;
-            stats.live_bytes += records - dead - expired;
+            stats.sealed_segments += u64::from(of_segment.is_sealed);
+            stats.dead_bytes += of_segment.dead_bytes;
+            stats.expired_bytes += of_segment.expired_bytes;
+            stats.live_bytes += of_segment.live_bytes;
         });
         stats
+    }
+
+    /// What each segment is used for, in the order of their ids.
+    pub fn segment_stats(&self) -> Result<Vec<SegmentStats>> {
+        let active = self.writer.lock().active.as_ref().map(|a| a.segment().header.id);
+        let now = self.clock.now_ms();
+        let segments = self.table.all()?;
+        let mut all = Vec::new();
+        all.try_reserve_exact(segments.len())?;
+        let manifest = self.manifest.lock();
+        for segment in segments {
+            let Some(live) = manifest.state().segments.get(&segment.header.id) else { continue };
+            all.push(stats_of(&segment, live.sealed.is_some(), active, now));
+        }
+        drop(manifest);
+        all.sort_unstable_by_key(|of_segment| of_segment.id);
+        Ok(all)
+    }
+}
+
+/// What a segment is used for, when the log goes on in the segment `active`.
+fn stats_of(segment: &Segment, is_sealed: bool, active: Option<u64>, now_ms: u64) -> SegmentStats {
+    let id = segment.header.id;
+    let is_active = Some(id) == active;
+    let seal = if is_active { 0 } else { SEAL_LEN as u64 };
+    let records = record_bytes(segment.len()).saturating_sub(seal);
+    let dead = segment.dead().min(records);
+    let expired_bytes = segment.expired(now_ms).min(records - dead);
+    SegmentStats {
+        id,
+        disk_bytes: segment.disk_bytes(),
+        live_bytes: records - dead - expired_bytes,
+        dead_bytes: dead + expired_bytes,
+        expired_bytes,
+        is_sealed,
+        is_active,
     }
 }
