@@ -38,6 +38,7 @@ help:
 	@echo "make check          all checks and tests: Rust, C, C++, valgrind, installed programs"
 	@echo "make build          the libraries and the examples, in build/release"
 	@echo "make test           the tests alone, without valgrind"
+	@echo "make cli            the command line, kv (docs/CLI.md); make check-cli tests it"
 	@echo "make test-wrong-turns  mistakes in the library, to see that the tests notice them"
 	@echo "make lint           formatting and clippy"
 	@echo "make sanitize       the tests under AddressSanitizer and ThreadSanitizer"
@@ -68,7 +69,7 @@ build: build-tools
 
 # Every part prints its own result; the last line is reached only when all have passed.
 check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules \
-		check-c-debug check-c-release guard check-torture-fs sanitize-quick
+		check-cli check-c-debug check-c-release guard check-torture-fs sanitize-quick
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
@@ -157,6 +158,20 @@ check-peers: bench-peers-build
 	@cd benches/peers && cargo fmt --check \
 		&& CARGO_TARGET_DIR="$(TARGET_DIR)/peers" cargo test --quiet $(CARGO_FLAGS)
 	@$(PEERS) --quick
+
+# The command line: a package of its own (cli/), for what it needs is not the library's.
+.PHONY: cli check-cli
+CLI = cd cli && CARGO_TARGET_DIR="$(TARGET_DIR)/cli" cargo
+
+cli:
+	@$(CLI) build --release $(CARGO_FLAGS)
+	@echo "==> $(TARGET_DIR)/cli/release/kv"
+
+check-cli:
+	@echo "==> the command line"
+	@cd cli && cargo fmt --check
+	@$(CLI) clippy --quiet $(CARGO_FLAGS) --all-targets -- -D warnings
+	@$(CLI) test --quiet $(CARGO_FLAGS)
 
 install: build
 	@cmake --install build/release --prefix "$(PREFIX)"

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use rust_text::{code_of, imports, is_name_char, line_at, module_of, words};
 
 /// Where source files are, besides the top directory.
-const DIRECTORIES: [&str; 8] =
-    ["src", "tests", "benches", "examples-c", "examples-cpp", "cmake", "fuzz", "include/kv"];
+const DIRECTORIES: [&str; 9] =
+    ["src", "tests", "benches", "cli", "examples-c", "examples-cpp", "cmake", "fuzz", "include/kv"];
 /// Directories in them that hold no sources.
 const NO_SOURCES: [&str; 7] = [
     "tests/golden",
@@ -22,6 +22,7 @@ const NO_SOURCES: [&str; 7] = [
     "tests/guard/target",
     "tests/torture_fs/target",
     "benches/peers/target",
+    "cli/target",
     "fuzz/target",
     "fuzz/corpus",
 ];
