@@ -16,7 +16,7 @@ use rust_text::{code_of, imports, is_name_char, line_at, module_of, words};
 const DIRECTORIES: [&str; 9] =
     ["src", "tests", "benches", "cli", "examples-c", "examples-cpp", "cmake", "fuzz", "include/kv"];
 /// Directories in them that hold no sources.
-const NO_SOURCES: [&str; 7] = [
+const NO_SOURCES: [&str; 8] = [
     "tests/golden",
     "tests/loom/target",
     "tests/guard/target",
