@@ -25,8 +25,8 @@ use crate::options::OnDamage;
 use crate::segment::walk::{Ending, Step, Walk};
 use crate::segment::Segment;
 
-/// Records that are looked at together, so that misses in the index overlap, and that are in the
-/// processor's cache still when they are handed out.
+/// Records that are looked at together, so that misses in the index overlap (it is asked for all of
+/// them, and nothing else in between), and that are in the cache still when they are handed out.
 const AT_ONCE: usize = 64;
 /// Bytes of them.
 const BYTES_AT_ONCE: u64 = 64 << 10;
@@ -334,9 +334,9 @@ impl Engine {
                 continue;
             }
             let hash = self.hasher.hash(record.key());
-            self.index.prefetch(&guard, hash);
             iter.pending.push(Pending { place, hash, sequence, offset });
         }
+        iter.pending.iter().for_each(|pending| self.index.prefetch(&guard, pending.hash));
         for pending in &iter.pending {
             let key = walk.bytes(pending.place.start, pending.place.key_len).unwrap_or_default();
             match self.belongs(&guard, iter.snapshot.sequence, segment, pending, key) {

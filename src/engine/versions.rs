@@ -160,6 +160,10 @@ impl<T: Clone> Versions<T> {
 
     /// Whether `snapshot` sees the record with this hash and sequence, and it is kept.
     pub fn has(&self, hash: u64, sequence: u64, snapshot: u64) -> bool {
+        // A record is counted here before the index has its successor, which the caller has seen.
+        if self.entries.load(Ordering::Acquire) == 0 {
+            return false;
+        }
         let shard = self.shard(hash);
         let mut chain = shard.chain(hash);
         chain.any(|entry| entry.sequence == sequence && entry.is_seen_by(snapshot))

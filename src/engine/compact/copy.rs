@@ -1,12 +1,13 @@
 //! What of a segment must stay, and copying it.
 //!
-//! Records are taken in batches: each is verified and its place in the index fetched ahead, then
-//! each is judged and copied. So the misses of many look-ups overlap.
+//! Records are taken in batches: each is verified; then the places of some in the index are fetched
+//! ahead, and these are judged and copied. So the misses of many look-ups overlap.
 
 use std::sync::Arc;
 
 use super::output::Output;
 use super::run::Run;
+use super::AT_ONCE;
 use crate::engine::Engine;
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
@@ -82,7 +83,6 @@ impl Engine {
             let item = scan.next_item()?;
             if let Item::Record(found) = &item {
                 let hash = self.hasher.hash(found.record.key());
-                self.index.prefetch(&epoch::pin()?, hash);
                 batch.add(hash, victim.location(found.offset), found)?;
                 if batch.bytes.len() < BATCH {
                     continue;
@@ -107,15 +107,20 @@ impl Engine {
 
     fn copy_batch(&self, batch: &Batch, output: &mut Output, run: &mut Run) -> Result<()> {
         let mut written = 0;
-        for pending in &batch.records {
-            let record = Record::decode(&batch.bytes[pending.at..]);
-            let Some(record) = record else { continue };
-            let Pending { hash, from, sequence, .. } = *pending;
-            written += match self.judge(pending, &record, output)? {
-                Verdict::Stays => output.copy(hash, from, sequence, &record)?,
-                Verdict::Expired => output.leave_out(hash, from, sequence, &record)?,
-                Verdict::Goes => 0,
-            };
+        for group in batch.records.chunks(AT_ONCE) {
+            let guard = epoch::pin()?;
+            group.iter().for_each(|pending| self.index.prefetch(&guard, pending.hash));
+            drop(guard);
+            for pending in group {
+                let record = Record::decode(&batch.bytes[pending.at..]);
+                let Some(record) = record else { continue };
+                let Pending { hash, from, sequence, .. } = *pending;
+                written += match self.judge(pending, &record, output)? {
+                    Verdict::Stays => output.copy(hash, from, sequence, &record)?,
+                    Verdict::Expired => output.leave_out(hash, from, sequence, &record)?,
+                    Verdict::Goes => 0,
+                };
+            }
         }
         run.step(batch.bytes.len() as u64, written as u64)
     }

@@ -67,8 +67,9 @@ use tell::Begun;
 /// Passes over the segments. A second one takes the tombstones that the first had to keep because
 /// of segments it came to later; the third is for what writers leave meanwhile.
 const PASSES: usize = 3;
-/// Entries of the index are fetched so many moves ahead.
-const FETCHED_AHEAD: usize = 16;
+/// Records whose places in the index are fetched together, with nothing else between them: so the
+/// misses on the way to each overlap.
+const AT_ONCE: usize = 64;
 
 /// What compaction remembers; holding its lock is being the one who compacts.
 #[derive(Debug, Default)]
@@ -303,12 +304,12 @@ impl Engine {
     }
 
     fn swing_all(&self, moves: &[Move]) -> Result<()> {
-        for (at, moved) in moves.iter().enumerate() {
+        for group in moves.chunks(AT_ONCE) {
             let guard = epoch::pin()?;
-            if let Some(later) = moves.get(at + FETCHED_AHEAD) {
-                self.index.prefetch(&guard, later.hash);
+            group.iter().for_each(|moved| self.index.prefetch(&guard, moved.hash));
+            for moved in group {
+                self.swing(&guard, moved)?;
             }
-            self.swing(&guard, moved)?;
         }
         Ok(())
     }
