@@ -2,6 +2,7 @@
 //! allocates blocks ahead of the writer, one compacts.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -121,6 +122,12 @@ impl Drop for Maintenance {
 }
 
 impl Engine {
+    /// Lets the log begin its way to the medium, for somebody who will wait for it later.
+    pub(super) fn want_sync(&self) {
+        self.wants_sync.store(true, Ordering::Relaxed);
+        self.sync_bell.ring();
+    }
+
     fn seal_and_sync(&self) {
         let interval = (self.options.sync == SyncLevel::Interval)
             .then(|| Duration::from_millis(self.options.sync_interval_ms));
@@ -129,6 +136,10 @@ impl Engine {
         while self.sync_bell.wait(next_sync) {
             if self.seal_in_background() {
                 self.sync_bell.ring();
+            }
+            if self.wants_sync.swap(false, Ordering::Relaxed) {
+                // Whoever waits for it later is told of a failure.
+                let _ = self.sync();
             }
             if let (Some(interval), Some(due)) = (interval, next_sync) {
                 if Instant::now() >= due {

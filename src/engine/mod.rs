@@ -40,7 +40,7 @@ pub mod versions;
 pub mod write;
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -120,6 +120,8 @@ pub struct Engine {
     durable: AtomicU64,
     /// Wakes the thread that syncs.
     sync_bell: Bell,
+    /// Whether that thread is to sync the log before it must.
+    wants_sync: AtomicBool,
     /// Wakes the thread that allocates ahead.
     ahead_bell: Bell,
     /// Wakes the thread that compacts.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::blocks::{Blocks, Step};
+use super::blocks::{self, Blocks, Step, BLOCK, FIRST_STEP, LAST_STEP};
 use super::full::FullSegment;
 use super::table::SegmentTable;
 use super::{Body, Segment, Source};
@@ -15,17 +15,11 @@ use crate::storage::map::{AppendMap, Hole};
 use crate::storage::{File, Storage};
 use crate::wrong_turn::unless;
 
-/// The first allocation of a segment, and the least that one grows by.
-const FIRST_STEP: u64 = 64 << 10;
-/// The most that a segment grows by at once.
-const LAST_STEP: u64 = 8 << 20;
 /// The most that is allocated ahead of the writer.
 const AHEAD: u64 = 16 << 20;
 /// When this part of a segment is full, the next one is made. A fast writer fills the rest while
 /// the medium is asked three times.
 const SUCCESSOR_AT: usize = 8;
-/// Allocations end at multiples of this.
-const BLOCK: u64 = 4096;
 
 /// The segment that is being written.
 pub struct ActiveSegment {
@@ -231,9 +225,7 @@ impl ActiveSegment {
     /// than `allowed` bytes.
     fn step(&self, least: u64, allowed: u64) -> Step {
         let (from, capacity) = (self.map.limit() as u64, self.map.capacity() as u64);
-        let step = from.clamp(FIRST_STEP, LAST_STEP);
-        let to = (from + step).max(least).next_multiple_of(BLOCK).min(capacity.max(least));
-        let to = to.min(from.saturating_add(allowed)).max(least);
+        let to = blocks::step_end(from, capacity, least, allowed);
         let least = least.next_multiple_of(BLOCK).min(capacity);
         let (blocks, map) = (Arc::clone(&self.blocks), self.map.map().clone());
         Step { trims: blocks.trims(), blocks, map, from, to, least }
@@ -268,12 +260,8 @@ impl ActiveSegment {
         end.saturating_sub(self.map.limit() as u64)
     }
 
-    /// Where the segment ends with `len` bytes more and the seal, and whether it can; or else where
-    /// it ends with the seal alone.
     fn end_with(&self, len: usize) -> (u64, bool) {
-        let published = self.map.map().published();
-        let fits = published + len + SEAL_LEN <= self.map.capacity();
-        ((published + if fits { len } else { 0 } + SEAL_LEN) as u64, fits)
+        blocks::end_with(self.len(), len, self.map.capacity() as u64)
     }
 
     /// Allocates blocks up to `end` at least, and beyond it no more than `allowed` bytes. Waits if
@@ -366,12 +354,6 @@ impl ActiveSegment {
     pub fn publish(&mut self, end: u64, records: u64) {
         self.map.publish(end as usize);
         self.records += records;
-    }
-
-    /// Appends a record that is encoded for this place, and for which room was made.
-    pub fn append_encoded(&mut self, record: &[u8]) {
-        self.map.append(&[record], record.len());
-        self.records += 1;
     }
 
     /// Ends the segment. There is always room for the seal.

@@ -5,8 +5,34 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::error::{Kind, Result};
+use crate::format::record::SEAL_LEN;
 use crate::storage::map::Map;
 use crate::storage::File;
+
+/// The first allocation of a segment, and the least that one grows by.
+pub(super) const FIRST_STEP: u64 = 64 << 10;
+/// The most that a segment grows by at once.
+pub(super) const LAST_STEP: u64 = 8 << 20;
+/// Allocations end at multiples of this.
+pub(super) const BLOCK: u64 = 4096;
+
+/// How far to allocate next in a segment of `capacity` bytes that has blocks up to `from`, to reach
+/// `least`: steps grow with the segment, but beyond `least` to no more than `allowed` bytes.
+pub(super) fn step_end(from: u64, capacity: u64, least: u64, allowed: u64) -> u64 {
+    let step = from.clamp(FIRST_STEP, LAST_STEP);
+    let to = (from + step).max(least).next_multiple_of(BLOCK).min(capacity.max(least));
+    to.min(from.saturating_add(allowed)).max(least)
+}
+
+/// Where a segment of `len` bytes ends with `more` and the seal, and whether it can; or else where
+/// it ends with the seal alone.
+pub(super) fn end_with(len: u64, more: usize, capacity: u64) -> (u64, bool) {
+    let (more, seal) = (more as u64, SEAL_LEN as u64);
+    match len + more + seal <= capacity {
+        true => (len + more + seal, true),
+        false => (len + seal, false),
+    }
+}
 
 /// The blocks of a segment's file: one thread at a time allocates them, whoever holds the segment.
 pub struct Blocks {

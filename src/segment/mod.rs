@@ -1,5 +1,5 @@
-//! One file of the log: reading its records. Appending is in [`active`], walking through it in
-//! [`scan`] and [`digest`], and [`table`] finds the segment that a location means.
+//! One file of the log: reading its records. Appending is in [`active`] and [`output`], walking
+//! through it in [`scan`] and [`digest`]; [`table`] finds the segment that a location means.
 
 pub mod active;
 pub mod blocks;
@@ -7,6 +7,7 @@ pub mod digest;
 pub mod full;
 mod hold;
 pub mod open;
+pub mod output;
 pub mod scan;
 pub mod survey;
 pub mod table;

@@ -171,6 +171,12 @@ pub trait File: Send + Sync {
     /// Puts the file's bytes and length on the medium.
     fn sync(&self) -> Result<()>;
 
+    /// Lets the `len` bytes from `offset` on begin their way to the medium, so that a later
+    /// [`File::sync`] finds less to do. It promises nothing.
+    fn begin_sync(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// Makes later reads come from the medium as far as that can be had: after a failed sync, the
     /// cache may show bytes that the medium does not have.
     fn drop_cache(&self) -> Result<()>;

@@ -268,7 +268,7 @@ impl Engine {
 
     /// Puts the output in the place of the victims, in one step.
     fn commit(&self, victims: &[Arc<Segment>], output: &mut Output) -> Result<()> {
-        output.finish_segment();
+        output.finish_segment()?;
         let mut edits: Vec<Edit> = Vec::new();
         edits.try_reserve_exact(2 * output.full.len() + victims.len() + 1)?;
         if !output.full.is_empty() {

@@ -6,14 +6,15 @@ use crate::engine::space::Purpose;
 use crate::engine::Engine;
 use crate::epoch;
 use crate::error::Result;
-use crate::format::encode::{encode_moved, Moved};
+use crate::format::encode::Moved;
 use crate::format::name;
 use crate::format::record::{Class, Record, MAX_RECORD_LEN};
 use crate::format::segment::SegmentKind;
 use crate::index::Location;
 use crate::memory;
-use crate::segment::active::{self, ActiveSegment};
+use crate::segment::active;
 use crate::segment::full::FullSegment;
+use crate::segment::output::OutputSegment;
 use crate::segment::Segment;
 use crate::wrong_turn::is_taken;
 
@@ -37,7 +38,7 @@ pub struct Output<'a> {
     pub droppable_below: u64,
     /// Values that expire then or before need not stay.
     pub cutoff: u64,
-    current: Option<ActiveSegment>,
+    current: Option<OutputSegment>,
     /// The sequence after the highest in the current segment.
     next_sequence: u64,
     /// Segments that are finished.
@@ -46,7 +47,6 @@ pub struct Output<'a> {
     pub moves: Vec<Move>,
     /// Victims that were not read, though the index points into them.
     pub unread: Vec<Arc<Segment>>,
-    encoded: Vec<u8>,
 }
 
 impl<'a> Output<'a> {
@@ -66,7 +66,6 @@ impl<'a> Output<'a> {
             full: Vec::new(),
             moves: Vec::new(),
             unread: Vec::new(),
-            encoded: Vec::new(),
         })
     }
 
@@ -113,27 +112,22 @@ impl<'a> Output<'a> {
         let len = moved.record_len();
         debug_assert!(len <= MAX_RECORD_LEN);
         // A failure to read is passed on; this is one to write.
-        let engine = self.engine;
-        let with_room = self.segment_with_room(len);
-        let segment = with_room.map_err(|error| engine.latch.watch(error))?;
-        let (salt, offset) = (segment.segment().header.salt, segment.len());
+        let watch = |error| self.engine.latch.watch(error);
+        let segment = self.segment_with_room(len).map_err(watch)?;
+        let offset = segment.append(moved).map_err(watch)?;
         let to = segment.segment().location(offset);
-        self.encoded.clear();
-        encode_moved(moved, salt, offset, &mut self.encoded)?;
-        let Some(segment) = &mut self.current else { return Err(active::does_not_fit()) };
-        segment.append_encoded(&self.encoded);
-        self.next_sequence = self.next_sequence.max(sequence + 1);
         if let Some(expiry) = moved.expiry() {
             segment.segment().add_expiring(len, expiry);
         }
         if let class @ (Class::Tombstone | Class::Gap) = moved.class() {
             segment.segment().add_dead(len, class);
         }
+        self.next_sequence = self.next_sequence.max(sequence + 1);
         Ok((to, len))
     }
 
     /// The current segment if it has room for `len` bytes, or else a new one.
-    fn segment_with_room(&mut self, len: usize) -> Result<&mut ActiveSegment> {
+    fn segment_with_room(&mut self, len: usize) -> Result<&mut OutputSegment> {
         let has_room = match &mut self.current {
             Some(segment) => {
                 let missing = segment.missing(len);
@@ -146,7 +140,7 @@ impl<'a> Output<'a> {
             None => false,
         };
         if !has_room {
-            self.finish_segment();
+            self.finish_segment()?;
             self.begin_segment(len)?;
         }
         self.current.as_mut().ok_or_else(active::does_not_fit)
@@ -158,7 +152,7 @@ impl<'a> Output<'a> {
         let header = engine.new_header(SegmentKind::Compacted, self.base_sequence, self.horizon)?;
         let file = active::create_file(&*engine.storage, &header, &engine.uuid)?;
         let capacity = active::capacity_for(engine.options.segment_size, len);
-        let begun = ActiveSegment::begin(&*engine.storage, &engine.table, file, header, capacity);
+        let begun = OutputSegment::begin(&*engine.storage, &engine.table, file, header, capacity);
         let segment = self.current.insert(begun.inspect_err(|_| {
             let _ = engine.storage.remove(&name::segment(header.id));
         })?);
@@ -167,20 +161,23 @@ impl<'a> Output<'a> {
     }
 
     /// Ends the current segment, if there is one.
-    pub fn finish_segment(&mut self) {
-        if let Some(segment) = self.current.take() {
-            self.full.push(segment.seal(self.next_sequence));
-        }
+    pub fn finish_segment(&mut self) -> Result<()> {
+        self.full.try_reserve(1)?;
+        let Some(segment) = self.current.take() else { return Ok(()) };
+        let (full, written) = segment.seal(self.next_sequence);
+        self.full.push(full);
+        written
     }
 
     /// Takes everything back: the victims stay. What cannot be removed now is removed at the next
     /// open.
     pub fn abandon(&mut self) {
-        self.finish_segment();
-        for full in &self.full {
-            self.engine.table.discard(&full.segment);
+        let current = self.current.take();
+        let segments = self.full.iter().map(|full| &full.segment);
+        for segment in segments.chain(current.iter().map(OutputSegment::segment)) {
+            self.engine.table.discard(segment);
             if self.engine.latch.check().is_ok() {
-                let _ = self.engine.storage.remove(&name::segment(full.segment.header.id));
+                let _ = self.engine.storage.remove(&name::segment(segment.header.id));
             }
         }
     }

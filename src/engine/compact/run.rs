@@ -44,15 +44,27 @@ pub struct Run<'a> {
     written: u64,
     /// Bytes until the pressure is worked out again.
     until_measured: u64,
+    /// Bytes until the log is asked for again.
+    until_synced: u64,
 }
 
 /// The pressure is worked out anew after so many bytes.
 const MEASURED_EVERY: u64 = 4 << 20;
+/// The log is asked for after so many, which is seldom enough for a slow medium.
+const SYNCED_EVERY: u64 = 16 << 20;
 
 impl<'a> Run<'a> {
     pub fn new(engine: &'a Engine, mode: Mode<'a>) -> Run<'a> {
         let (progress, step_began) = (Progress::default(), Instant::now());
-        Run { engine, mode, progress, step_began, written: 0, until_measured: 0 }
+        Run {
+            engine,
+            mode,
+            progress,
+            step_began,
+            written: 0,
+            until_measured: 0,
+            until_synced: SYNCED_EVERY,
+        }
     }
 
     /// Says that so many more segments with so many bytes are to be compacted.
@@ -96,6 +108,10 @@ impl<'a> Run<'a> {
                 MEASURED_EVERY
             }
         };
+        self.until_synced = self.until_synced.checked_sub(bytes).unwrap_or_else(|| {
+            engine.want_sync();
+            SYNCED_EVERY
+        });
         if let Mode::Background(throttle, epoch) = &mut self.mode {
             let pressure = engine.control.pressure.load(Ordering::Relaxed);
             let now = epoch.elapsed();

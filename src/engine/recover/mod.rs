@@ -11,7 +11,7 @@ mod sealed;
 mod tell;
 
 use std::collections::{LinkedList, VecDeque};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -376,6 +376,7 @@ impl Recovery {
             next_id,
             durable: AtomicU64::new(self.next_sequence),
             sync_bell: Bell::default(),
+            wants_sync: AtomicBool::new(false),
             ahead_bell: Bell::default(),
             compact_bell: Bell::default(),
             _lock: lock,
