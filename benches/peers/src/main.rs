@@ -15,6 +15,7 @@ mod library;
 mod metrics;
 mod perform;
 mod plots;
+mod reload;
 mod rounds;
 mod settings;
 mod stats;
@@ -36,6 +37,7 @@ use std::process::ExitCode;
 
 use engines::{Entry, ENGINES};
 use metrics::METRICS;
+use rounds::Run;
 use settings::Settings;
 
 fn main() -> ExitCode {
@@ -92,6 +94,11 @@ fn present(settings: &Settings) -> Vec<(&'static Entry, String)> {
 }
 
 fn parent(settings: &Settings) -> Result<(), String> {
+    if !settings.draw.is_empty() {
+        let runs = reload::read(&settings.draw)?;
+        runs.iter().for_each(tell);
+        return draw(settings, &runs);
+    }
     machine::describe(&settings.directory);
     println!("\nengines:");
     let present = present(settings);
@@ -108,8 +115,7 @@ fn parent(settings: &Settings) -> Result<(), String> {
     for &value in &settings.values {
         for &keys in &settings.keys {
             let run = rounds::run(settings, &engines, keys, value, &mut failures)?;
-            println!("\n{keys} keys, values of {value} bytes, {} rounds", settings.rounds);
-            println!("{}", table::tables(&run));
+            tell(&run);
             runs.push(run);
         }
     }
@@ -117,12 +123,21 @@ fn parent(settings: &Settings) -> Result<(), String> {
         let text = json::document(&present, &runs, &failures);
         std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?;
     }
-    if let Some(directory) = &settings.plots {
-        plots::draw(directory, &runs).map_err(|e| format!("{}: {e}", directory.display()))?;
-    }
+    draw(settings, &runs)?;
     if failures.is_empty() {
         Ok(())
     } else {
         Err(format!("{} failures:\n{}", failures.len(), failures.join("\n")))
     }
+}
+
+fn tell(run: &Run) {
+    println!("\n{} keys, values of {} bytes", run.keys, run.value);
+    println!("{}", table::tables(run));
+    println!("{}", table::summary(run));
+}
+
+fn draw(settings: &Settings, runs: &[Run]) -> Result<(), String> {
+    let Some(directory) = &settings.plots else { return Ok(()) };
+    plots::draw(directory, runs).map_err(|e| format!("{}: {e}", directory.display()))
 }

@@ -19,6 +19,7 @@ kv-peers: libkv and other engines, side by side
     --limit SECONDS    when a workload that does not fill is cut short (60)
     --json FILE        writes all figures
     --plots DIR        draws them
+    --draw FILE,FILE   measures nothing: the tables and plots of what --json has written
     --quick            small and short: shows that the program works
     --list             names the engines with their options, and the workloads";
 
@@ -35,6 +36,8 @@ pub struct Settings {
     pub settle: Duration,
     pub json: Option<PathBuf>,
     pub plots: Option<PathBuf>,
+    /// Files of earlier runs.
+    pub draw: Vec<PathBuf>,
     pub is_list: bool,
     /// What this process is, if it is a child: the flag, and the engine.
     pub child: Option<(String, String)>,
@@ -57,6 +60,7 @@ impl Settings {
             settle: Duration::from_millis(settle),
             json: None,
             plots: None,
+            draw: Vec::new(),
             is_list: arguments.iter().any(|argument| argument == "--list"),
             child: None,
         };
@@ -90,6 +94,7 @@ impl Settings {
             "--settle-ms" => self.settle = millis()?,
             "--json" => self.json = Some(PathBuf::from(value)),
             "--plots" => self.plots = Some(PathBuf::from(value)),
+            "--draw" => self.draw = names().into_iter().map(PathBuf::from).collect(),
             "--bench" | "--load" => self.child = Some((name.to_owned(), value.to_owned())),
             _ => return Err(format!("unknown argument {name}\n{USAGE}")),
         }

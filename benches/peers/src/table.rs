@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::engine::Class;
+use crate::engines::{Entry, ENGINES};
 use crate::metrics::{Better, Metric, METRICS};
 use crate::rounds::{Measured, Run};
 use crate::stats::{least, most, number};
@@ -56,4 +57,45 @@ pub fn roofline(run: &Run, metric: &Metric) -> Option<(f64, &'static str)> {
     let (engine, name) = metric.roofline?;
     let roof = run.of(engine, name)?.median();
     Some((100.0 * run.of(LIBKV, metric.name)?.median() / roof, engine))
+}
+
+/// One row for each workload and one column for each engine, in Markdown.
+pub fn summary(run: &Run) -> String {
+    let mut engines: Vec<&Entry> = Vec::new();
+    for measured in &run.measured {
+        if !engines.iter().any(|engine| engine.name == measured.engine.name) {
+            engines.push(measured.engine);
+        }
+    }
+    engines.sort_by_key(|engine| ENGINES.iter().position(|entry| entry.name == engine.name));
+    engines.retain(|engine| run.class(engine) != Class::Roofline);
+    let mut text = String::from("| workload |");
+    engines.iter().for_each(|engine| _ = write!(text, " {} |", engine.name));
+    text.push_str(" to the best peer | of the roofline |\n|---|");
+    (0..engines.len() + 2).for_each(|_| text.push_str("---:|"));
+    for metric in METRICS.iter().filter(|metric| run.all(metric).next().is_some()) {
+        let _ = write!(text, "\n| `{}` |", metric.name);
+        for engine in &engines {
+            let median = run.of(engine.name, metric.name).map(|m| number(m.median()));
+            let _ = write!(text, " {} |", median.unwrap_or_default());
+        }
+        let ratio = to_best_peer(run, metric).map_or_else(String::new, |r| format!("{r:.2}"));
+        let share = roofline(run, metric).map_or_else(String::new, |(s, _)| format!("{s:.0} %"));
+        let _ = write!(text, " {ratio} | {share} |");
+    }
+    text.push('\n');
+    text
+}
+
+/// How many times as good as the best of those that keep their data libkv is.
+fn to_best_peer(run: &Run, metric: &Metric) -> Option<f64> {
+    let libkv = run.of(LIBKV, metric.name)?.median();
+    let is_peer = |row: &&Measured| {
+        row.engine.name != LIBKV && run.class(row.engine) == Class::KeepsAtKill
+    };
+    let peers = run.all(metric).filter(is_peer).map(Measured::median);
+    match metric.better {
+        Better::More => peers.max_by(f64::total_cmp).map(|best| libkv / best),
+        Better::Less => peers.min_by(f64::total_cmp).map(|best| best / libkv),
+    }
 }
