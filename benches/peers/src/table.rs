@@ -90,9 +90,8 @@ pub fn summary(run: &Run) -> String {
 /// How many times as good as the best of those that keep their data libkv is.
 fn to_best_peer(run: &Run, metric: &Metric) -> Option<f64> {
     let libkv = run.of(LIBKV, metric.name)?.median();
-    let is_peer = |row: &&Measured| {
-        row.engine.name != LIBKV && run.class(row.engine) == Class::KeepsAtKill
-    };
+    let is_peer =
+        |row: &&Measured| row.engine.name != LIBKV && run.class(row.engine) == Class::KeepsAtKill;
     let peers = run.all(metric).filter(is_peer).map(Measured::median);
     match metric.better {
         Better::More => peers.max_by(f64::total_cmp).map(|best| libkv / best),
