@@ -225,8 +225,7 @@ impl ActiveSegment {
     /// than `allowed` bytes.
     fn step(&self, least: u64, allowed: u64) -> Step {
         let (from, capacity) = (self.map.limit() as u64, self.map.capacity() as u64);
-        let to = blocks::step_end(from, capacity, least, allowed);
-        let least = least.next_multiple_of(BLOCK).min(capacity);
+        let (to, least) = blocks::step(from, capacity, least, allowed);
         let (blocks, map) = (Arc::clone(&self.blocks), self.map.map().clone());
         Step { trims: blocks.trims(), blocks, map, from, to, least }
     }

@@ -17,11 +17,13 @@ pub(super) const LAST_STEP: u64 = 8 << 20;
 pub(super) const BLOCK: u64 = 4096;
 
 /// How far to allocate next in a segment of `capacity` bytes that has blocks up to `from`, to reach
-/// `least`: steps grow with the segment, but beyond `least` to no more than `allowed` bytes.
-pub(super) fn step_end(from: u64, capacity: u64, least: u64, allowed: u64) -> u64 {
+/// `least`, and how far at least: steps grow with the segment, but beyond `least` to no more than
+/// `allowed` bytes.
+pub(super) fn step(from: u64, capacity: u64, least: u64, allowed: u64) -> (u64, u64) {
     let step = from.clamp(FIRST_STEP, LAST_STEP);
     let to = (from + step).max(least).next_multiple_of(BLOCK).min(capacity.max(least));
-    to.min(from.saturating_add(allowed)).max(least)
+    let to = to.min(from.saturating_add(allowed)).max(least);
+    (to, least.next_multiple_of(BLOCK).min(capacity))
 }
 
 /// Where a segment of `len` bytes ends with `more` and the seal, and whether it can; or else where
@@ -77,14 +79,7 @@ impl Step {
         if state.is_cut || state.trims != self.trims {
             return Ok(None);
         }
-        match self.blocks.file.allocate(self.to) {
-            Err(error) if error.kind() == Kind::NoSpace => {
-                // The step may be too much where the record itself is not.
-                self.blocks.file.allocate(self.least)?;
-                self.to = self.least;
-            }
-            other => other?,
-        }
+        self.to = self.blocks.allocate(self.to, self.least)?;
         drop(state);
         Ok(Some(self))
     }
@@ -99,6 +94,17 @@ impl Blocks {
     /// The blocks of `file`.
     pub fn new(file: Arc<dyn File>) -> Arc<Blocks> {
         Arc::new(Blocks { file, state: Mutex::default() })
+    }
+
+    /// Allocates up to `to`, or to `least` where there is no room for that. Answers how far.
+    pub(super) fn allocate(&self, to: u64, least: u64) -> Result<u64> {
+        match self.file.allocate(to) {
+            // The step may be too much where the record itself is not.
+            Err(error) if error.kind() == Kind::NoSpace => {
+                self.file.allocate(least).map(|()| least)
+            }
+            allocated => allocated.map(|()| to),
+        }
     }
 
     /// Gives back what was allocated beyond `len`, for good.

@@ -53,6 +53,13 @@ const MEASURED_EVERY: u64 = 4 << 20;
 /// The log is asked for after so many, which is seldom enough for a slow medium.
 const SYNCED_EVERY: u64 = 16 << 20;
 
+/// Counts `bytes` off what is `left`. Answers whether that was the rest; it begins anew then.
+fn is_due(left: &mut u64, bytes: u64, every: u64) -> bool {
+    let rest = left.checked_sub(bytes);
+    *left = rest.unwrap_or(every);
+    rest.is_none()
+}
+
 impl<'a> Run<'a> {
     pub fn new(engine: &'a Engine, mode: Mode<'a>) -> Run<'a> {
         let (progress, step_began) = (Progress::default(), Instant::now());
@@ -101,17 +108,12 @@ impl<'a> Run<'a> {
         self.show();
         self.may_go_on()?;
         let bytes = read + written;
-        self.until_measured = match self.until_measured.checked_sub(bytes) {
-            Some(left) => left,
-            None => {
-                engine.measure_garbage();
-                MEASURED_EVERY
-            }
-        };
-        self.until_synced = self.until_synced.checked_sub(bytes).unwrap_or_else(|| {
+        if is_due(&mut self.until_measured, bytes, MEASURED_EVERY) {
+            engine.measure_garbage();
+        }
+        if is_due(&mut self.until_synced, bytes, SYNCED_EVERY) {
             engine.want_sync();
-            SYNCED_EVERY
-        });
+        }
         if let Mode::Background(throttle, epoch) = &mut self.mode {
             let pressure = engine.control.pressure.load(Ordering::Relaxed);
             let now = epoch.elapsed();

@@ -1,21 +1,17 @@
 //! The database that salvaging makes: compacted segments, and a manifest that says it was closed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::error::Result;
-use crate::format::encode::{encode_moved, Moved};
+use crate::format::encode::Moved;
 use crate::format::manifest::{SealedSegment, Tail};
-use crate::format::record::{Record, Seal, SEAL_LEN};
+use crate::format::record::{Record, SEAL_LEN};
 use crate::format::segment::{SegmentHeader, SegmentKind};
 use crate::format::{name, Expiring, Identity};
 use crate::manifest::{LiveSegment, Manifest, State};
-use crate::memory;
 use crate::options::Options;
-use crate::storage::{File, Storage};
-
-/// Bytes that are written at once.
-const CHUNK: usize = 1 << 20;
+use crate::segment::output::Appender;
+use crate::storage::Storage;
 
 /// A database that is being made.
 pub(super) struct Output<'a> {
@@ -35,26 +31,9 @@ pub(super) struct Output<'a> {
 /// The segment that is being written.
 struct Current {
     header: SegmentHeader,
-    file: Arc<dyn File>,
-    /// Bytes in the file, and those that are still to be written.
-    written: u64,
-    buffer: Vec<u8>,
-    records: u64,
+    appender: Appender,
     next_sequence: u64,
     expiring: Expiring,
-}
-
-impl Current {
-    fn end(&self) -> u64 {
-        self.written + self.buffer.len() as u64
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.file.write_at(&self.buffer, self.written)?;
-        self.written += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
 }
 
 impl<'a> Output<'a> {
@@ -77,22 +56,17 @@ impl<'a> Output<'a> {
         let moved = Moved::new(record, sequence.saturating_sub(self.base_sequence));
         let len = moved.record_len();
         let needed = (len + SEAL_LEN) as u64;
-        if self.current.as_ref().is_some_and(|c| c.end() + needed > self.segment_size) {
+        if self.current.as_ref().is_some_and(|c| c.appender.end() + needed > self.segment_size) {
             self.seal()?;
         }
         let mut current = match self.current.take() {
             Some(current) => current,
             None => self.begin()?,
         };
-        let at = current.end();
-        encode_moved(&moved, current.header.salt, at, &mut current.buffer)?;
-        current.records += 1;
+        current.appender.append(&moved)?;
         current.next_sequence = current.next_sequence.max(sequence + 1);
         if let Some(expiry) = moved.expiry() {
             current.expiring.add(len, expiry);
-        }
-        if current.buffer.len() >= CHUNK {
-            current.flush()?;
         }
         self.current = Some(current);
         self.keys += 1;
@@ -122,13 +96,11 @@ impl<'a> Output<'a> {
             base_sequence: self.base_sequence,
             horizon: self.horizon,
         };
-        let buffer = header.encode(&self.identity()?.uuid);
+        let page = header.encode(&self.identity()?.uuid);
+        let file = self.target.create(&name::segment(header.id))?;
         Ok(Current {
             header,
-            file: self.target.create(&name::segment(header.id))?,
-            written: 0,
-            buffer,
-            records: 0,
+            appender: Appender::new(file, header.salt, 0, page),
             next_sequence: self.base_sequence,
             expiring: Expiring::default(),
         })
@@ -137,16 +109,15 @@ impl<'a> Output<'a> {
     /// Ends the current segment, and puts it on the medium.
     fn seal(&mut self) -> Result<()> {
         let Some(mut current) = self.current.take() else { return Ok(()) };
-        let (header, at) = (current.header, current.end());
-        let seal = Seal { records: current.records, next_sequence: current.next_sequence };
-        memory::append(&mut current.buffer, &seal.encode(header.salt, at))?;
-        current.flush()?;
-        current.file.sync()?;
+        let (seal, written) = current.appender.seal(current.next_sequence);
+        written?;
+        current.appender.file().sync()?;
+        let header = current.header;
         let sealed = SealedSegment {
             id: header.id,
-            len: current.written,
-            records: current.records,
-            next_sequence: current.next_sequence,
+            len: current.appender.end(),
+            records: seal.records,
+            next_sequence: seal.next_sequence,
             expiring: current.expiring,
         };
         self.segments.insert(header.id, LiveSegment { header, sealed: Some(sealed) });
