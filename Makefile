@@ -24,6 +24,10 @@ CONFIGURE = cmake -S . -DKV_CARGO_TARGET_DIR="$(TARGET_DIR)" \
 	-DKV_CARGO_FLAGS="$(subst $(space),$(semicolon),$(strip $(CARGO_FLAGS)))"
 CARGO = CARGO_TARGET_DIR="$(TARGET_DIR)" cargo
 
+# What users get, which is what is measured: built by `make build`, with link-time optimisation,
+# which rustc leaves out of what `cargo build` makes (cmake/Library.cmake says why).
+SHIPPED = $(abspath build/release/lib/libkv.so)
+
 # command=package: what the targets need, besides Rust.
 BUILD_TOOLS = cc=gcc c++=g++ cmake=cmake
 CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind
@@ -115,13 +119,12 @@ check-c-release:
 # A package of its own (tests/guard/): instructions, system calls, allocations and cache lines of
 # one operation of the shipped library, against tests/guard/bounds.tsv; KV_UPDATE_GUARD=1 records.
 .PHONY: guard
-guard:
+guard: build
 	@echo "==> what one operation costs"
-	@scripts/install-tools.sh cc=gcc valgrind=valgrind
-	@$(CARGO) build --quiet --release --lib $(CARGO_FLAGS)
+	@scripts/install-tools.sh valgrind=valgrind
 	@cd tests/guard && cargo fmt --check && export CARGO_TARGET_DIR="$(TARGET_DIR)/guard" \
 		&& cargo test --quiet --release $(CARGO_FLAGS) \
-		&& LIBRARY="$(TARGET_DIR)/release/libkv.so" cargo run --quiet --release $(CARGO_FLAGS)
+		&& LIBRARY="$(SHIPPED)" cargo run --quiet --release $(CARGO_FLAGS)
 
 header:
 	@echo "==> include/kv.h"
@@ -139,7 +142,7 @@ bench-engine:
 .PHONY: bench-peers bench-peers-tools bench-peers-build check-peers
 PEER_LIBRARIES = lib:lmdb=liblmdb-dev lib:leveldb=libleveldb-dev lib:rocksdb=librocksdb-dev \
 	lib:tkrzw=libtkrzw-dev lib:kyotocabinet=libkyotocabinet-dev
-PEERS = LIBKV="$(TARGET_DIR)/release/libkv.so" "$(TARGET_DIR)/peers/release/kv-peers"
+PEERS = LIBKV="$(SHIPPED)" "$(TARGET_DIR)/peers/release/kv-peers"
 
 bench-peers: bench-peers-tools bench-peers-build
 	@$(PEERS) $(BENCH_ARGS)
@@ -147,8 +150,7 @@ bench-peers: bench-peers-tools bench-peers-build
 bench-peers-tools:
 	@scripts/install-tools.sh $(PEER_LIBRARIES) || echo "==> going on without them"
 
-bench-peers-build:
-	@$(CARGO) build --quiet --release --lib $(CARGO_FLAGS)
+bench-peers-build: build
 	@cd benches/peers && CARGO_TARGET_DIR="$(TARGET_DIR)/peers" \
 		cargo build --quiet --release $(CARGO_FLAGS)
 
@@ -203,7 +205,7 @@ TORTURE_FS_TOOLS = strace=strace qemu-storage-daemon=qemu-system-common nbdkit=n
 	nbdfuse=libnbd-bin fusermount3=fuse3 mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs \
 	mkfs.btrfs=btrfs-progs
 TORTURE_FS = "$(TARGET_DIR)/torture-fs/release/kv-torture-fs" \
-	LIBRARY="$(TARGET_DIR)/release/libkv.so"
+	LIBRARY="$(SHIPPED)"
 PART ?=
 SECONDS ?=
 ROUNDS ?=
@@ -216,8 +218,7 @@ torture-fs-tools:
 	@PATH="$$PATH:/usr/sbin:/sbin" scripts/install-tools.sh $(TORTURE_FS_TOOLS) \
 		|| echo "==> going on without them"
 
-torture-fs-build:
-	@$(CARGO) build --quiet --release --lib $(CARGO_FLAGS)
+torture-fs-build: build
 	@cd tests/torture_fs && CARGO_TARGET_DIR="$(TARGET_DIR)/torture-fs" \
 		cargo build --quiet --release $(CARGO_FLAGS)
 
