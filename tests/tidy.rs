@@ -102,7 +102,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("options", &["clock", "notice", "error"]),
     ("notice", &[]),
     ("histogram", &[]),
-    ("index", &["epoch", "error", "memory", "cpu", "atomic"]),
+    ("index", &["epoch", "error", "memory", "cpu", "atomic", "storage::anonymous"]),
     ("epoch", &["storage::barrier", "error", "atomic"]),
     ("format", &["memory", "wrong_turn"]),
     ("storage", &["error", "memory", "cpu"]),

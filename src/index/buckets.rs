@@ -21,10 +21,12 @@
 
 use std::collections::HashMap;
 
+use super::arena::Arena;
 use super::{Location, LOCATION_BITS};
 use crate::atomic::{fence, AtomicU64, Ordering};
 use crate::cpu;
 use crate::error::{Error, Kind, Result};
+use crate::storage::anonymous::Run;
 
 const LOCATION_MASK: u64 = (1 << LOCATION_BITS) - 1;
 const TAG_BITS: u32 = 64 - LOCATION_BITS;
@@ -38,10 +40,8 @@ const SPILL_BITS: u32 = (MAX_SPILL + 1).ilog2();
 /// Growth refreshes the tags when fewer bits than this tell the entries of a bucket apart.
 const MIN_SPARE_BITS: u32 = 10;
 
-/// One cache line of entries.
-#[derive(Default)]
-#[repr(align(64))]
-pub(super) struct Bucket([AtomicU64; BUCKET_ENTRIES]);
+/// Bytes of a bucket, which is a cache line of entries.
+const BUCKET_BYTES: usize = BUCKET_ENTRIES * size_of::<AtomicU64>();
 
 /// Where an entry is. Valid until one is removed or the buckets are replaced.
 #[derive(Clone, Copy, Debug)]
@@ -50,33 +50,31 @@ pub struct Place {
     slot: usize,
 }
 
-/// The buckets of one piece.
+/// The buckets of one piece. What a look-up needs of it lies on one cache line.
+#[repr(align(64))]
 pub struct Buckets {
-    buckets: Box<[Bucket]>,
+    buckets: Run,
     /// Bits of the hash that this piece uses.
     precision: u32,
 }
 
 impl Buckets {
     /// `count` empty buckets, at least one.
-    fn new(count: usize, precision: u32) -> Result<Buckets> {
-        let mut buckets = Vec::new();
-        buckets.try_reserve_exact(count).map_err(|_| {
-            Error::new(Kind::OutOfMemory, "the index cannot grow: there is no memory for it")
-        })?;
-        buckets.resize_with(count, Bucket::default);
-        Ok(Buckets { buckets: buckets.into_boxed_slice(), precision })
+    fn new(arena: &Arena, count: usize, precision: u32) -> Result<Buckets> {
+        let buckets = arena.take(count);
+        let buckets = buckets.map_err(|error| error.context("the index cannot grow: "))?;
+        Ok(Buckets { buckets, precision })
     }
 
     /// Buckets with these entries, which have the same home; nothing if there are none.
-    pub fn of_entries(entries: &[u64], precision: u32) -> Result<Option<Buckets>> {
+    pub fn of_entries(arena: &Arena, entries: &[u64], precision: u32) -> Result<Option<Buckets>> {
         let (filled, rest) = entries.as_chunks::<BUCKET_ENTRIES>();
         if filled.is_empty() || !rest.is_empty() {
             return Ok(None);
         }
-        let buckets = Buckets::new(filled.len(), precision)?;
+        let buckets = Buckets::new(arena, filled.len(), precision)?;
         for (bucket, entries) in buckets.buckets.iter().zip(filled) {
-            for (slot, &entry) in bucket.0.iter().zip(entries) {
+            for (slot, &entry) in bucket.iter().zip(entries) {
                 slot.store(entry, Ordering::Relaxed);
             }
         }
@@ -115,7 +113,7 @@ impl Buckets {
 
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
-        self.buckets.len() * size_of::<Bucket>() + size_of::<Buckets>()
+        self.buckets.len() * BUCKET_BYTES + size_of::<Buckets>()
     }
 
     /// Begins to fetch the bucket that `hash` is at home in.
@@ -136,7 +134,7 @@ impl Buckets {
         let mut bucket = self.home(fraction);
         for _ in 0..=MAX_SPILL {
             let mut room = false;
-            for (slot, entry) in self.buckets[bucket].0.iter().enumerate() {
+            for (slot, entry) in self.buckets[bucket].iter().enumerate() {
                 let entry = entry.load(Ordering::Relaxed);
                 room |= entry == 0;
                 if entry >> LOCATION_BITS == tag && entry != 0 {
@@ -210,15 +208,15 @@ impl Buckets {
     }
 
     fn at(&self, place: Place) -> u64 {
-        self.buckets[place.bucket].0[place.slot].load(Ordering::Relaxed)
+        self.buckets[place.bucket][place.slot].load(Ordering::Relaxed)
     }
 
     fn put(&self, place: Place, entry: u64) {
-        self.buckets[place.bucket].0[place.slot].store(entry, Ordering::Release);
+        self.buckets[place.bucket][place.slot].store(entry, Ordering::Release);
     }
 
     fn entries(&self, bucket: usize) -> impl Iterator<Item = u64> + '_ {
-        self.buckets[bucket].0.iter().map(|entry| entry.load(Ordering::Relaxed))
+        self.buckets[bucket].iter().map(|entry| entry.load(Ordering::Relaxed))
     }
 
     /// An entry that lies behind `bucket` though `bucket` is on its way from home.
@@ -295,6 +293,7 @@ impl Buckets {
     /// More buckets with the same entries and room for one of `hash`: an eighth more, or as many
     /// as it takes. `rehash` gives the hash of the key at a location.
     pub fn grown(
+        arena: &Arena,
         old: Option<&Buckets>,
         hash: u64,
         rehash: &mut dyn FnMut(Location) -> Result<u64>,
@@ -302,7 +301,7 @@ impl Buckets {
         let old_count = old.map_or(0, |old| old.buckets.len());
         let mut count = old_count + (old_count / 8).max(1);
         loop {
-            if let Some(grown) = Buckets::resized(old, count, rehash)? {
+            if let Some(grown) = Buckets::resized(arena, old, count, rehash)? {
                 if grown.has_room(hash) {
                     return Ok(grown);
                 }
@@ -320,6 +319,7 @@ impl Buckets {
     /// As many buckets as growth would have led to with `keys` entries, if those are more; growth
     /// comes when `fill` of every 1024 entries are used.
     pub fn presized(
+        arena: &Arena,
         old: Option<&Buckets>,
         keys: usize,
         fill: usize,
@@ -331,13 +331,14 @@ impl Buckets {
             count += (count / 8).max(1);
         }
         match count > old_count {
-            true => Buckets::resized(old, count, rehash),
+            true => Buckets::resized(arena, old, count, rehash),
             false => Ok(None),
         }
     }
 
     /// The entries of `old` in `count` buckets; `None` if one finds no room near its home.
     fn resized(
+        arena: &Arena,
         old: Option<&Buckets>,
         count: usize,
         rehash: &mut dyn FnMut(Location) -> Result<u64>,
@@ -345,7 +346,7 @@ impl Buckets {
         let finest = TAG_BITS - SPILL_BITS + count.ilog2();
         let old_precision = old.map_or(0, |old| old.precision);
         let refresh = old_precision < count.ilog2() + MIN_SPARE_BITS;
-        let grown = Buckets::new(count, if refresh { finest } else { old_precision })?;
+        let grown = Buckets::new(arena, count, if refresh { finest } else { old_precision })?;
         let Some(old) = old else { return Ok(Some(grown)) };
         for bucket in 0..old.buckets.len() {
             for entry in old.entries(bucket).filter(|&entry| entry != 0) {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::atomic::Arc;
 use crate::epoch::pin;
 use crate::index::piece::Piece;
 
@@ -24,7 +25,7 @@ struct Tested {
 
 impl Tested {
     fn new(fill: u32) -> Tested {
-        Tested { piece: Piece::new(fill), hashes: HashMap::new() }
+        Tested { piece: Piece::new(Arc::default(), fill), hashes: HashMap::new() }
     }
 
     fn insert(&mut self, hash: u64, location: u64) -> Result<()> {
@@ -94,7 +95,8 @@ fn every_entry_is_reached_from_home_without_crossing_a_gap() {
         let full = |b: &Buckets| location as usize * 1024 > b.capacity() * 920;
         if buckets.as_ref().is_none_or(|b| full(b) || !b.has_room(hash)) {
             let rehash = &mut |at: Location| Ok(hashes[&at.0]);
-            buckets = Some(Buckets::grown(buckets.as_ref(), hash, rehash).unwrap());
+            buckets =
+                Some(Buckets::grown(&Arena::default(), buckets.as_ref(), hash, rehash).unwrap());
         }
         buckets.as_ref().unwrap().insert(hash, Location(location));
     }
@@ -139,7 +141,7 @@ fn too_many_equal_hashes_are_refused() {
 /// piece grows; readers must find each of them at any time, and never one that was not there.
 #[test]
 fn readers_find_what_stays_while_entries_move() {
-    let piece = Piece::new(1000);
+    let piece = Piece::new(Arc::default(), 1000);
     // Few homes, so that buckets overflow: the hash is the location, spread.
     let hash_of = |location: u64| location.wrapping_mul(0x9e37_79b9_7f4a_7c15) & !(0x3f << 48);
     let insert = |location: u64| {
@@ -191,7 +193,7 @@ fn room_for_many_is_room_for_all_of_them() {
     let (mut with_room, mut without) = (0, 0);
     for round in 0..4_000_u64 {
         let count = 1 + (round % 80) as usize;
-        let buckets = Buckets::new(count, TAG_BITS).unwrap();
+        let buckets = Buckets::new(&Arena::default(), count, TAG_BITS).unwrap();
         let capacity = buckets.capacity() as u64;
         let old = capacity * (round % 7) / 8;
         for number in 0..old {
@@ -231,11 +233,11 @@ fn forged_entries_are_moved_and_removed_without_harm() {
         let entries: Vec<u64> = (0..count * BUCKET_ENTRIES)
             .map(|_| if sparse == 0 && next().is_multiple_of(8) { 0 } else { next() | 1 })
             .collect();
-        let forged = Buckets::of_entries(&entries, precision).unwrap().unwrap();
+        let forged = Buckets::of_entries(&Arena::default(), &entries, precision).unwrap().unwrap();
         let mut rehash = |location: Location| Ok(location.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let used = |entries: &[u64]| entries.iter().filter(|&&entry| entry != 0).count();
         // There may be no room for them; else all of them are there.
-        if let Ok(grown) = Buckets::grown(Some(&forged), next(), &mut rehash) {
+        if let Ok(grown) = Buckets::grown(&Arena::default(), Some(&forged), next(), &mut rehash) {
             assert_eq!(used(&grown.entries_of_all().unwrap().0), used(&entries));
         }
         let (before, moves) = (used(&entries), AtomicU64::new(0));

@@ -87,7 +87,7 @@ impl Cost {
         cost.memory = index.memory() as u64;
         let pieces = (0..PIECES).map(|number| {
             let image = index.image(&guard, number, || ()).unwrap().0;
-            Buckets::of_entries(&image.entries, image.precision).unwrap()
+            Buckets::of_entries(&Arena::default(), &image.entries, image.precision).unwrap()
         });
         let pieces: Vec<Option<Buckets>> = pieces.collect();
         for (number, key) in keys.iter().enumerate() {

@@ -6,15 +6,17 @@
 //! fills, so that growth is spread evenly over time and the memory per key hardly varies. Readers
 //! take no lock; writers lock one piece.
 
+mod arena;
 mod buckets;
 pub mod hash;
 pub mod image;
 mod piece;
 
-use crate::atomic::{AtomicUsize, Ordering};
+use crate::atomic::{Arc, AtomicUsize, Ordering};
 use crate::epoch::Guard;
 use crate::error::Result;
 use crate::memory;
+use arena::Arena;
 use buckets::Place;
 use image::Source;
 use piece::{LockedPiece, Piece};
@@ -51,7 +53,9 @@ impl Index {
     /// An empty index.
     pub fn new() -> Result<Index> {
         let fill = |piece| FILL_MIN + (FILL_MAX - FILL_MIN) * piece / PIECES;
-        let pieces = memory::collect((0..PIECES).map(|piece| Piece::new(fill(piece) as u32)))?;
+        let arena = Arc::new(Arena::default());
+        let piece = |piece| Piece::new(Arc::clone(&arena), fill(piece) as u32);
+        let pieces = memory::collect((0..PIECES).map(piece))?;
         let pieces = pieces.into_boxed_slice();
         let memory = AtomicUsize::new(size_of_val(&*pieces));
         let limit = AtomicUsize::new(usize::MAX);

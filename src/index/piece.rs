@@ -7,6 +7,7 @@
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::arena::Arena;
 use super::buckets::{Buckets, Place};
 use super::image::Image;
 use super::Location;
@@ -27,6 +28,8 @@ pub struct Piece {
     moves: AtomicU64,
     /// Entries at which the piece grows, per 1024 entries of room.
     fill: u32,
+    /// Where its buckets come from.
+    arena: Arc<Arena>,
     writers: Writers,
 }
 
@@ -40,9 +43,9 @@ struct Writers {
 
 impl Piece {
     /// An empty piece that grows when `fill` of every 1024 entries are used.
-    pub fn new(fill: u32) -> Piece {
+    pub fn new(arena: Arc<Arena>, fill: u32) -> Piece {
         let (buckets, writers) = (Slot::default(), Writers::default());
-        Piece { buckets, moves: AtomicU64::new(0), fill, writers }
+        Piece { buckets, moves: AtomicU64::new(0), fill, arena, writers }
     }
 
     /// Entries in use.
@@ -127,7 +130,7 @@ impl LockedPiece<'_> {
     /// grown.
     pub fn fill(&mut self, image: &Image) -> Result<usize> {
         debug_assert!(self.buckets.is_none());
-        let buckets = Buckets::of_entries(&image.entries, image.precision)?;
+        let buckets = Buckets::of_entries(&self.piece.arena, &image.entries, image.precision)?;
         let more = buckets.map_or(0, |buckets| self.put_in_place(buckets));
         self.piece.expect(image.used);
         Ok(more)
@@ -215,7 +218,7 @@ impl LockedPiece<'_> {
         hash: u64,
         rehash: &mut dyn FnMut(Location) -> Result<u64>,
     ) -> Result<usize> {
-        let grown = Buckets::grown(self.buckets, hash, rehash)?;
+        let grown = Buckets::grown(&self.piece.arena, self.buckets, hash, rehash)?;
         Ok(self.put_in_place(grown))
     }
 
@@ -226,7 +229,8 @@ impl LockedPiece<'_> {
         keys: usize,
         rehash: &mut dyn FnMut(Location) -> Result<u64>,
     ) -> Result<usize> {
-        let grown = Buckets::presized(self.buckets, keys, self.piece.fill as usize, rehash)?;
+        let (arena, fill) = (&self.piece.arena, self.piece.fill as usize);
+        let grown = Buckets::presized(arena, self.buckets, keys, fill, rehash)?;
         Ok(grown.map_or(0, |grown| self.put_in_place(grown)))
     }
 

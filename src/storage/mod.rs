@@ -11,6 +11,7 @@
 //!   [`Storage::sync_directory`], or [`Parent::sync`] for a directory's.
 //! * After a failed sync nothing is known of the file's unsynced bytes.
 
+pub mod anonymous;
 pub mod barrier;
 mod entry;
 mod file;

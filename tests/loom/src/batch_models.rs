@@ -75,7 +75,7 @@ impl Stage {
     fn new(present: &[usize], mistake: Mistake) -> Arc<Stage> {
         drop(epoch::pin().expect("pin"));
         epoch::flush();
-        let pieces = std::array::from_fn(|_| Piece::new(1024));
+        let pieces = std::array::from_fn(|_| Piece::new(Default::default(), 1024));
         let records = (0..RECORDS).map(|_| UnsafeCell::new(None)).collect();
         let stage = Stage { pieces, records, batches: Batches::default(), mistake };
         for &key in present {

@@ -60,7 +60,7 @@ impl Stage {
         drop(epoch::pin().expect("pin"));
         epoch::flush();
         let records = (0..KEYS * VERSIONS + 1).map(|_| UnsafeCell::new(0)).collect();
-        let stage = Stage { piece: Piece::new(1024), records };
+        let stage = Stage { piece: Piece::new(Default::default(), 1024), records };
         (0..keys).for_each(|key| stage.put(key, 0));
         Arc::new(stage)
     }
@@ -196,7 +196,7 @@ fn growth() {
 fn filling() {
     let donor = Stage::with_keys(3);
     let image = Arc::new(donor.piece.lock(&epoch::pin().expect("pin")).image().expect("an image"));
-    let stage = Stage { piece: Piece::new(1024), records: Vec::new() };
+    let stage = Stage { piece: Piece::new(Default::default(), 1024), records: Vec::new() };
     stage.piece.expect(3);
     let stage = Arc::new(stage);
     let look = |key: u64| {

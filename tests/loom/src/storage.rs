@@ -19,3 +19,20 @@ pub mod barrier {
         fence(Ordering::SeqCst);
     }
 }
+
+pub mod anonymous {
+    use crate::atomic::AtomicU64;
+
+    pub type Line = [AtomicU64; 8];
+
+    /// Lines that are not from the kernel, whose zeros loom does not know.
+    pub struct Run(pub Box<[Line]>);
+
+    impl std::ops::Deref for Run {
+        type Target = [Line];
+
+        fn deref(&self) -> &[Line] {
+            &self.0
+        }
+    }
+}
