@@ -45,12 +45,12 @@
 #include <stdint.h>
 
 /** The version of this header; kv_version() is that of the library that is loaded. */
-#define KV_VERSION_MAJOR 0
-#define KV_VERSION_MINOR 1
+#define KV_VERSION_MAJOR 1
+#define KV_VERSION_MINOR 0
 #define KV_VERSION_PATCH 0
-#define KV_VERSION_STRING "0.1.0"
+#define KV_VERSION_STRING "1.0.0"
 /** major * 1000000 + minor * 1000 + patch */
-#define KV_VERSION_NUMBER 1000
+#define KV_VERSION_NUMBER 1000000
 
 /**
  * The compiler warns when the status of a call is not looked at. Define it as nothing before

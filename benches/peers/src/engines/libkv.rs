@@ -56,7 +56,7 @@ library!(Api {
 
 fn load() -> Result<Api, String> {
     let given = std::env::var("LIBKV").ok();
-    let files = [given.as_deref().unwrap_or("libkv.so"), "libkv.so.0"];
+    let files = [given.as_deref().unwrap_or("libkv.so"), "libkv.so.1"];
     Ok(Api::load(&files)?.0)
 }
 
