@@ -1,0 +1,42 @@
+"""The standard library's own tests of mappings, over databases."""
+
+import tempfile
+import unittest
+
+import libkv
+
+try:
+    from test import mapping_tests
+except ImportError as missing:  # Debian has them in a package of their own.
+    raise unittest.SkipTest(f"{missing}: install libpython3-testsuite") from None
+
+
+class Temporary(libkv.Database):
+    """A database with a directory of its own, filled as a dict would be."""
+
+    def __init__(self, *arguments, **pairs):
+        self._directory = tempfile.TemporaryDirectory()
+        super().__init__(self._directory.name, sync="none", segment_size="1MiB")
+        self.update(*arguments, **pairs)
+
+    def __setitem__(self, key, value):
+        # Two of the tests have text of their own.
+        if isinstance(key, str):
+            key, value = key.encode(), value.encode()
+        super().__setitem__(key, value)
+
+    def __eq__(self, other):
+        return dict(self) == dict(other)
+
+    __hash__ = None
+
+
+class MappingProtocol(mapping_tests.BasicTestMappingProtocol):
+    type2test = Temporary
+
+    def _reference(self):
+        return {b"1": b"2", b"key1": b"value1", b"key2": bytes(3)}
+
+
+if __name__ == "__main__":
+    unittest.main()
