@@ -27,6 +27,15 @@ endif()
 if(NOT kv_crate_types)
     message(FATAL_ERROR "KV_BUILD_SHARED and KV_BUILD_STATIC are both off: nothing to build")
 endif()
+# What is shipped is linked from the static library, since rustc passes a version script of its own
+# to the linker, which takes no second one: that is the way to symbols with versions (KV_1.0), which
+# works with every linker. A program that was linked to a library without them runs with either.
+option(KV_VERSIONED_SYMBOLS "Link the shared library with symbol versions" ON)
+if(KV_BUILD_SHARED AND KV_VERSIONED_SYMBOLS)
+    list(REMOVE_ITEM kv_crate_types cdylib)
+    list(APPEND kv_crate_types staticlib)
+    list(REMOVE_DUPLICATES kv_crate_types)
+endif()
 string(REPLACE ";" "$<COMMA>" kv_crate_types "${kv_crate_types}")
 set(kv_release "rustc;--lib;--release;--crate-type;${kv_crate_types}")
 set(kv_cargo_command "$<IF:$<CONFIG:Debug>,build;--lib,${kv_release}>")
@@ -43,10 +52,27 @@ endif()
 set(kv_cargo_output "${kv_cargo_output}/$<IF:$<CONFIG:Debug>,debug,release>")
 
 set(kv_place_outputs COMMAND "${CMAKE_COMMAND}" -E make_directory "${kv_output}")
+separate_arguments(kv_native_libraries UNIX_COMMAND "${KV_NATIVE_LIBRARIES}")
 if(KV_BUILD_SHARED)
+    set(kv_linked "${kv_cargo_output}/libkv.so")
+    if(KV_VERSIONED_SYMBOLS)
+        set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS tests/exports.txt)
+        file(STRINGS tests/exports.txt kv_exports)
+        list(JOIN kv_exports ";\n        " kv_exports)
+        set(kv_map "${PROJECT_BINARY_DIR}/libkv.map")
+        file(CONFIGURE OUTPUT "${kv_map}"
+            CONTENT "KV_1.0 {\n    global:\n        @kv_exports@;\n    local: *;\n};\n" @ONLY)
+        set(kv_linked "${kv_cargo_output}/versioned/libkv.so")
+        list(APPEND kv_place_outputs
+            COMMAND "${CMAKE_COMMAND}" -E make_directory "${kv_cargo_output}/versioned"
+            COMMAND "${CMAKE_C_COMPILER}" -shared -o "${kv_linked}"
+                -Wl,--whole-archive "${kv_cargo_output}/libkv.a" -Wl,--no-whole-archive
+                -Wl,--gc-sections "-Wl,--version-script=${kv_map}" "-Wl,-soname,${kv_soname}"
+                -Wl,-z,relro,-z,now,-z,defs,-z,noexecstack -Wl,--as-needed ${kv_native_libraries})
+    endif()
     list(APPEND kv_place_outputs
         COMMAND "${CMAKE_COMMAND}" -E copy_if_different
-            "${kv_cargo_output}/libkv.so" "${kv_output}/${kv_shared_name}"
+            "${kv_linked}" "${kv_output}/${kv_shared_name}"
         COMMAND "${CMAKE_COMMAND}" -E create_symlink ${kv_shared_name} "${kv_output}/${kv_soname}"
         COMMAND "${CMAKE_COMMAND}" -E create_symlink ${kv_soname} "${kv_output}/libkv.so")
 endif()
@@ -78,7 +104,6 @@ function(kv_locate target file)
     add_dependencies(${target} kv_cargo)
 endfunction()
 
-separate_arguments(kv_native_libraries UNIX_COMMAND "${KV_NATIVE_LIBRARIES}")
 if(KV_BUILD_STATIC)
     add_library(kv::static STATIC IMPORTED GLOBAL)
     kv_locate(kv::static libkv.a)
