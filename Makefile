@@ -30,7 +30,7 @@ SHIPPED = $(abspath build/release/lib/libkv.so)
 
 # command=package: what the targets need, besides Rust.
 BUILD_TOOLS = cc=gcc c++=g++ cmake=cmake
-CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind
+CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind groff=groff-base
 
 .PHONY: help demo check build test lint header bench bench-engine install install-tools clean
 .PHONY: test-wrong-turns
@@ -57,6 +57,8 @@ help:
 	@echo "make key-flood      ten million keys of each kind that should collide, and do not"
 	@echo "make mutants        changes that no test notices (SHARD=1/8; docs/MUTANTS.md)"
 	@echo "make fuzz           coverage-guided fuzzing (SECONDS=600 SEED=... TARGET=directory)"
+	@echo "make docs           the reference of all functions as HTML, in build/docs/html (Doxygen)"
+	@echo "make manual         the manual pages of all functions, in build/docs/man3"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make torture        power cuts of a simulated disk (SECONDS=..., SEED=..., REPLAY=...)"
@@ -73,7 +75,8 @@ build: build-tools
 
 # Every part prints its own result; the last line is reached only when all have passed.
 check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules \
-		check-cli check-c-debug check-c-release guard check-torture-fs sanitize-quick
+		check-cli check-c-debug check-c-release check-manual check-documents check-reference \
+		guard check-torture-fs sanitize-quick
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
@@ -174,6 +177,47 @@ check-cli:
 	@cd cli && cargo fmt --check
 	@$(CLI) clippy --quiet $(CARGO_FLAGS) --all-targets -- -D warnings
 	@$(CLI) test --quiet $(CARGO_FLAGS)
+
+# The reference: HTML by Doxygen, for which every warning is an error; and manual pages, which a
+# package of its own (docs/manual/) makes of the same header.
+.PHONY: docs manual check-manual check-documents check-reference reference-tools
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+MANUAL = cd docs/manual && CARGO_TARGET_DIR="$(TARGET_DIR)/manual" cargo
+
+docs: reference-tools manual
+	@rm -rf build/docs/html && mkdir -p build/docs
+	@KV_VERSION="$(VERSION)" doxygen docs/Doxyfile
+	@echo "==> build/docs/html/index.html"
+
+reference-tools:
+	@scripts/install-tools.sh doxygen=doxygen
+
+manual:
+	@$(MANUAL) run --quiet $(CARGO_FLAGS) -- ../.. ../../build/docs/man3
+	@echo "==> build/docs/man3 (man -l build/docs/man3/libkv.3)"
+
+check-manual:
+	@echo "==> the manual pages"
+	@cd docs/manual && cargo fmt --check
+	@$(MANUAL) clippy --quiet $(CARGO_FLAGS) --all-targets -- -D warnings
+	@$(MANUAL) test --quiet $(CARGO_FLAGS)
+
+check-reference:
+	@echo "==> the reference"
+	@$(MAKE) docs || { command -v doxygen >/dev/null && exit 1; \
+		echo "==> no Doxygen: the reference is not made"; }
+
+# What README.md, the cookbook and the migration notes show is built and run (tests/documents/),
+# with the library of build/release installed to a directory of its own.
+DOCUMENTS = cd tests/documents && CARGO_TARGET_DIR="$(TARGET_DIR)/documents" cargo
+
+check-documents:
+	@echo "==> what the documents show"
+	@cd tests/documents && cargo fmt --check
+	@$(DOCUMENTS) clippy --quiet $(CARGO_FLAGS) --all-targets -- -D warnings
+	@$(DOCUMENTS) test --quiet $(CARGO_FLAGS)
+	@$(CONFIGURE) -B build/release -DCMAKE_BUILD_TYPE=Release --log-level=NOTICE
+	@$(DOCUMENTS) run --quiet $(CARGO_FLAGS) -- ../..
 
 install: build
 	@cmake --install build/release --prefix "$(PREFIX)"

@@ -76,8 +76,11 @@ fn version_macros() -> String {
     format!(
         "\n/** The version of this header; kv_version() is that of the library that is loaded. */
 #define KV_VERSION_MAJOR {major}
+/** The second part of it: raised when something is added. */
 #define KV_VERSION_MINOR {minor}
+/** The third part of it. */
 #define KV_VERSION_PATCH {patch}
+/** The same as text. */
 #define KV_VERSION_STRING \"{text}\"
 /** major * 1000000 + minor * 1000 + patch */
 #define KV_VERSION_NUMBER {number}\n"

@@ -24,7 +24,7 @@ fn known() -> Vec<Vec<String>> {
 #[test]
 fn the_header_has_a_line_for_every_option_and_a_function() {
     let header = source("include/kv.h");
-    let lines = header.lines().skip_while(|line| !line.starts_with(" *   name   ")).skip(1);
+    let lines = header.lines().skip_while(|line| !line.starts_with(" *     name   ")).skip(1);
     let lines = lines.take_while(|line| line.starts_with(" *   "));
     // Ranges have spaces, but never two of them.
     let words = |line: &str| -> Vec<String> {

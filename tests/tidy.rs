@@ -13,16 +13,28 @@ use std::path::{Path, PathBuf};
 use rust_text::{code_of, imports, is_name_char, line_at, module_of, words};
 
 /// Where source files are, besides the top directory.
-const DIRECTORIES: [&str; 9] =
-    ["src", "tests", "benches", "cli", "examples-c", "examples-cpp", "cmake", "fuzz", "include/kv"];
+const DIRECTORIES: [&str; 10] = [
+    "src",
+    "tests",
+    "benches",
+    "cli",
+    "examples-c",
+    "examples-cpp",
+    "cmake",
+    "docs/manual",
+    "fuzz",
+    "include/kv",
+];
 /// Directories in them that hold no sources.
-const NO_SOURCES: [&str; 8] = [
+const NO_SOURCES: [&str; 10] = [
     "tests/golden",
     "tests/loom/target",
     "tests/guard/target",
     "tests/torture_fs/target",
     "benches/peers/target",
     "cli/target",
+    "docs/manual/target",
+    "tests/documents/target",
     "fuzz/target",
     "fuzz/corpus",
 ];

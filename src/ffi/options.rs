@@ -71,22 +71,22 @@ pub unsafe extern "C" fn kv_options_free(options: *mut kv_options) {
 
 /// Sets an option by its name from text, as a configuration file or a command line has it.
 ///
-///   name                         allowed values                         default
-///   segment_size                 1MiB to 2GiB                           64MiB
-///   sync                         none, interval, always                 interval
-///   sync_interval_ms             1 to 86400000                          1000
-///   create_if_missing            true, false                            true
-///   error_if_exists              true, false                            false
-///   verify_checksums             true, false                            true
-///   read_mode                    mmap, pread                            mmap
-///   on_damage                    fail, read_only                        fail
-///   compaction                   auto, manual                           auto
-///   compaction_garbage_percent   5 to 90                                23
-///   compaction_bytes_per_second  0 (no limit), or 1 and more            0
-///   max_disk_bytes               0 (no limit), or 4MiB and more         0
-///   max_index_bytes              0 (no limit), or 1MiB and more         0
-///   latency_histograms           true, false                            false
-///   file_mode                    0600, 0640, 0660, 0644, 0664, 0666     0600
+///     name                         allowed values                         default
+///     segment_size                 1MiB to 2GiB                           64MiB
+///     sync                         none, interval, always                 interval
+///     sync_interval_ms             1 to 86400000                          1000
+///     create_if_missing            true, false                            true
+///     error_if_exists              true, false                            false
+///     verify_checksums             true, false                            true
+///     read_mode                    mmap, pread                            mmap
+///     on_damage                    fail, read_only                        fail
+///     compaction                   auto, manual                           auto
+///     compaction_garbage_percent   5 to 90                                23
+///     compaction_bytes_per_second  0 (no limit), or 1 and more            0
+///     max_disk_bytes               0 (no limit), or 4MiB and more         0
+///     max_index_bytes              0 (no limit), or 1MiB and more         0
+///     latency_histograms           true, false                            false
+///     file_mode                    0600, 0640, 0660, 0644, 0664, 0666     0600
 ///
 /// Sizes may have a unit: 64MiB, 64 MB and 64m are the same. max_disk_bytes is four segments at
 /// least, which kv_open() checks.
