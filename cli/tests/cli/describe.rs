@@ -84,4 +84,5 @@ fn run_examples(name: &str) -> usize {
 fn the_examples_of_the_documents_say_what_they_show() {
     assert!(run_examples("README.md") >= 5);
     assert!(run_examples("docs/CLI.md") >= 5);
+    assert!(run_examples("docs/MIGRATION.md") >= 3);
 }
