@@ -89,3 +89,15 @@ fn a_page_has_what_the_header_says() {
         assert!(page.lines().any(|found| found == line), "{line}");
     }
 }
+
+#[test]
+fn the_first_page_of_the_reference_names_functions_that_there_are() {
+    let text = fs::read_to_string(source().join("docs/REFERENCE.md")).unwrap();
+    let calls: Vec<&str> =
+        text.split("()").filter_map(|before| before.rsplit(' ').next()).collect();
+    let named: Vec<&str> = calls.into_iter().filter(|name| name.starts_with("kv_")).collect();
+    assert!(named.len() > 40, "{named:?}");
+    for name in named {
+        assert!(exports().iter().any(|there| there == name), "{name}");
+    }
+}

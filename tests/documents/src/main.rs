@@ -10,8 +10,8 @@
 //! - `console`: commands of `kv`, which the tests of the command line run;
 //! - any, after `<!-- run by FILE -->`: a test elsewhere, which names the document.
 //!
-//! After `<!-- needs HEADER -->` a block is left out where there is no such header. Either can stand
-//! behind the language, too.
+//! After `<!-- needs HEADER -->` a block is left out where there is no such header. Either can be
+//! behind the language instead.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
