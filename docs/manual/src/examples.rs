@@ -1,4 +1,4 @@
-//! Examples: for each function the shortest function of examples-c/ that calls it.
+//! Examples: for each function the shortest one of examples-c/ that calls it, or a part of one.
 
 use std::path::Path;
 use std::{fs, io};
@@ -30,7 +30,11 @@ impl Examples {
                 }));
             }
         }
-        examples.sort_by_key(|example| example.code.lines().count());
+        // A function says more than a part of one.
+        examples.sort_by_key(|example| {
+            let is_part = !example.code.ends_with("\n}");
+            (is_part, example.code.lines().count())
+        });
         Ok(Examples(examples))
     }
 
@@ -50,7 +54,17 @@ fn functions(text: &str) -> Vec<String> {
         let function = &lines[begin..=body + len];
         if function.len() <= MAX_LINES {
             found.push(function.join("\n"));
+        } else {
+            let inside = &function[body - begin + 1..len + body - begin];
+            found.extend(inside.split(|line| line.is_empty()).map(unindented));
         }
     }
     found
+}
+
+/// Lines as far to the left as the first of them.
+fn unindented(lines: &[&str]) -> String {
+    let first = lines.first().map_or(0, |line| line.len() - line.trim_start().len());
+    let bare = lines.iter().map(|line| line.get(first..).unwrap_or(line.trim_start()));
+    bare.collect::<Vec<_>>().join("\n")
 }

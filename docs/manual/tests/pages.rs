@@ -41,6 +41,12 @@ fn each_exported_function_has_a_page_with_all_parts() {
         let is_status = declared.contains(&format!("kv_status {name}("));
         assert_eq!(page.contains("\n.TP\n\\fBKV_INTERNAL\\fP\n"), is_status, "{name}");
     }
+    let has_example = |name: &String| {
+        let page = fs::read_to_string(place.join(format!("{name}.3"))).unwrap();
+        page.contains("\n.SH EXAMPLES\n")
+    };
+    let without: Vec<String> = exports().into_iter().filter(|name| !has_example(name)).collect();
+    assert!(without.len() < 3, "an example in examples-c/, not in a directory of it: {without:?}");
     let pages = fs::read_dir(&place).unwrap().count();
     assert_eq!(pages, exports().len() + 1, "a page for each function, and libkv(3)");
 }
