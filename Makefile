@@ -20,7 +20,8 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 empty :=
 semicolon := ;
 space := $(empty) $(empty)
-CONFIGURE = cmake -S . -DKV_CARGO_TARGET_DIR="$(TARGET_DIR)" \
+TOOLS = OFF
+CONFIGURE = cmake -S . -DKV_CARGO_TARGET_DIR="$(TARGET_DIR)" -DKV_BUILD_TOOLS=$(TOOLS) \
 	-DKV_CARGO_FLAGS="$(subst $(space),$(semicolon),$(strip $(CARGO_FLAGS)))"
 CARGO = CARGO_TARGET_DIR="$(TARGET_DIR)" cargo
 
@@ -221,7 +222,9 @@ check-documents:
 	@$(CONFIGURE) -B build/release -DCMAKE_BUILD_TYPE=Release --log-level=NOTICE
 	@$(DOCUMENTS) run --quiet $(CARGO_FLAGS) -- ../..
 
+install: TOOLS = ON
 install: build
+	@cmake --build build/release -j $(JOBS)
 	@cmake --install build/release --prefix "$(PREFIX)"
 
 install-tools:

@@ -33,4 +33,7 @@ if(NOT kv_probe_result EQUAL 0)
     message(FATAL_ERROR "rustc cannot build a static library:\n${kv_probe_error}")
 endif()
 file(READ "${kv_probe}/list" KV_NATIVE_LIBRARIES)
+# The compiler adds its own runtime and that of C, as the kind of link wants them: named here, the
+# shared ones would be asked for in a link that is static altogether.
+string(REGEX REPLACE "(^| )-l(gcc_s|c)( |$)" "\\3" KV_NATIVE_LIBRARIES "${KV_NATIVE_LIBRARIES}")
 string(STRIP "${KV_NATIVE_LIBRARIES}" KV_NATIVE_LIBRARIES)

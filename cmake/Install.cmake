@@ -34,23 +34,27 @@ write_basic_package_version_file(
     "${PROJECT_BINARY_DIR}/package/kvConfigVersion.cmake"
     VERSION "${PROJECT_VERSION}" COMPATIBILITY SameMajorVersion)
 
+# kv_strip_installed(directory file component): what cargo built is no target of CMake, so that
+# `cmake --install --strip` has to be told.
+function(kv_strip_installed directory file component)
+    set(installed "\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${directory}/${file}")
+    if(IS_ABSOLUTE "${directory}")
+        set(installed "\$ENV{DESTDIR}${directory}/${file}")
+    endif()
+    install(CODE "if(CMAKE_INSTALL_DO_STRIP)
+        execute_process(COMMAND \"${CMAKE_STRIP}\" --strip-unneeded \"${installed}\")
+    endif()" COMPONENT ${component})
+endfunction()
+
 if(KV_BUILD_SHARED)
-    # As a program: tools of distributions want shared libraries executable. Cargo's library is not
-    # a target of CMake, so --strip is done here.
+    # As a program: tools of distributions want shared libraries executable.
     install(PROGRAMS "${kv_output}/${kv_shared_name}"
         DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime)
     install(FILES "${kv_output}/${kv_soname}"
         DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime)
     install(FILES "${kv_output}/libkv.so"
         DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development)
-    set(kv_installed_library "\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}")
-    if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
-        set(kv_installed_library "\$ENV{DESTDIR}${CMAKE_INSTALL_LIBDIR}")
-    endif()
-    install(CODE "if(CMAKE_INSTALL_DO_STRIP)
-        execute_process(COMMAND \"${CMAKE_STRIP}\" --strip-unneeded
-            \"${kv_installed_library}/${kv_shared_name}\")
-    endif()" COMPONENT runtime)
+    kv_strip_installed("${CMAKE_INSTALL_LIBDIR}" ${kv_shared_name} runtime)
 endif()
 if(KV_BUILD_STATIC)
     install(FILES "${kv_output}/libkv.a"

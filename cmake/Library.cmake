@@ -27,9 +27,9 @@ endif()
 if(NOT kv_crate_types)
     message(FATAL_ERROR "KV_BUILD_SHARED and KV_BUILD_STATIC are both off: nothing to build")
 endif()
-# What is shipped is linked from the static library, since rustc passes a version script of its own
-# to the linker, which takes no second one: that is the way to symbols with versions (KV_1.0), which
-# works with every linker. A program that was linked to a library without them runs with either.
+# What is shipped is linked from the static library: rustc passes a version script of its own to the
+# linker, which takes no second one, and this way to symbols with versions (KV_1.0) works with every
+# linker. A program that was linked to a library without versions runs with either.
 option(KV_VERSIONED_SYMBOLS "Link the shared library with symbol versions" ON)
 if(KV_BUILD_SHARED AND KV_VERSIONED_SYMBOLS)
     list(REMOVE_ITEM kv_crate_types cdylib)
@@ -56,19 +56,15 @@ separate_arguments(kv_native_libraries UNIX_COMMAND "${KV_NATIVE_LIBRARIES}")
 if(KV_BUILD_SHARED)
     set(kv_linked "${kv_cargo_output}/libkv.so")
     if(KV_VERSIONED_SYMBOLS)
-        set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS tests/exports.txt)
-        file(STRINGS tests/exports.txt kv_exports)
-        list(JOIN kv_exports ";\n        " kv_exports)
-        set(kv_map "${PROJECT_BINARY_DIR}/libkv.map")
-        file(CONFIGURE OUTPUT "${kv_map}"
-            CONTENT "KV_1.0 {\n    global:\n        @kv_exports@;\n    local: *;\n};\n" @ONLY)
-        set(kv_linked "${kv_cargo_output}/versioned/libkv.so")
+        set(kv_linked "${PROJECT_BINARY_DIR}/versioned/libkv.so")
+        separate_arguments(kv_user_flags UNIX_COMMAND "${CMAKE_SHARED_LINKER_FLAGS}")
         list(APPEND kv_place_outputs
-            COMMAND "${CMAKE_COMMAND}" -E make_directory "${kv_cargo_output}/versioned"
-            COMMAND "${CMAKE_C_COMPILER}" -shared -o "${kv_linked}"
+            COMMAND "${CMAKE_COMMAND}" -E make_directory "${PROJECT_BINARY_DIR}/versioned"
+            COMMAND "${CMAKE_C_COMPILER}" -shared -o "${kv_linked}" ${kv_user_flags}
                 -Wl,--whole-archive "${kv_cargo_output}/libkv.a" -Wl,--no-whole-archive
-                -Wl,--gc-sections "-Wl,--version-script=${kv_map}" "-Wl,-soname,${kv_soname}"
-                -Wl,-z,relro,-z,now,-z,defs,-z,noexecstack -Wl,--as-needed ${kv_native_libraries})
+                -Wl,--gc-sections "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/libkv.map"
+                "-Wl,-soname,${kv_soname}" -Wl,--build-id -Wl,-z,relro,-z,now,-z,defs,-z,noexecstack
+                -Wl,--as-needed ${kv_native_libraries})
     endif()
     list(APPEND kv_place_outputs
         COMMAND "${CMAKE_COMMAND}" -E copy_if_different

@@ -1,5 +1,6 @@
 //! What libkv.so exports: exactly the names in tests/exports.txt, which are exactly the functions
-//! that include/kv.h declares, under the SONAME of its major version.
+//! that include/kv.h declares, each with a version in cmake/libkv.map, under the SONAME of its
+//! major version.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -62,6 +63,18 @@ fn the_header_declares_what_is_exported() {
         .map(str::to_owned)
         .collect();
     assert_eq!(declared, listed());
+}
+
+#[test]
+fn every_name_has_one_symbol_version() {
+    let map = source("cmake/libkv.map");
+    let code: Vec<&str> = map.lines().map(str::trim).filter(|l| !l.starts_with('#')).collect();
+    let mut names: Vec<&str> = code.iter().filter_map(|l| l.strip_suffix(';')).collect();
+    // What ends the blocks: the end of the first one makes all other names local.
+    names.retain(|name| *name != "*" && !name.starts_with('}'));
+    names.sort_unstable();
+    assert_eq!(names, listed().iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(code.iter().filter(|line| **line == "*;").count(), 1, "no other name is exported");
 }
 
 #[test]

@@ -6,7 +6,7 @@ set(libdir lib/x86_64-linux-gnu)
 set(stage "${SCRATCH}/multiarch/stage")
 file(REMOVE_RECURSE "${SCRATCH}/multiarch")
 configure("${SOURCE}" "${SCRATCH}/multiarch/build"
-    -DKV_BUILD_TESTS=OFF -DKV_BUILD_EXAMPLES=OFF -DKV_BUILD_MANUAL=ON
+    -DKV_BUILD_TESTS=OFF -DKV_BUILD_EXAMPLES=OFF -DKV_BUILD_TOOLS=OFF -DKV_BUILD_MANUAL=ON
     -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=${libdir})
 run("${CMAKE_COMMAND}" --build "${SCRATCH}/multiarch/build" --config "${CONFIG}")
 run("${CMAKE_COMMAND}" -E env "DESTDIR=${stage}"
