@@ -61,6 +61,7 @@ help:
 	@echo "make docs           the reference of all functions as HTML, in build/docs/html (Doxygen)"
 	@echo "make manual         the manual pages of all functions, in build/docs/man3"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
+	@echo "make deb            Debian's packages, in build/deb: built, read by lintian, and tested"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make torture        power cuts of a simulated disk (SECONDS=..., SEED=..., REPLAY=...)"
 	@echo "make clean          remove all that was built"
@@ -77,7 +78,7 @@ build: build-tools
 # Every part prints its own result; the last line is reached only when all have passed.
 check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules \
 		check-cli check-c-debug check-c-release check-manual check-documents check-reference \
-		guard check-torture-fs sanitize-quick
+		check-deb guard check-torture-fs sanitize-quick
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
@@ -229,6 +230,23 @@ install: build
 
 install-tools:
 	@scripts/install-tools.sh $(CHECK_TOOLS)
+
+# Debian's packages, built from a copy of the sources, read by lintian, and tested in a system where
+# nothing else is installed. Without Debian's tools there are none, and the checks go on.
+.PHONY: deb check-deb
+DEB_TOOLS = dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian debootstrap=debootstrap
+DEB = env CARGO_TARGET_DIR="$(TARGET_DIR)" CARGO_FLAGS="$(CARGO_FLAGS)" scripts/deb.sh
+
+deb: build-tools
+	@PATH="$$PATH:/usr/sbin:/sbin" scripts/install-tools.sh $(DEB_TOOLS)
+	@echo "==> Debian's packages (build/deb)"
+	@$(DEB) build
+	@$(DEB) lint
+	@$(DEB) test
+
+check-deb:
+	@if PATH="$$PATH:/usr/sbin:/sbin" scripts/install-tools.sh $(DEB_TOOLS); then $(MAKE) deb; \
+		else echo "==> no Debian tools: its packages are neither built nor tested"; fi
 
 # What is told to Prometheus is read by its own parser, where that can be had.
 openmetrics-parser:
