@@ -61,6 +61,7 @@ help:
 	@echo "make docs           the reference of all functions as HTML, in build/docs/html (Doxygen)"
 	@echo "make manual         the manual pages of all functions, in build/docs/man3"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
+	@echo "make abi            what compiled programs rely on has not changed since the last release"
 	@echo "make deb            Debian's packages, in build/deb: built, read by lintian, and tested"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make torture        power cuts of a simulated disk (SECONDS=..., SEED=..., REPLAY=...)"
@@ -78,7 +79,7 @@ build: build-tools
 # Every part prints its own result; the last line is reached only when all have passed.
 check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules \
 		check-cli check-c-debug check-c-release check-manual check-documents check-reference \
-		check-deb guard check-torture-fs sanitize-quick
+		abi check-deb guard check-torture-fs sanitize-quick
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
@@ -230,6 +231,21 @@ install: build
 
 install-tools:
 	@scripts/install-tools.sh $(CHECK_TOOLS)
+
+# The interface beside that of the last release (scripts/abi.sh, tests/abi/).
+.PHONY: abi abi-baseline
+ABI = env CARGO_TARGET_DIR="$(TARGET_DIR)" CARGO_FLAGS="$(CARGO_FLAGS)" scripts/abi.sh
+
+abi:
+	@echo "==> the ABI, beside the last release's"
+	@if ! scripts/install-tools.sh abidw=abigail-tools abidiff=abigail-tools; then \
+		echo "==> no libabigail: the ABI is not compared"; \
+	elif [ "$$(uname -m)" != x86_64 ]; then echo "==> its baseline is of x86_64: not compared"; \
+	else $(ABI) self-test && $(ABI) check; fi
+
+abi-baseline:
+	@scripts/install-tools.sh abidw=abigail-tools abidiff=abigail-tools
+	@$(ABI) baseline
 
 # Debian's packages, built from a copy of the sources, read by lintian, and tested in a system where
 # nothing else is installed. Without Debian's tools there are none, and the checks go on.
