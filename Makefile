@@ -62,6 +62,7 @@ help:
 	@echo "make manual         the manual pages of all functions, in build/docs/man3"
 	@echo "make install        install build/release to PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "make abi            what compiled programs rely on has not changed since the last release"
+	@echo "make portability    64-bit ARM by qemu, musl, systems that are refused"
 	@echo "make deb            Debian's packages, in build/deb: built, read by lintian, and tested"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make torture        power cuts of a simulated disk (SECONDS=..., SEED=..., REPLAY=...)"
@@ -231,6 +232,15 @@ install: build
 
 install-tools:
 	@scripts/install-tools.sh $(CHECK_TOOLS)
+
+# Other systems, as far as this machine has what that takes (scripts/portability.sh); minutes.
+.PHONY: portability
+PORTABILITY_TOOLS = aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu\ libc6-dev-arm64-cross \
+	qemu-aarch64=qemu-user musl-gcc=musl-tools
+
+portability: build-tools
+	@scripts/install-tools.sh $(PORTABILITY_TOOLS) || echo "==> going on without them"
+	@CARGO_TARGET_DIR="$(TARGET_DIR)" CARGO_FLAGS="$(CARGO_FLAGS)" scripts/portability.sh
 
 # The interface beside that of the last release (scripts/abi.sh, tests/abi/).
 .PHONY: abi abi-baseline

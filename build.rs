@@ -1,4 +1,8 @@
-//! What cargo does before it compiles: the C header as generated, and the name of the library.
+//! What cargo does before it compiles: whether this can work there, the C header as generated, and
+//! the name of the library.
+
+#[path = "src/systems.rs"]
+mod systems;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -32,9 +36,14 @@ const SOURCES: &[&str] = &[
 ];
 
 fn main() {
+    let target = ["OS", "POINTER_WIDTH"].map(|what| variable(&format!("CARGO_CFG_TARGET_{what}")));
+    if let Some(why) = systems::refusal(&target[0], &target[1]) {
+        println!("cargo::error={why}");
+        return;
+    }
     let source = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let out = PathBuf::from(variable("OUT_DIR"));
-    for watched in ["build.rs", "cbindgen.toml", "src/ffi"] {
+    for watched in ["build.rs", "src/systems.rs", "cbindgen.toml", "src/ffi"] {
         println!("cargo:rerun-if-changed={watched}");
     }
     let header = out.join("kv.h");
