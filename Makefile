@@ -64,6 +64,7 @@ help:
 	@echo "make abi            what compiled programs rely on has not changed since the last release"
 	@echo "make portability    64-bit ARM by qemu, musl, systems that are refused"
 	@echo "make deb            Debian's packages, in build/deb: built, read by lintian, and tested"
+	@echo "make rpm            RPM packages, in build/rpm"
 	@echo "make install-tools  install the Debian packages that the above need"
 	@echo "make torture        power cuts of a simulated disk (SECONDS=..., SEED=..., REPLAY=...)"
 	@echo "make clean          remove all that was built"
@@ -269,6 +270,13 @@ deb: build-tools
 	@$(DEB) build
 	@$(DEB) lint
 	@$(DEB) test
+
+.PHONY: rpm
+rpm: build-tools
+	@scripts/install-tools.sh rpmbuild=rpm rpm2cpio=rpm2cpio cpio=cpio
+	@scripts/install-tools.sh rpmlint=rpmlint || echo "==> going on without it"
+	@echo "==> RPM packages (build/rpm)"
+	@CARGO_TARGET_DIR="$(TARGET_DIR)" scripts/rpm.sh
 
 check-deb:
 	@if PATH="$$PATH:/usr/sbin:/sbin" scripts/install-tools.sh $(DEB_TOOLS); then $(MAKE) deb; \
