@@ -1,84 +1,139 @@
-// The database: opening, reading, writing.
+// The database: opening and closing.
 
 package kv
 
-// #include <stdlib.h>
-// #include "calls.h"
+// #include "keep.h"
 import "C"
 
 import (
 	"runtime"
-	"sync"
+	"runtime/cgo"
+	"strconv"
 	"time"
 	"unsafe"
 )
 
-// DB is an open database.
+// DB is an open database. Any number of goroutines may use it at once.
 type DB struct {
 	handle C.uintptr_t
-	close  sync.Once
-	err    error
+	told   []cgo.Handle
 }
 
-// NoTTL is what DB.TTL answers of a key that never expires.
-const NoTTL = time.Duration(1<<63 - 1)
+// opening is what Option functions work on.
+type opening struct {
+	options C.uintptr_t
+	told    []cgo.Handle
+}
 
-// Option is one of the options of Open.
-type Option func(options C.uintptr_t) error
-
-// With sets any option by its name from text, as kv_options_set() in kv.h lists them.
-func With(name, value string) Option {
-	return func(options C.uintptr_t) error {
-		n, v := C.CString(name), C.CString(value)
-		defer C.free(unsafe.Pointer(n))
-		defer C.free(unsafe.Pointer(v))
-		return check(C.go_options_set(options, n, v))
+func (o *opening) forget() {
+	for _, handle := range o.told {
+		handle.Delete()
 	}
 }
 
-// WithSync says what survives a power cut: "none", "interval" (the default: all but the last
-// second) or "always".
-func WithSync(level string) Option { return With("sync", level) }
+// Option is one of the options of Open.
+type Option func(*opening) error
+
+// With sets any option by its name from text, as Options lists them.
+func With(name, value string) Option {
+	return func(o *opening) error {
+		n, v := C.CString(name), C.CString(value)
+		defer C.free(unsafe.Pointer(n))
+		defer C.free(unsafe.Pointer(v))
+		return check(C.go_options_set(o.options, n, v))
+	}
+}
+
+// SyncLevel is what survives a power cut. Whatever it is, a write that was acknowledged survives
+// the death of the process.
+type SyncLevel string
+
+// The levels: the default is SyncInterval.
+const (
+	SyncNone     SyncLevel = "none"     // What came before the last Sync.
+	SyncInterval SyncLevel = "interval" // All but about the last second, or WithSyncInterval.
+	SyncAlways   SyncLevel = "always"   // Every write; goroutines that write at once share a sync.
+)
+
+// WithSync says what survives a power cut.
+func WithSync(level SyncLevel) Option { return With("sync", string(level)) }
+
+// WithSyncInterval says how often writes are forced to the medium under SyncInterval.
+func WithSyncInterval(interval time.Duration) Option {
+	return With("sync_interval_ms", strconv.FormatInt(interval.Milliseconds(), 10))
+}
+
+// WithSegmentSize says at how many bytes the log goes on in a new file.
+func WithSegmentSize(bytes uint64) Option { return withNumber("segment_size", bytes) }
+
+// WithMaxDiskBytes limits what all files may take. A write beyond it is ErrNoSpace.
+func WithMaxDiskBytes(bytes uint64) Option { return withNumber("max_disk_bytes", bytes) }
+
+// WithMaxIndexBytes limits the memory of the index. A new key beyond it is ErrIndexFull.
+func WithMaxIndexBytes(bytes uint64) Option { return withNumber("max_index_bytes", bytes) }
+
+func withNumber(name string, number uint64) Option {
+	return With(name, strconv.FormatUint(number, 10))
+}
 
 // MustExist keeps Open from making a database.
 func MustExist() Option { return With("create_if_missing", "false") }
 
+// MustNotExist keeps Open from opening a database that was there before.
+func MustNotExist() Option { return With("error_if_exists", "true") }
+
 // Open opens the database in a directory, or makes one there.
 func Open(path string, options ...Option) (*DB, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	made := C.go_options_new()
-	if err := check(made.status); err != nil {
+	if err := check(made); err != nil {
 		return nil, err
 	}
-	chosen := C.uintptr_t(made.number)
-	defer C.go_options_free(chosen)
+	chosen := opening{options: made.handle}
+	defer C.go_options_free(made.handle)
 	for _, option := range options {
-		if err := option(chosen); err != nil {
+		if err := option(&chosen); err != nil {
+			chosen.forget()
 			return nil, err
 		}
 	}
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
-	opened := C.go_open(name, chosen)
-	if err := check(opened.status); err != nil {
+	opened := C.go_open(name, made.handle)
+	if err := check(opened); err != nil {
+		chosen.forget()
 		return nil, err
 	}
-	db := &DB{handle: C.uintptr_t(opened.number)}
-	runtime.SetFinalizer(db, func(db *DB) { _ = db.Close() })
+	db := &DB{handle: opened.handle, told: chosen.told}
+	// Closing may wait for the medium, and finalizers come one after the other.
+	runtime.SetFinalizer(db, func(db *DB) { go func() { _ = db.Close() }() })
 	return db, nil
 }
 
-// Close puts everything on the medium and closes the database. Calls with it return ErrClosed from
-// now on, but for Close, which answers what it did the first time.
+// Close waits for calls of other goroutines, puts everything on the medium and closes the database.
+// Calls with it return ErrClosed from now on, but for Close, which then does nothing.
+//
+// In a function that is told of progress, messages or events it is ErrBusy, and the database stays
+// open. Whatever else it answers, the database is closed.
 func (db *DB) Close() error {
-	db.close.Do(func() {
-		runtime.SetFinalizer(db, nil)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		db.err = check(C.go_close(db.handle))
-	})
-	return db.err
+	closed := C.go_close(db.handle)
+	switch closed.status {
+	case C.KV_CLOSED:
+		_ = check(closed)
+		return nil
+	case C.KV_BUSY:
+		return check(closed)
+	}
+	// One of several that close it comes here, and nobody is told of anything any more.
+	runtime.SetFinalizer(db, nil)
+	(&opening{told: db.told}).forget()
+	return check(closed)
+}
+
+// Destroy removes a database that nobody has open.
+func Destroy(dir string) error {
+	d := C.CString(dir)
+	defer C.free(unsafe.Pointer(d))
+	return check(C.go_destroy(d))
 }
 
 // start is where bytes begin: nil for none, as C has it.
@@ -90,173 +145,3 @@ func start(bytes []byte) unsafe.Pointer {
 }
 
 func size(bytes []byte) C.size_t { return C.size_t(len(bytes)) }
-
-// take copies what the library has allocated, and frees it.
-func take(got C.go_value) []byte {
-	value := make([]byte, int(got.len))
-	copy(value, unsafe.Slice((*byte)(got.value), int(got.len)))
-	C.kv_free(got.value)
-	return value
-}
-
-// Get answers a copy of the value of a key, or ErrNotFound.
-func (db *DB) Get(key []byte) ([]byte, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	got := C.go_get(db.handle, start(key), size(key))
-	runtime.KeepAlive(db)
-	if got.status != C.KV_OK {
-		return nil, check(got.status)
-	}
-	return take(got), nil
-}
-
-// AppendTo appends the value of a key to buf, as the append of Go does: without an allocation if it
-// has room.
-func (db *DB) AppendTo(buf, key []byte) ([]byte, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	for {
-		free := buf[len(buf):cap(buf)]
-		got := C.go_get_into(db.handle, start(key), size(key), start(free), size(free))
-		runtime.KeepAlive(db)
-		switch got.status {
-		case C.KV_OK:
-			return buf[:len(buf)+int(got.len)], nil
-		case C.KV_BUFFER_TOO_SMALL:
-			larger := make([]byte, len(buf), len(buf)+int(got.len))
-			copy(larger, buf)
-			buf = larger
-		default:
-			return buf, check(got.status)
-		}
-	}
-}
-
-// View calls look with the value of a key where it lies, not copied. The slice must not be changed,
-// nor used after look has returned.
-func (db *DB) View(key []byte, look func(value []byte) error) error {
-	runtime.LockOSThread()
-	got := C.go_view_get(db.handle, start(key), size(key))
-	err := check(got.status)
-	runtime.UnlockOSThread()
-	runtime.KeepAlive(db)
-	if err != nil {
-		return err
-	}
-	defer C.go_view_release(got.view)
-	return look(unsafe.Slice((*byte)(got.value), int(got.len)))
-}
-
-// GetMany answers the values of many keys, nil for those that are not there: faster than one by
-// one. A value that is there is never nil, also if it is empty.
-func (db *DB) GetMany(keys [][]byte) ([][]byte, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	slices, results, free := manyKeys(keys)
-	defer free()
-	var arena unsafe.Pointer
-	status := C.go_get_many(db.handle, C.size_t(len(keys)), &slices[0], &results[0], &arena)
-	runtime.KeepAlive(db)
-	if status != C.KV_OK {
-		return nil, check(status)
-	}
-	defer C.kv_free(arena)
-	values := make([][]byte, len(keys))
-	for at, result := range results {
-		switch result.status {
-		case C.KV_OK:
-			values[at] = C.GoBytes(result.value, C.int(result.value_len))
-			if values[at] == nil {
-				values[at] = []byte{}
-			}
-		case C.KV_NOT_FOUND:
-		default:
-			return nil, check(result.status)
-		}
-	}
-	return values, nil
-}
-
-// manyKeys copies keys to memory of C, which may not point into that of Go.
-func manyKeys(keys [][]byte) ([]C.kv_slice_t, []C.kv_result_t, func()) {
-	bytes := 0
-	for _, key := range keys {
-		bytes += len(key)
-	}
-	slices := C.malloc(C.size_t(len(keys)) * C.sizeof_kv_slice_t)
-	results := C.malloc(C.size_t(len(keys)) * C.sizeof_kv_result_t)
-	copies := C.malloc(C.size_t(bytes + 1))
-	all, to := unsafe.Slice((*C.kv_slice_t)(slices), len(keys)), copies
-	for at, key := range keys {
-		copy(unsafe.Slice((*byte)(to), len(key)), key)
-		all[at].data, all[at].len = to, size(key)
-		to = unsafe.Add(to, len(key))
-	}
-	free := func() {
-		C.free(slices)
-		C.free(results)
-		C.free(copies)
-	}
-	return all, unsafe.Slice((*C.kv_result_t)(results), len(keys)), free
-}
-
-// Has answers whether a key is there.
-func (db *DB) Has(key []byte) (bool, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_exists(db.handle, start(key), size(key))
-	runtime.KeepAlive(db)
-	return found(status)
-}
-
-// found makes an answer of KV_OK and KV_NOT_FOUND.
-func found(status C.kv_status) (bool, error) {
-	switch status {
-	case C.KV_OK:
-		return true, nil
-	case C.KV_NOT_FOUND:
-		return false, nil
-	default:
-		return false, check(status)
-	}
-}
-
-// Len answers how many keys there are. It is known at once.
-func (db *DB) Len() (uint64, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	counted := C.go_count(db.handle)
-	runtime.KeepAlive(db)
-	return uint64(counted.number), check(counted.status)
-}
-
-// Put stores a value under a key.
-func (db *DB) Put(key, value []byte) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_put(db.handle, start(key), size(key), start(value), size(value))
-	runtime.KeepAlive(db)
-	return check(status)
-}
-
-// Delete removes a key. Answers whether it was there.
-func (db *DB) Delete(key []byte) (bool, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_delete(db.handle, start(key), size(key))
-	runtime.KeepAlive(db)
-	return found(status)
-}
-
-// Sync returns when everything written before is on the medium.
-func (db *DB) Sync() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_sync(db.handle)
-	runtime.KeepAlive(db)
-	return check(status)
-}

@@ -1,9 +1,8 @@
-// Looking after databases: compaction, backups, verification, figures.
+// Looking after databases: compaction, backups, verification.
 
 package kv
 
-// #include <stdlib.h>
-// #include "calls.h"
+// #include "keep.h"
 import "C"
 
 import (
@@ -20,146 +19,140 @@ type Progress struct {
 	SegmentsTotal, SegmentsDone uint64
 }
 
-// tell is told of progress for the time of one call.
-type tell struct {
-	ctx  context.Context
-	tell func(Progress)
+// call is a long call that is under way.
+type call struct {
+	ctx      context.Context
+	tell     func(Progress)
+	panicked any
 }
 
 //export kvGoProgress
-func kvGoProgress(progress *C.kv_progress_t, handle unsafe.Pointer) C.int32_t {
-	told := cgo.Handle(uintptr(handle)).Value().(*tell)
-	if told.tell != nil {
-		told.tell(Progress{
+func kvGoProgress(progress *C.kv_progress_t, handle C.uintptr_t) (end C.int32_t) {
+	under := cgo.Handle(handle).Value().(*call)
+	// A panic must not cross the library: it goes on in the caller of the call.
+	defer func() {
+		if under.panicked = recover(); under.panicked != nil {
+			end = 1
+		}
+	}()
+	if under.tell != nil {
+		under.tell(Progress{
 			TotalBytes:    uint64(progress.total_bytes),
 			DoneBytes:     uint64(progress.done_bytes),
 			SegmentsTotal: uint64(progress.segments_total),
 			SegmentsDone:  uint64(progress.segments_done),
 		})
 	}
-	return flag(told.ctx.Err() != nil)
+	return flag(under.ctx.Err() != nil)
 }
 
-// long makes a call that ends when ctx is done, and then answers why.
-func long(ctx context.Context, report func(Progress), call func(C.uintptr_t) C.kv_status) error {
+// cancelled is a call that ended with its context: errors.Is knows both reasons.
+type cancelled struct{ cause, err error }
+
+func (c *cancelled) Error() string        { return fmt.Sprintf("%v: %v", c.err, c.cause) }
+func (c *cancelled) Unwrap() error        { return c.cause }
+func (c *cancelled) Is(target error) bool { return target == ErrCancelled }
+
+// long makes a call that ends when ctx is done.
+func long(
+	ctx context.Context, tell func(Progress), do func(C.uintptr_t) C.go_answer,
+) (C.go_answer, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return C.go_answer{}, err
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	handle := cgo.NewHandle(&tell{ctx, report})
+	under := &call{ctx: ctx, tell: tell}
+	handle := cgo.NewHandle(under)
 	defer handle.Delete()
-	status := call(C.uintptr_t(handle))
-	err := check(status)
-	if status == C.KV_CANCELLED && ctx.Err() != nil {
-		return fmt.Errorf("%w: %v", ctx.Err(), err)
+	answer := do(C.uintptr_t(handle))
+	err := check(answer)
+	if under.panicked != nil {
+		panic(under.panicked)
 	}
+	if answer.status == C.KV_CANCELLED && ctx.Err() != nil {
+		err = &cancelled{ctx.Err(), err}
+	}
+	return answer, err
+}
+
+// Compact removes all that was replaced, deleted or has expired, and ends early when ctx is done.
+// It is only needed where the option compaction is manual. progress, which may be nil, is called on
+// this goroutine, and must not end it (runtime.Goexit). So for all functions with a context here.
+func (db *DB) Compact(ctx context.Context, progress func(Progress)) error {
+	defer runtime.KeepAlive(db)
+	_, err := long(ctx, progress, func(handle C.uintptr_t) C.go_answer {
+		return C.go_compact(db.handle, handle)
+	})
 	return err
 }
 
-// Compact removes all that was replaced, deleted or has expired. progress may be nil.
-func (db *DB) Compact(ctx context.Context, progress func(Progress)) error {
+// CancelCompact ends every Compact that is under way: they answer ErrCancelled soon.
+func (db *DB) CancelCompact() error {
 	defer runtime.KeepAlive(db)
-	return long(ctx, progress, func(handle C.uintptr_t) C.kv_status {
-		return C.go_compact(db.handle, handle)
-	})
+	return check(C.go_compact_cancel(db.handle))
+}
+
+// PauseCompaction keeps the database from compacting by itself until ResumeCompaction.
+func (db *DB) PauseCompaction() error {
+	defer runtime.KeepAlive(db)
+	return check(C.go_compaction_pause(db.handle))
+}
+
+// ResumeCompaction lets the database compact by itself again, however often it was paused.
+func (db *DB) ResumeCompaction() error {
+	defer runtime.KeepAlive(db)
+	return check(C.go_compaction_resume(db.handle))
 }
 
 // Backup makes a backup in a directory, or brings one up to date, while the database is used.
-// progress may be nil.
 func (db *DB) Backup(ctx context.Context, dir string, progress func(Progress)) error {
 	defer runtime.KeepAlive(db)
 	to := C.CString(dir)
 	defer C.free(unsafe.Pointer(to))
-	return long(ctx, progress, func(handle C.uintptr_t) C.kv_status {
+	_, err := long(ctx, progress, func(handle C.uintptr_t) C.go_answer {
 		return C.go_backup(db.handle, to, handle)
 	})
+	return err
 }
 
-// Restore makes a database of a backup. progress may be nil.
+// Restore verifies a backup and makes a database of it in another directory.
 func Restore(ctx context.Context, backup, to string, progress func(Progress)) error {
 	f, t := C.CString(backup), C.CString(to)
 	defer C.free(unsafe.Pointer(f))
 	defer C.free(unsafe.Pointer(t))
-	return long(ctx, progress, func(handle C.uintptr_t) C.kv_status {
+	_, err := long(ctx, progress, func(handle C.uintptr_t) C.go_answer {
 		return C.go_restore(f, t, handle)
 	})
+	return err
 }
 
-// Verify looks at every byte of a database and answers a report in JSON. If it is damaged, that is
-// ErrDamaged, with the report. progress may be nil.
+// Verify looks at every byte of a database, open or not, and answers a report in JSON, which
+// docs/RECOVERY.md describes. If it is damaged, that is ErrDamaged, with the report.
 func Verify(ctx context.Context, dir string, progress func(Progress)) ([]byte, error) {
 	d := C.CString(dir)
 	defer C.free(unsafe.Pointer(d))
-	var report *C.char
-	err := long(ctx, progress, func(handle C.uintptr_t) C.kv_status {
-		return C.go_verify(d, handle, &report)
+	answer, err := long(ctx, progress, func(handle C.uintptr_t) C.go_answer {
+		return C.go_verify(d, handle)
 	})
-	return reported(report), err
+	return text(answer), err
 }
 
 // Salvage makes a new database of all that is whole in a damaged one, and answers a report in JSON
-// of what is lost. If anything is, that is ErrDamaged, with the report. progress may be nil.
+// of what is lost. If anything is, that is ErrDamaged, with the report.
 func Salvage(ctx context.Context, from, to string, progress func(Progress)) ([]byte, error) {
 	f, t := C.CString(from), C.CString(to)
 	defer C.free(unsafe.Pointer(f))
 	defer C.free(unsafe.Pointer(t))
-	var report *C.char
-	err := long(ctx, progress, func(handle C.uintptr_t) C.kv_status {
-		return C.go_salvage(f, t, handle, &report)
+	answer, err := long(ctx, progress, func(handle C.uintptr_t) C.go_answer {
+		return C.go_salvage(f, t, handle)
 	})
-	return reported(report), err
+	return text(answer), err
 }
 
-func reported(report *C.char) []byte {
-	if report == nil {
+// text copies what the library has allocated, and frees it; nil if there is none.
+func text(answer C.go_answer) []byte {
+	if answer.bytes == nil {
 		return nil
 	}
-	defer C.kv_free(unsafe.Pointer(report))
-	return []byte(C.GoString(report))
-}
-
-// Destroy removes a database.
-func Destroy(dir string) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	d := C.CString(dir)
-	defer C.free(unsafe.Pointer(d))
-	return check(C.kv_destroy(d))
-}
-
-// Stats are figures of an open database; kv_stats_t in kv.h says what each one is.
-type Stats struct {
-	Keys, LiveBytes, DeadBytes, DiskBytes, Segments, IndexBytes uint64
-	BytesPut, BytesCompacted, Compactions                       uint64
-}
-
-// Stats answers figures of the database.
-func (db *DB) Stats() (Stats, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	raw := C.kv_stats_t{size: C.sizeof_kv_stats_t}
-	status := C.go_stats(db.handle, &raw)
-	runtime.KeepAlive(db)
-	return Stats{
-		Keys:           uint64(raw.keys),
-		LiveBytes:      uint64(raw.live_bytes),
-		DeadBytes:      uint64(raw.dead_bytes),
-		DiskBytes:      uint64(raw.disk_bytes),
-		Segments:       uint64(raw.segments),
-		IndexBytes:     uint64(raw.index_bytes),
-		BytesPut:       uint64(raw.bytes_put),
-		BytesCompacted: uint64(raw.bytes_compacted),
-		Compactions:    uint64(raw.compactions),
-	}, check(status)
-}
-
-// Metrics answers all figures in the text format of OpenMetrics.
-func (db *DB) Metrics() (string, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var text *C.char
-	err := check(C.go_metrics(db.handle, &text))
-	runtime.KeepAlive(db)
-	return string(reported(text)), err
+	defer C.kv_free(answer.bytes)
+	return []byte(C.GoString((*C.char)(answer.bytes)))
 }

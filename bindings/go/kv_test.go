@@ -110,25 +110,36 @@ func TestReadsWithoutACopy(t *testing.T) {
 
 func TestManyKeys(t *testing.T) {
 	db := open(t)
-	batch, err := NewBatch()
-	ok(t, err)
-	defer batch.Close()
 	var keys [][]byte
-	for n := 0; n < 1000; n++ {
-		key := []byte(fmt.Sprint(n))
-		keys = append(keys, key)
-		if n%3 != 0 {
-			ok(t, batch.Put(key, key[:n%2]))
+	ok(t, db.Batch(func(batch *Batch) error {
+		for n := 0; n < 1000; n++ {
+			key := []byte(fmt.Sprint(n))
+			keys = append(keys, key)
+			if n%3 != 0 {
+				ok(t, batch.Put(key, key[:n%2]))
+			}
 		}
+		return nil
+	}))
+	look := func(values [][]byte) error {
+		if len(values) != len(keys) {
+			t.Fatal(len(values))
+		}
+		for n, value := range values {
+			if (value == nil) != (n%3 == 0) || value != nil && !bytes.Equal(value, keys[n][:n%2]) {
+				t.Fatal(n, value)
+			}
+		}
+		return nil
 	}
-	ok(t, db.Write(batch, WriteOptions{Sync: true}))
 	values, err := db.GetMany(keys)
 	ok(t, err)
-	for n, value := range values {
-		if (value == nil) != (n%3 == 0) || value != nil && !bytes.Equal(value, keys[n][:n%2]) {
-			t.Fatal(n, value)
-		}
-	}
+	ok(t, look(values))
+	ok(t, db.ViewMany(keys, look))
+	is(t, db.ViewMany(keys, func([][]byte) error { return os.ErrInvalid }), os.ErrInvalid)
+	ok(t, db.ViewMany(nil, func(values [][]byte) error { return nil }))
+	_, err = db.GetMany([][]byte{keys[1], nil})
+	is(t, err, ErrEmptyKey)
 	none, err := db.GetMany(nil)
 	if err != nil || none != nil {
 		t.Fatal(none, err)
@@ -244,7 +255,9 @@ func TestWalksAndSnapshots(t *testing.T) {
 		ok(t, it.Err())
 		return seen
 	}
-	if now, then := count(db.Iterator([]byte("a"))), count(snapshot.Iterator([]byte("a"))); now != 99 || then != 100 {
+	prefix := []byte("a")
+	now, then := count(db.Iterator(prefix)), count(snapshot.Iterator(prefix))
+	if now != 99 || then != 100 {
 		t.Fatal(now, then)
 	}
 	value, err := snapshot.Get([]byte("a7"))
@@ -301,8 +314,12 @@ func TestFigures(t *testing.T) {
 	db := open(t)
 	ok(t, db.Put([]byte("k"), []byte("v")))
 	stats, err := db.Stats()
-	if err != nil || stats.Keys != 1 {
+	if err != nil || stats.Keys != 1 || stats.Writes != 1 || time.Since(stats.Opened) > time.Hour {
 		t.Fatal(stats, err)
+	}
+	bytes, err := db.ApproximateBytes()
+	if err != nil || bytes == 0 {
+		t.Fatal(bytes, err)
 	}
 	metrics, err := db.Metrics()
 	if err != nil || !strings.Contains(metrics, "kv_keys") {
@@ -332,42 +349,4 @@ func TestWhatIsForgottenIsClosed(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-}
-
-func bench(b *testing.B, op func(db *DB, key, value []byte)) {
-	db := open(b)
-	key, value := []byte("0123456789abcdef"), make([]byte, 100)
-	ok(b, db.Put(key, value))
-	b.ReportAllocs()
-	b.ResetTimer()
-	for n := 0; n < b.N; n++ {
-		op(db, key, value)
-	}
-}
-
-// What a call costs that does nothing but come back.
-func BenchmarkCall(b *testing.B) {
-	bench(b, func(db *DB, _, _ []byte) { _, _ = db.Len() })
-}
-
-func BenchmarkHas(b *testing.B) {
-	bench(b, func(db *DB, key, _ []byte) { _, _ = db.Has(key) })
-}
-
-func BenchmarkGet(b *testing.B) {
-	bench(b, func(db *DB, key, _ []byte) { _, _ = db.Get(key) })
-}
-
-func BenchmarkAppendTo(b *testing.B) {
-	buf := make([]byte, 0, 100)
-	bench(b, func(db *DB, key, _ []byte) { _, _ = db.AppendTo(buf, key) })
-}
-
-func BenchmarkView(b *testing.B) {
-	look := func([]byte) error { return nil }
-	bench(b, func(db *DB, key, _ []byte) { _ = db.View(key, look) })
-}
-
-func BenchmarkPut(b *testing.B) {
-	bench(b, func(db *DB, key, value []byte) { _ = db.Put(key, value) })
 }

@@ -1,4 +1,4 @@
-// Writes with conditions, with a time to live, and several at once.
+// Writes: plain, with conditions, with a time to live, in place.
 
 package kv
 
@@ -6,6 +6,7 @@ package kv
 import "C"
 
 import (
+	"math"
 	"runtime"
 	"time"
 )
@@ -54,141 +55,91 @@ func flag(on bool) C.int32_t {
 	return 0
 }
 
-// milliseconds rounds up: what lives for a moment does not live for ever.
+// milliseconds rounds up: what lives for a moment does not live for ever. What is less than nothing
+// is more than the library takes.
 func milliseconds(ttl time.Duration) C.uint64_t {
-	return C.uint64_t((ttl + time.Millisecond - 1) / time.Millisecond)
+	if ttl < 0 {
+		return math.MaxUint64
+	}
+	whole := ttl / time.Millisecond
+	if ttl%time.Millisecond > 0 {
+		whole++
+	}
+	return C.uint64_t(whole)
+}
+
+// Put stores a value under a key. Key and value may be used again when it returns.
+func (db *DB) Put(key, value []byte) error {
+	put := C.go_put(db.handle, start(key), size(key), start(value), size(value))
+	runtime.KeepAlive(db)
+	return check(put)
 }
 
 // PutWith stores a value if the key is as the options say, and answers the key's version. Else it
 // is ErrExists or ErrVersionMismatch.
 func (db *DB) PutWith(key, value []byte, options WriteOptions) (uint64, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	put := C.go_put_with(
 		db.handle, start(key), size(key), start(value), size(value), options.raw())
 	runtime.KeepAlive(db)
-	return uint64(put.number), check(put.status)
+	return uint64(put.number), check(put)
+}
+
+// PutFunc stores a value of n bytes that fill puts where it will lie, in the log itself: for values
+// that are long, or come in parts. It waits for nobody, and nobody for it. If fill answers an error
+// or panics, nothing is written. The slice has whatever is there, and must not be used after fill
+// has returned. SkipIfEqual cannot be asked for.
+func (db *DB) PutFunc(
+	key []byte, n int, options WriteOptions, fill func(value []byte) error,
+) (uint64, error) {
+	if n < 0 {
+		return 0, ErrValueTooLong
+	}
+	made := C.go_put_reserve(db.handle, start(key), size(key), C.size_t(n), options.raw())
+	runtime.KeepAlive(db)
+	if err := check(made); err != nil {
+		return 0, err
+	}
+	// What is committed is left alone by this.
+	defer C.go_put_abort(made.handle)
+	if err := fill(shown(made.bytes, C.size_t(n))); err != nil {
+		return 0, err
+	}
+	put := C.go_put_commit(made.handle)
+	return uint64(put.number), check(put)
+}
+
+// Delete removes a key. Answers whether it was there.
+func (db *DB) Delete(key []byte) (bool, error) {
+	deleted := C.go_delete(db.handle, start(key), size(key))
+	runtime.KeepAlive(db)
+	return found(deleted)
 }
 
 // DeleteWith removes a key if it has the version of the options. Answers whether it was there.
 func (db *DB) DeleteWith(key []byte, options WriteOptions) (bool, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_delete_with(db.handle, start(key), size(key), options.raw())
+	deleted := C.go_delete_with(db.handle, start(key), size(key), options.raw())
 	runtime.KeepAlive(db)
-	return found(status)
-}
-
-// Version answers the version of a key, another one after each write to it; or ErrNotFound.
-func (db *DB) Version(key []byte) (uint64, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	got := C.go_get_version(db.handle, start(key), size(key))
-	runtime.KeepAlive(db)
-	return uint64(got.number), check(got.status)
+	return found(deleted)
 }
 
 // Add adds to a counter in one step, and answers what it is now. A key that is not there counts as
 // 0; a counter is a value of eight bytes, the lowest first.
 func (db *DB) Add(key []byte, delta int64) (int64, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	added := C.go_add(db.handle, start(key), size(key), C.int64_t(delta))
 	runtime.KeepAlive(db)
-	return int64(added.number), check(added.status)
+	return int64(added.number), check(added)
 }
 
 // Touch sets anew when a key expires; 0: never. Answers whether it is there.
 func (db *DB) Touch(key []byte, ttl time.Duration) (bool, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_touch(db.handle, start(key), size(key), milliseconds(ttl))
+	touched := C.go_touch(db.handle, start(key), size(key), milliseconds(ttl))
 	runtime.KeepAlive(db)
-	return found(status)
+	return found(touched)
 }
 
-// TTL answers in how long a key expires, or NoTTL; or ErrNotFound.
-func (db *DB) TTL(key []byte) (time.Duration, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	got := C.go_ttl(db.handle, start(key), size(key))
+// Sync returns when everything written before is on the medium.
+func (db *DB) Sync() error {
+	synced := C.go_sync(db.handle)
 	runtime.KeepAlive(db)
-	if got.status != C.KV_OK || got.number >= C.uint64_t(NoTTL/time.Millisecond) {
-		return NoTTL, check(got.status)
-	}
-	return time.Duration(got.number) * time.Millisecond, nil
-}
-
-// Batch is writes that DB.Write does together. It belongs to one goroutine at a time.
-type Batch struct {
-	handle C.uintptr_t
-}
-
-// NewBatch makes a batch without writes.
-func NewBatch() (*Batch, error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	made := C.go_batch_new()
-	if err := check(made.status); err != nil {
-		return nil, err
-	}
-	batch := &Batch{C.uintptr_t(made.number)}
-	runtime.SetFinalizer(batch, (*Batch).Close)
-	return batch, nil
-}
-
-// Close frees the batch. Closing it again does nothing.
-func (b *Batch) Close() {
-	runtime.SetFinalizer(b, nil)
-	C.go_batch_free(b.handle)
-	b.handle = 0
-}
-
-// Put adds that a value is stored.
-func (b *Batch) Put(key, value []byte) error { return b.PutTTL(key, value, 0) }
-
-// PutTTL adds that a value is stored, which expires so long after it was written; 0: never.
-func (b *Batch) PutTTL(key, value []byte, ttl time.Duration) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_batch_put(
-		b.handle, start(key), size(key), start(value), size(value), milliseconds(ttl))
-	runtime.KeepAlive(b)
-	return check(status)
-}
-
-// Delete adds that a key is removed. If it is not there, that is no failure.
-func (b *Batch) Delete(key []byte) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_batch_delete(b.handle, start(key), size(key))
-	runtime.KeepAlive(b)
-	return check(status)
-}
-
-// Clear takes all writes out.
-func (b *Batch) Clear() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_batch_clear(b.handle)
-	runtime.KeepAlive(b)
-	return check(status)
-}
-
-// Len answers how many writes there are.
-func (b *Batch) Len() int {
-	count := C.go_batch_count(b.handle).number
-	runtime.KeepAlive(b)
-	return int(count)
-}
-
-// Write does all writes of a batch, or none of them: also after a crash, and for who reads
-// meanwhile. Of the options, Sync and NoSync count.
-func (db *DB) Write(batch *Batch, options WriteOptions) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	status := C.go_write(db.handle, batch.handle, options.raw())
-	runtime.KeepAlive(db)
-	runtime.KeepAlive(batch)
-	return check(status)
+	return check(synced)
 }
