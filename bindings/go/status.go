@@ -23,7 +23,7 @@ type Class int32
 // what to do.
 const (
 	ClassOK          Class = C.KV_CLASS_OK
-	ClassAnswer      Class = C.KV_CLASS_ANSWER      // The call did its work, and this is what it found.
+	ClassAnswer      Class = C.KV_CLASS_ANSWER      // The call did its work: this is what it found.
 	ClassRetry       Class = C.KV_CLASS_RETRY       // It passes by itself: try again later.
 	ClassCaller      Class = C.KV_CLASS_CALLER      // The program must be changed.
 	ClassEnvironment Class = C.KV_CLASS_ENVIRONMENT // Room, memory, permission, disk: tell a person.

@@ -16,6 +16,8 @@ from cffi import FFI
 #: What a program in Python is called back through.
 CALLBACKS = """
 extern "Python" int32_t libkv_progress(const struct kv_progress_t *progress, void *context);
+extern "Python" void libkv_log(int32_t level, const char *message, void *context);
+extern "Python" void libkv_event(const struct kv_event_t *event, void *context);
 """
 
 

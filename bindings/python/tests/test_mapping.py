@@ -1,7 +1,9 @@
 """The standard library's own tests of mappings, over databases."""
 
+import shutil
 import tempfile
 import unittest
+import weakref
 
 import libkv
 
@@ -15,8 +17,9 @@ class Temporary(libkv.Database):
     """A database with a directory of its own, filled as a dict would be."""
 
     def __init__(self, *arguments, **pairs):
-        self._directory = tempfile.TemporaryDirectory()
-        super().__init__(self._directory.name, sync="none", segment_size="1MiB")
+        directory = tempfile.mkdtemp()
+        super().__init__(directory, sync="none", segment_size="1MiB")
+        weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
         self.update(*arguments, **pairs)
 
     def __setitem__(self, key, value):

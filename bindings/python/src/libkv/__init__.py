@@ -9,7 +9,7 @@
 
 from ._batch import Batch
 from ._call import version
-from ._database import Database, Stats, open
+from ._database import Database, open
 from ._errors import (
     AlreadyOpenError,
     BusyError,
@@ -33,8 +33,10 @@ from ._errors import (
     UsageError,
     VersionMismatchError,
 )
-from ._rescue import Progress, destroy, restore, salvage, verify
+from ._figures import Latency, OptionInfo, Stats, options
+from ._rescue import destroy, restore, salvage, verify
 from ._snapshot import Snapshot
+from ._told import Event, EventKind, Progress
 
 __all__ = [
     "AlreadyOpenError",
@@ -45,16 +47,20 @@ __all__ = [
     "CorruptError",
     "Database",
     "EnvironmentFault",
+    "Event",
+    "EventKind",
     "ForkedError",
     "IndexFullError",
     "InternalError",
     "KeyExistsError",
     "KvError",
+    "Latency",
     "LockedError",
     "MediumError",
     "NoSpaceError",
     "NotADatabaseError",
     "NotFoundError",
+    "OptionInfo",
     "OutOfMemoryError",
     "Progress",
     "ReadOnlyError",
@@ -65,6 +71,7 @@ __all__ = [
     "VersionMismatchError",
     "destroy",
     "open",
+    "options",
     "restore",
     "salvage",
     "verify",

@@ -27,17 +27,19 @@ class Batch:
 
     def put(self, key: BytesLike, value: BytesLike, ttl: Optional[Duration] = None) -> None:
         """Adds that a value is stored; it expires `ttl` after it was written."""
-        key, value = buffer(key, "key"), buffer(value, "value")
-        milli = milliseconds(ttl)
-        check(lib.kv_batch_put_ttl(self._handle, key, len(key), value, len(value), milli))
+        held, stored, milli = buffer(key, "key"), buffer(value, "value"), milliseconds(ttl)
+        check(lib.kv_batch_put_ttl(self._handle, held, len(held), stored, len(stored), milli))
 
     def delete(self, key: BytesLike) -> None:
         """Adds that a key is deleted. If it is not there, that is no failure."""
-        key = buffer(key, "key")
-        check(lib.kv_batch_delete(self._handle, key, len(key)))
+        held = buffer(key, "key")
+        check(lib.kv_batch_delete(self._handle, held, len(held)))
 
-    __setitem__ = put
-    __delitem__ = delete
+    def __setitem__(self, key: BytesLike, value: BytesLike) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: BytesLike) -> None:
+        self.delete(key)
 
     def clear(self) -> None:
         """Takes all writes out."""
@@ -46,7 +48,11 @@ class Batch:
     def __len__(self) -> int:
         count = ffi.new("size_t *")
         check(lib.kv_batch_count(self._handle, count))
-        return count[0]
+        return int(count[0])
+
+    def close(self) -> None:
+        """Frees it. Otherwise that is done when nothing refers to it any more."""
+        ffi.release(self._handle)
 
     def __enter__(self) -> Batch:
         return self

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
 from typing import Any, Optional, Union
 
-from ._errors import check
 from ._ffi import ffi, lib
 
 #: Bytes, and whatever shows its bytes: bytearray, memoryview, array, numpy arrays ...
 BytesLike = Union[bytes, bytearray, memoryview]
+#: A directory.
+Path = Union[str, bytes, "os.PathLike[Any]"]
 #: Seconds, or a difference of times.
 Duration = Union[float, datetime.timedelta]
 
 
 def version() -> str:
     """The version of the library."""
-    return ffi.string(lib.kv_version()).decode()
+    return str(ffi.string(lib.kv_version()).decode())
 
 
 def buffer(value: Any, what: str) -> Any:
-    """The bytes of `value` where they lie."""
+    """The bytes of `value` where they lie, as an argument for C."""
+    if type(value) is bytes:
+        return value
     try:
         return ffi.from_buffer(value)
     except TypeError:
@@ -30,7 +32,7 @@ def buffer(value: Any, what: str) -> Any:
         raise TypeError(message) from None
 
 
-def path(name: Union[str, bytes, os.PathLike]) -> bytes:
+def path(name: Path) -> bytes:
     """A path in the bytes of the file system."""
     encoded = os.fsencode(name)
     if b"\0" in encoded:
@@ -60,14 +62,17 @@ def write_options(
     sync: Optional[bool] = None,
 ) -> Any:
     """A kv_write_options_t."""
-    choice = {None: lib.KV_WRITE_SYNC_DEFAULT, True: lib.KV_WRITE_SYNC_YES}
+    if sync is None:
+        choice = lib.KV_WRITE_SYNC_DEFAULT
+    else:
+        choice = lib.KV_WRITE_SYNC_YES if sync else lib.KV_WRITE_SYNC_NO
     return ffi.new(
         "kv_write_options_t *",
         {
             "size": ffi.sizeof("kv_write_options_t"),
             "ttl_ms": milliseconds(ttl),
             "if_version": if_version or 0,
-            "sync": choice.get(sync, lib.KV_WRITE_SYNC_NO),
+            "sync": choice,
             "if_absent": if_absent,
             "skip_if_equal": skip_if_equal,
             "keep_ttl": keep_ttl,
@@ -83,11 +88,10 @@ def take(value: Any, length: Any) -> bytes:
         lib.kv_free(value[0])
 
 
-def shown(view: Any, value: Any, length: Any) -> memoryview:
-    """Bytes that a kv_view shows. It is released when nothing refers to them any more."""
-    held = view[0]
-    first = ffi.gc(ffi.cast("char *", value[0]), lambda _: lib.kv_view_release(held))
-    return memoryview(ffi.buffer(first, length[0])).toreadonly()
+def shown(view: Any, value: Any, length: int) -> memoryview:
+    """Bytes that a kv_view shows. It is kept as long as something refers to them."""
+    first = ffi.gc(ffi.cast("char *", value), lambda _: view)
+    return memoryview(ffi.buffer(first, length)).toreadonly()
 
 
 def text(pointer: Any) -> str:
@@ -95,51 +99,6 @@ def text(pointer: Any) -> str:
     if pointer[0] == ffi.NULL:
         return ""
     try:
-        return ffi.string(ffi.cast("char *", pointer[0])).decode()
+        return str(ffi.string(ffi.cast("char *", pointer[0])).decode())
     finally:
         lib.kv_free(pointer[0])
-
-
-class Progress:
-    """How far a long call is."""
-
-    __slots__ = ("total_bytes", "done_bytes", "segments_total", "segments_done")
-
-    def __init__(self, progress: Any) -> None:
-        self.total_bytes: int = progress.total_bytes
-        self.done_bytes: int = progress.done_bytes
-        self.segments_total: int = progress.segments_total
-        self.segments_done: int = progress.segments_done
-
-    def __repr__(self) -> str:
-        return f"Progress({self.done_bytes} of {self.total_bytes} bytes)"
-
-
-#: Is told how far a call is. If it answers False, or raises, the call ends.
-Tell = Callable[[Progress], Optional[bool]]
-
-
-class Told:
-    """A function that is told of progress, for the time of one call."""
-
-    def __init__(self, tell: Optional[Tell]) -> None:
-        self.tell = tell
-        self.raised: Optional[BaseException] = None
-        self.function = lib.libkv_progress if tell else ffi.NULL
-        self.context = ffi.new_handle(self)
-
-    def check(self, status: int) -> None:
-        """Raises what the function raised, or why the call failed."""
-        if self.raised is not None:
-            raise self.raised
-        check(status)
-
-
-@ffi.def_extern(error=1)
-def libkv_progress(progress: Any, context: Any) -> int:
-    told: Told = ffi.from_handle(context)
-    try:
-        return 1 if told.tell(Progress(progress)) is False else 0
-    except BaseException as error:  # It goes on in the caller of the library.
-        told.raised = error
-        return 1

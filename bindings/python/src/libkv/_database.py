@@ -2,81 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
-from typing import Any, NamedTuple, Optional, Union
+import atexit
+import logging
+import weakref
+from collections.abc import Iterable, MutableMapping
+from typing import Any, Optional, Union, overload
 
+from . import _figures
 from ._batch import Batch
-from ._call import (
-    BytesLike,
-    Duration,
-    Tell,
-    Told,
-    buffer,
-    milliseconds,
-    path,
-    shown,
-    take,
-    text,
-    write_options,
-)
-from ._errors import check, error
+from ._call import BytesLike, Duration, Path, buffer, milliseconds, path, text, write_options
+from ._errors import ForkedError, VersionMismatchError, check, error
 from ._ffi import ffi, lib
-from ._rescue import Path
-from ._snapshot import Readable, Snapshot, records
+from ._reading import MISSING, Default, Reading
+from ._snapshot import Snapshot
+from ._told import Events, Listener, Log, Tell, Told
 
-_MISSING: Any = object()
-
-
-class Stats(NamedTuple):
-    """Figures of an open database; kv_stats_t in kv.h says what each one is."""
-
-    keys: int
-    live_bytes: int
-    dead_bytes: int
-    disk_bytes: int
-    segments: int
-    index_bytes: int
-    bytes_put: int
-    bytes_compacted: int
-    compactions: int
+#: Those that are open. Databases cannot be hashed.
+_open: weakref.WeakValueDictionary[int, Database] = weakref.WeakValueDictionary()
 
 
-def open(directory: Path, **options: Union[str, int, bool]) -> Database:
+@atexit.register
+def _close_all() -> None:
+    """Before Python ends: a thread of the library's may not call into what is gone."""
+    for database in list(_open.values()):
+        try:
+            database.close()
+        except ForkedError:
+            pass
+
+
+def open(
+    directory: Path,
+    *,
+    log: Optional[Log] = None,
+    log_level: int = logging.INFO,
+    events: Optional[Events] = None,
+    **options: Union[str, int, bool],
+) -> Database:
     """Opens the database in a directory, or makes one there.
 
-    Options are those of kv_options_set() in kv.h: `sync="always"`, `create_if_missing=False`,
+    Options are those that options() lists: `sync="always"`, `create_if_missing=False`,
     `segment_size="16MiB"`, `read_mode="pread"`, and so on.
+
+    log: is told, in words, what the database does: logging.getLogger("kv").log fits. log_level:
+    what matters less is not told. events: is told of events with figures, as an Event. Both are
+    called on a thread of the library's; close() waits until they have been told everything.
     """
-    return Database(directory, **options)
+    return Database(directory, log=log, log_level=log_level, events=events, **options)
 
 
-class Database(Readable, MutableMapping):
+class Database(Reading, MutableMapping[bytes, bytes]):
     """A key-value store in a directory. Any number of threads may use it at once; calls let other
     threads of Python run. Values and keys are bytes, and whatever shows its bytes when written.
 
     A write survives the death of the process; a power cut, as the option `sync` says ("interval":
-    all but the last second). At the end of its `with`, by close(), or when nothing refers to it any
-    more, it is closed.
+    all but the last second). At the end of its `with`, by close(), at the end of Python, or when
+    nothing refers to it any more, it is closed.
     """
 
-    def __init__(self, directory: Path, **options: Union[str, int, bool]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        log: Optional[Log] = None,
+        log_level: int = logging.INFO,
+        events: Optional[Events] = None,
+        **options: Union[str, int, bool],
+    ) -> None:
+        listener = Listener(log, log_level, events)
         made = ffi.new("kv_options **")
         check(lib.kv_options_new(made))
         try:
             for name, value in options.items():
                 word = str(value).lower() if isinstance(value, bool) else str(value)
                 check(lib.kv_options_set(made[0], name.encode(), word.encode()))
+            listener.listen(made[0])
             db = ffi.new("kv_db **")
             check(lib.kv_open(path(directory), made[0], db))
         finally:
             lib.kv_options_free(made[0])
-        self._db = ffi.gc(db[0], lib.kv_close)
         self.directory = directory
+        self._listener = listener
+        self._handle = db[0]
+        self._keep()
+
+    def _keep(self) -> None:
+        """Has it closed when nothing refers to it. The listener must live until it is closed."""
+        listener = self._listener
+
+        def close(handle: Any) -> None:
+            lib.kv_close(handle)
+            del listener.context
+
+        self._db = ffi.gc(self._handle, close)
+        _open[id(self)] = self
 
     def close(self) -> None:
-        """Puts everything on the medium and closes it. Closing it again does nothing."""
+        """Puts everything on the medium and closes it. Closing it again does nothing. A function
+        that is told of progress, messages or events cannot close it (BusyError)."""
         ffi.gc(self._db, None)
         status = lib.kv_close(self._db)
+        if status == lib.KV_BUSY:
+            failure = error(status)
+            self._keep()
+            raise failure
+        _open.pop(id(self), None)
         if status != lib.KV_CLOSED:
             check(status)
 
@@ -89,74 +119,6 @@ class Database(Readable, MutableMapping):
     def __repr__(self) -> str:
         return f"<libkv.Database {self.directory!r}>"
 
-    # Reading.
-
-    def get(self, key: BytesLike, default: Any = None) -> Any:
-        """The value of a key, or `default`."""
-        found = buffer(key, "key")
-        value, length = ffi.new("void **"), ffi.new("size_t *")
-        status = lib.kv_get(self._db, found, len(found), value, length)
-        if status:
-            if status == lib.KV_NOT_FOUND:
-                return default
-            raise error(status)
-        return take(value, length)
-
-    def __getitem__(self, key: BytesLike) -> bytes:
-        value = self.get(key, _MISSING)
-        if value is _MISSING:
-            raise KeyError(bytes(key))
-        return value
-
-    def view(self, key: BytesLike) -> Optional[memoryview]:
-        """The value where it lies in the files, not copied; or None. It does not change, whatever
-        is written, and can be read as long as something refers to it, also after close()."""
-        key = buffer(key, "key")
-        view, value = ffi.new("kv_view **"), ffi.new("const void **")
-        length = ffi.new("size_t *")
-        status = lib.kv_view_get(self._db, key, len(key), view, value, length)
-        if status == lib.KV_NOT_FOUND:
-            return None
-        check(status)
-        return shown(view, value, length)
-
-    def get_many(self, keys: Sequence[BytesLike]) -> list[Optional[bytes]]:
-        """The values of many keys, None for those that are not there: faster than one by one."""
-        held = [buffer(key, "key") for key in keys]
-        slices = ffi.new("kv_slice_t[]", len(held))
-        for slot, key in zip(slices, held):
-            slot.data, slot.len = key, len(key)
-        results, arena = ffi.new("kv_result_t[]", len(held)), ffi.new("void **")
-        check(lib.kv_get_many(self._db, len(held), slices, results, arena))
-        try:
-            return [self._result(result) for result in results]
-        finally:
-            lib.kv_free(arena[0])
-
-    @staticmethod
-    def _result(result: Any) -> Optional[bytes]:
-        if result.status == lib.KV_NOT_FOUND:
-            return None
-        check(result.status)
-        return bytes(ffi.buffer(result.value, result.value_len))
-
-    def __contains__(self, key: object) -> bool:
-        key = buffer(key, "key")
-        status = lib.kv_exists(self._db, key, len(key), ffi.NULL)
-        if status == lib.KV_NOT_FOUND:
-            return False
-        check(status)
-        return True
-
-    def __len__(self) -> int:
-        """How many keys there are; known at once."""
-        count = ffi.new("uint64_t *")
-        check(lib.kv_count(self._db, count))
-        return count[0]
-
-    def _records(self, prefix: BytesLike = b"") -> Iterator[tuple[Any, Any]]:
-        return records(self._db, ffi.NULL, prefix)
-
     def snapshot(self) -> Snapshot:
         """The database as it is now, to be read while it changes."""
         return Snapshot(self._db)
@@ -164,8 +126,8 @@ class Database(Readable, MutableMapping):
     # Writing.
 
     def __setitem__(self, key: BytesLike, value: BytesLike) -> None:
-        key, value = buffer(key, "key"), buffer(value, "value")
-        status = lib.kv_put(self._db, key, len(key), value, len(value))
+        held, stored = buffer(key, "key"), buffer(value, "value")
+        status = lib.kv_put(self._db, held, len(held), stored, len(stored))
         if status:
             raise error(status)
 
@@ -196,18 +158,19 @@ class Database(Readable, MutableMapping):
             keep_ttl=keep_ttl,
             sync=sync,
         )
-        key, value, version = buffer(key, "key"), buffer(value, "value"), ffi.new("uint64_t *")
-        check(lib.kv_put_with(self._db, key, len(key), value, len(value), options, version))
-        return version[0]
+        held, stored, version = buffer(key, "key"), buffer(value, "value"), ffi.new("uint64_t *")
+        check(lib.kv_put_with(self._db, held, len(held), stored, len(stored), options, version))
+        return int(version[0])
 
     def setdefault(self, key: BytesLike, default: BytesLike = b"") -> bytes:
         """The value of a key; if there is none, `default`, which is stored, in one step."""
+        held, stored, options = (
+            buffer(key, "key"), buffer(default, "value"), write_options(if_absent=True)
+        )
         while True:
             value = self.get(key)
             if value is not None:
                 return value
-            held, stored = buffer(key, "key"), buffer(default, "value")
-            options = write_options(if_absent=True)
             status = lib.kv_put_with(
                 self._db, held, len(held), stored, len(stored), options, ffi.NULL
             )
@@ -236,6 +199,26 @@ class Database(Readable, MutableMapping):
         check(status)
         return True
 
+    @overload
+    def pop(self, key: BytesLike) -> bytes: ...
+
+    @overload
+    def pop(self, key: BytesLike, default: Default) -> Union[bytes, Default]: ...
+
+    def pop(self, key: BytesLike, default: Any = MISSING) -> Any:
+        """Deletes a key and answers its value, in one step; without the key, `default`."""
+        while True:
+            version, value = self.version(key), self.get(key)
+            if version is None or value is None:
+                if default is MISSING:
+                    raise KeyError(bytes(key))
+                return default
+            try:
+                if self.delete(key, if_version=version):
+                    return value
+            except VersionMismatchError:
+                continue
+
     def clear(self) -> None:
         """Deletes every key that is there now, one after the other."""
         for key in self:
@@ -251,23 +234,23 @@ class Database(Readable, MutableMapping):
 
     def add(self, key: BytesLike, delta: int = 1) -> int:
         """Adds to a counter of eight bytes in one step; answers what it is now."""
-        key, result = buffer(key, "key"), ffi.new("int64_t *")
-        check(lib.kv_add(self._db, key, len(key), delta, result))
-        return result[0]
+        held, result = buffer(key, "key"), ffi.new("int64_t *")
+        check(lib.kv_add(self._db, held, len(held), delta, result))
+        return int(result[0])
 
     def version(self, key: BytesLike) -> Optional[int]:
         """The version of a key: another number after each write to it; None without the key."""
-        key, version = buffer(key, "key"), ffi.new("uint64_t *")
-        status = lib.kv_get_version(self._db, key, len(key), version)
+        held, version = buffer(key, "key"), ffi.new("uint64_t *")
+        status = lib.kv_get_version(self._db, held, len(held), version)
         if status == lib.KV_NOT_FOUND:
             return None
         check(status)
-        return version[0]
+        return int(version[0])
 
     def touch(self, key: BytesLike, ttl: Optional[Duration] = None) -> bool:
         """Sets anew when a key expires; None: never. Answers whether it is there."""
-        key = buffer(key, "key")
-        status = lib.kv_touch(self._db, key, len(key), milliseconds(ttl))
+        held = buffer(key, "key")
+        status = lib.kv_touch(self._db, held, len(held), milliseconds(ttl))
         if status == lib.KV_NOT_FOUND:
             return False
         check(status)
@@ -275,12 +258,12 @@ class Database(Readable, MutableMapping):
 
     def ttl(self, key: BytesLike) -> Optional[float]:
         """In how many seconds a key expires; infinity: never; None without the key."""
-        key, left = buffer(key, "key"), ffi.new("uint64_t *")
-        status = lib.kv_ttl(self._db, key, len(key), left)
+        held, left = buffer(key, "key"), ffi.new("uint64_t *")
+        status = lib.kv_ttl(self._db, held, len(held), left)
         if status == lib.KV_NOT_FOUND:
             return None
         check(status)
-        return float("inf") if left[0] == lib.KV_NO_TTL else left[0] / 1000
+        return float("inf") if left[0] == lib.KV_NO_TTL else int(left[0]) / 1000
 
     # Looking after it.
 
@@ -298,11 +281,26 @@ class Database(Readable, MutableMapping):
         told = Told(progress)
         told.check(lib.kv_backup_with(self._db, path(directory), told.function, told.context))
 
-    def stats(self) -> Stats:
+    def cancel_compact(self) -> None:
+        """Ends every compact() that is under way: they raise CancelledError soon."""
+        check(lib.kv_compact_cancel(self._db))
+
+    def pause_compaction(self) -> None:
+        """Keeps the database from compacting by itself until resume_compaction()."""
+        check(lib.kv_compaction_pause(self._db))
+
+    def resume_compaction(self) -> None:
+        """Lets the database compact by itself again."""
+        check(lib.kv_compaction_resume(self._db))
+
+    def stats(self) -> _figures.Stats:
         """Figures of the database."""
-        stats = ffi.new("kv_stats_t *", {"size": ffi.sizeof("kv_stats_t")})
-        check(lib.kv_stats(self._db, stats))
-        return Stats(*(getattr(stats, name) for name in Stats._fields))
+        return _figures.stats(self._db)
+
+    def latencies(self) -> dict[str, _figures.Latency]:
+        """How long each operation takes. With the option `latency_histograms=True`, otherwise
+        nothing is timed."""
+        return _figures.latencies(self._db)
 
     def metrics(self) -> str:
         """All figures in the text format of OpenMetrics."""
@@ -312,10 +310,11 @@ class Database(Readable, MutableMapping):
 
     def update_many(self, pairs: Iterable[tuple[BytesLike, BytesLike]]) -> None:
         """Stores many values, a hundred and more in one write: faster than one by one."""
-        batch = Batch()
+        batch, count = Batch(), 0
         for key, value in pairs:
             batch.put(key, value)
-            if len(batch) >= 128:
+            count += 1
+            if count % 128 == 0:
                 self.write(batch)
                 batch.clear()
         self.write(batch)

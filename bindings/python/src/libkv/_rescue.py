@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-from typing import Any, Optional, Union
+from typing import Any, Optional, cast
 
-from ._call import Progress, Tell, Told, path, text
+from ._call import Path, path, text
 from ._errors import check
 from ._ffi import ffi, lib
-
-Path = Union[str, bytes, os.PathLike]
-
-__all__ = ["Progress", "destroy", "restore", "salvage", "verify"]
+from ._told import Tell, Told
 
 
 def destroy(directory: Path) -> None:
-    """Removes a database."""
+    """Removes a database that nobody has open."""
     check(lib.kv_destroy(path(directory)))
 
 
 def restore(backup: Path, to: Path, progress: Optional[Tell] = None) -> None:
-    """Makes a database of a backup."""
+    """Verifies a backup, and makes a database of it in another directory."""
     told = Told(progress)
     told.check(lib.kv_restore_with(path(backup), path(to), told.function, told.context))
 
 
 def verify(directory: Path, progress: Optional[Tell] = None) -> dict[str, Any]:
-    """Verifies a database, and answers what was found. Damage is no exception but in the report."""
+    """Verifies a database, open or not, and answers what was found: the report that
+    docs/RECOVERY.md describes. Damage is no exception."""
     told, report = Told(progress), ffi.new("char **")
     status = lib.kv_verify_with(
         path(directory), lib.KV_REPORT_JSON, ffi.NULL, told.function, told.context, report
@@ -36,7 +33,8 @@ def verify(directory: Path, progress: Optional[Tell] = None) -> dict[str, Any]:
 
 
 def salvage(damaged: Path, to: Path, progress: Optional[Tell] = None) -> dict[str, Any]:
-    """Makes a new database of all that is whole in a damaged one, and answers what is lost."""
+    """Makes a new database of all that is whole in a damaged one, and answers what is lost: the
+    report that docs/RECOVERY.md describes."""
     told, report = Told(progress), ffi.new("char **")
     status = lib.kv_salvage_with(
         path(damaged),
@@ -53,4 +51,4 @@ def salvage(damaged: Path, to: Path, progress: Optional[Tell] = None) -> dict[st
 def _report(told: Told, status: int, report: Any) -> dict[str, Any]:
     if status != lib.KV_DAMAGED:
         told.check(status)
-    return json.loads(text(report))
+    return cast("dict[str, Any]", json.loads(text(report)))

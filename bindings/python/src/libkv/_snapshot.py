@@ -1,4 +1,4 @@
-"""The database as it was at one moment."""
+"""What can be read, of a database and of one moment of it."""
 
 from __future__ import annotations
 
@@ -14,47 +14,58 @@ def records(db: Any, snapshot: Any, prefix: BytesLike = b"") -> Iterator[tuple[A
     """Keys and values where they lie: until the next one is asked for."""
     made, start = ffi.new("kv_iter **"), buffer(prefix, "prefix")
     check(lib.kv_iter_new(db, snapshot, start, len(start), made))
-    iterator = ffi.gc(made[0], lib.kv_iter_free)
+    return _walk(ffi.gc(made[0], lib.kv_iter_free))
+
+
+def _walk(iterator: Any) -> Iterator[tuple[Any, Any]]:
     key, value = ffi.new("kv_slice_t *"), ffi.new("kv_slice_t *")
     while True:
         status = lib.kv_iter_next(iterator, key, value)
         if status == lib.KV_NOT_FOUND:
+            ffi.release(iterator)
             return
         check(status)
         yield ffi.buffer(key.data, key.len), ffi.buffer(value.data, value.len)
 
 
-class _Items(ItemsView):
+class _Items(ItemsView[bytes, bytes]):
     """Keys with their values, of one walk."""
+
+    _mapping: Readable
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return self._mapping.scan()
 
 
-class _Values(ValuesView):
+class _Values(ValuesView[bytes]):
     """Values, of one walk."""
+
+    _mapping: Readable
 
     def __iter__(self) -> Iterator[bytes]:
         return (bytes(value) for _, value in self._mapping._records())
 
 
-class Readable(Mapping):
+class Readable(Mapping[bytes, bytes]):
     """What a database and a snapshot of it have in common."""
 
     def _records(self, prefix: BytesLike = b"") -> Iterator[tuple[Any, Any]]:
         raise NotImplementedError
 
     def scan(self, prefix: BytesLike = b"") -> Iterator[tuple[bytes, bytes]]:
-        """All keys that begin with `prefix`, with their values, as they are now, in no order."""
+        """All keys that begin with `prefix`, with their values, as they are now, in no order. All
+        keys are looked at, whatever the prefix."""
         return ((bytes(key), bytes(value)) for key, value in self._records(prefix))
 
     def __iter__(self) -> Iterator[bytes]:
         return (bytes(key) for key, _ in self._records())
 
     def items(self) -> ItemsView[bytes, bytes]:
+        """Keys with their values, as of one moment."""
         return _Items(self)
 
     def values(self) -> ValuesView[bytes]:
+        """Values, as of one moment."""
         return _Values(self)
 
 
@@ -69,33 +80,38 @@ class Snapshot(Readable):
         self._handle = ffi.gc(made[0], lib.kv_snapshot_free)
 
     def __getitem__(self, key: BytesLike) -> bytes:
-        key = buffer(key, "key")
+        held = buffer(key, "key")
         value, length = ffi.new("void **"), ffi.new("size_t *")
-        status = lib.kv_snapshot_get(self._handle, key, len(key), value, length)
+        status = lib.kv_snapshot_get(self._handle, held, len(held), value, length)
         if status:
             raise KeyError(bytes(key)) if status == lib.KV_NOT_FOUND else error(status)
         return take(value, length)
 
     def view(self, key: BytesLike) -> Optional[memoryview]:
-        """The value where it lies, or None."""
-        key = buffer(key, "key")
+        """The value where it lies, as Database.view() shows it; or None."""
+        held = buffer(key, "key")
         view, value = ffi.new("kv_view **"), ffi.new("const void **")
         length = ffi.new("size_t *")
-        status = lib.kv_snapshot_view_get(self._handle, key, len(key), view, value, length)
+        status = lib.kv_snapshot_view_get(self._handle, held, len(held), view, value, length)
         if status == lib.KV_NOT_FOUND:
             return None
         check(status)
-        return shown(view, value, length)
+        return shown(ffi.gc(view[0], lib.kv_view_release), value[0], length[0])
+
+    def size(self, key: BytesLike) -> Optional[int]:
+        """How many bytes the value has; None without the key."""
+        held, length = buffer(key, "key"), ffi.new("size_t *")
+        status = lib.kv_snapshot_exists(self._handle, held, len(held), length)
+        if status == lib.KV_NOT_FOUND:
+            return None
+        check(status)
+        return int(length[0])
 
     def __contains__(self, key: object) -> bool:
-        key = buffer(key, "key")
-        status = lib.kv_snapshot_exists(self._handle, key, len(key), ffi.NULL)
-        if status == lib.KV_NOT_FOUND:
-            return False
-        check(status)
-        return True
+        return self.size(key) is not None  # type: ignore[arg-type]
 
     def __len__(self) -> int:
+        """How many keys there are; they are counted."""
         return sum(1 for _ in self._records())
 
     def _records(self, prefix: BytesLike = b"") -> Iterator[tuple[Any, Any]]:
