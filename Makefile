@@ -44,6 +44,8 @@ help:
 	@echo "make build          the libraries and the examples, in build/release"
 	@echo "make test           the tests alone, without valgrind"
 	@echo "make cli            the command line, kv (docs/CLI.md); make check-cli tests it"
+	@echo "make check-languages  the bindings in bindings/: check-go, check-python, check-node,"
+	@echo "                    check-java (docs/LANGUAGES.md)"
 	@echo "make test-wrong-turns  mistakes in the library, to see that the tests notice them"
 	@echo "make lint           formatting and clippy"
 	@echo "make sanitize       the tests under AddressSanitizer and ThreadSanitizer"
@@ -80,8 +82,8 @@ build: build-tools
 
 # Every part prints its own result; the last line is reached only when all have passed.
 check: install-tools openmetrics-parser lint test-rust test-wrong-turns test-schedules \
-		check-cli check-c-debug check-c-release check-manual check-documents check-reference \
-		abi check-deb guard check-torture-fs sanitize-quick
+		check-cli check-c-debug check-c-release check-languages check-manual check-documents \
+		check-reference abi check-deb guard check-torture-fs sanitize-quick
 	@echo "==> all checks passed"
 
 test: build-tools test-rust test-schedules check-c-debug
@@ -123,6 +125,17 @@ check-c-release:
 	@$(CONFIGURE) -B build/release -DCMAKE_BUILD_TYPE=Release --log-level=NOTICE
 	@cmake --build build/release -j $(JOBS)
 	@cd build/release && ctest -j $(JOBS) --output-on-failure
+
+# The bindings, against a copy that is installed in build/languages/prefix.
+.PHONY: check-languages languages-prefix check-go check-python check-node check-java
+check-languages: check-go check-python check-node check-java
+
+languages-prefix: build
+	@cmake --install build/release --prefix build/languages/prefix >/dev/null
+
+check-go check-python check-node check-java: check-%: languages-prefix
+	@echo "==> from another language: $*"
+	@scripts/check-language.sh $*
 
 # A package of its own (tests/guard/): instructions, system calls, allocations and cache lines of
 # one operation of the shipped library, against tests/guard/bounds.tsv; KV_UPDATE_GUARD=1 records.

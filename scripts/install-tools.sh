@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages of those commands that are missing, or says which to install.
 # usage: install-tools.sh COMMAND=PACKAGE ... (python3:MODULE for a module of Python, lib:NAME for a
-# library that the compiler finds as -lNAME)
+# library that the compiler finds as -lNAME, Python.h for Python's headers)
 set -eu
 
 # Whether there is this command, this module, or this library.
@@ -12,6 +12,10 @@ is_there() {
                 "$python" -c "import ${1#python3:}" 2>/dev/null && return 0
             done
             return 1
+            ;;
+        Python.h)
+            python3 -c 'import os, sysconfig
+os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null
             ;;
         lib:*) find /usr/lib /usr/local/lib -name "lib${1#lib:}.so" 2>/dev/null | grep -q . ;;
         *) command -v "$1" >/dev/null 2>&1 ;;

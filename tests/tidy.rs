@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 use rust_text::{code_of, imports, is_name_char, line_at, module_of, words};
 
 /// Where source files are, besides the top directory.
-const DIRECTORIES: [&str; 10] = [
+const DIRECTORIES: [&str; 11] = [
     "src",
     "tests",
     "benches",
+    "bindings",
     "cli",
     "examples-c",
     "examples-cpp",
@@ -26,7 +27,8 @@ const DIRECTORIES: [&str; 10] = [
     "include/kv",
 ];
 /// Directories in them that hold no sources.
-const NO_SOURCES: [&str; 10] = [
+const NO_SOURCES: [&str; 11] = [
+    "bindings/python/build",
     "tests/golden",
     "tests/loom/target",
     "tests/guard/target",
@@ -212,7 +214,9 @@ fn comment_marks(name: &str) -> Option<&'static [&'static str]> {
     match base.trim_end_matches(".in").rsplit('.').next() {
         Some("rs") => Some(&["//!", "// "]),
         Some("c" | "h" | "cc" | "cpp" | "hpp") => Some(&["/*", "//"]),
-        Some("cmake" | "toml" | "sh" | "py") => Some(&["#"]),
+        Some("cmake" | "toml" | "sh" | "pyi") => Some(&["#"]),
+        Some("py") => Some(&["#", "\"\"\""]),
+        Some("go" | "java" | "mjs") => Some(&["//"]),
         _ => None,
     }
 }

@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"example.org/libkv/kv"
@@ -146,18 +148,14 @@ func ExampleDB_PutFunc() {
 	db, done := opened()
 	defer done()
 
-	file, err := os.Open("go.mod")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer file.Close()
-	_, err = db.PutFunc([]byte("file"), 5, kv.WriteOptions{}, func(value []byte) error {
-		_, err := file.Read(value)
+	source := strings.NewReader("what comes from a file, say")
+	_, err := db.PutFunc([]byte("k"), source.Len(), kv.WriteOptions{}, func(value []byte) error {
+		_, err := io.ReadFull(source, value)
 		return err
 	})
-	value, _ := db.Get([]byte("file"))
+	value, _ := db.Get([]byte("k"))
 	fmt.Printf("%s %v\n", value, err)
-	// Output: // Th <nil>
+	// Output: what comes from a file, say <nil>
 }
 
 func ExampleDB_Backup() {

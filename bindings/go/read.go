@@ -1,4 +1,4 @@
-// Reading values.
+// Reading values, one or many, with a copy or without.
 
 package kv
 

@@ -1,15 +1,15 @@
-"""What a call from Python costs: python benchmark.py, with the package installed."""
+"""What a call from Python costs: python benchmark.py [CALLS], with the package installed."""
 
+import sys
 import tempfile
 import timeit
 
 import libkv
 
 KEY, VALUE = b"0123456789abcdef", bytes(100)
-COUNT = 100_000
 
 
-def main() -> None:
+def main(calls: int) -> None:
     """Prints nanoseconds for each of some statements, the best of five rounds."""
     with tempfile.TemporaryDirectory() as directory, libkv.open(directory, sync="none") as db:
         keys = [b"%016d" % n for n in range(1000)]
@@ -28,10 +28,10 @@ def main() -> None:
             ("db[key] = value", 1),
             ("db.update_many((key, value) for key in keys)", len(keys)),
         ]:
-            number = COUNT // each
+            number = max(1, calls // each)
             best = min(timeit.repeat(statement, globals=names, number=number, repeat=5))
             print(f"| `{statement}` | {best / number / each * 1e9:.0f} |")
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

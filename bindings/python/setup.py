@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the version is that of the library, the wheel is for any Python 3."""
+"""What pyproject.toml cannot say: the version is the library's, the wheel is for any Python 3."""
 
 import pathlib
 import re
@@ -10,7 +10,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def version() -> str:
-    """The version in Cargo.toml, or, in an unpacked source distribution, the one it was made with."""
+    """The version in Cargo.toml, at the top of the sources or copied beside this."""
     for manifest in (HERE / "../../Cargo.toml", HERE / "Cargo.toml"):
         if manifest.is_file():
             return re.search(r'^version = "([^"]+)"', manifest.read_text(), re.M)[1]
