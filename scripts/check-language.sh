@@ -53,7 +53,7 @@ check_go_user() {
     cd "$WORK/go-user"
     go mod init app 2>/dev/null
     go mod edit -replace example.org/libkv/kv="$TOP/bindings/go"
-    go get example.org/libkv/kv 2>/dev/null
+    go mod tidy 2>/dev/null
     go test -run 'TestPlanet|Example' .
     CGO_LDFLAGS=$LIBDIR/libkv.a
     export CGO_LDFLAGS
@@ -63,7 +63,9 @@ check_go_user() {
 check_python() {
     need Python python3=python3 python3:venv=python3-venv python3:ensurepip=python3-venv \
         Python.h=python3-dev pkg-config=pkg-config cc=gcc
-    scripts/install-tools.sh python3:test.mapping_tests=libpython3-testsuite \
+    # Debian has them in a package of their own, named after the version.
+    testsuite=lib$(basename "$(readlink -f "$(command -v python3)")")-testsuite
+    scripts/install-tools.sh "python3:test.mapping_tests=$testsuite" \
         || echo "==> Python: the standard library's tests of mappings are missing"
     rm -rf "$WORK/python-source" "$WORK/python-wheels" "$WORK/python-build" "$WORK/python"
     # The wheel is made of a copy: setuptools leaves files where it builds.

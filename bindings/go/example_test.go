@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"path/filepath"
@@ -148,14 +147,31 @@ func ExampleDB_PutFunc() {
 	db, done := opened()
 	defer done()
 
-	source := strings.NewReader("what comes from a file, say")
-	_, err := db.PutFunc([]byte("k"), source.Len(), kv.WriteOptions{}, func(value []byte) error {
-		_, err := io.ReadFull(source, value)
-		return err
+	_, err := db.PutFunc([]byte("k"), 3, kv.WriteOptions{}, func(value []byte) error {
+		for at := range value {
+			value[at] = 'a' + byte(at)
+		}
+		return nil
 	})
 	value, _ := db.Get([]byte("k"))
 	fmt.Printf("%s %v\n", value, err)
-	// Output: what comes from a file, say <nil>
+	// Output: abc <nil>
+}
+
+func ExampleDB_PutFrom() {
+	db, done := opened()
+	defer done()
+
+	source := strings.NewReader("what comes from a file, say\n")
+	_, err := db.PutFrom([]byte("k"), source, source.Len(), kv.WriteOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	n, err := db.CopyTo(os.Stdout, []byte("k"))
+	fmt.Println(n, err)
+	// Output:
+	// what comes from a file, say
+	// 28 <nil>
 }
 
 func ExampleDB_Backup() {

@@ -31,8 +31,8 @@ func kvGoProgress(progress *C.kv_progress_t, handle C.uintptr_t) (end C.int32_t)
 	under := cgo.Handle(handle).Value().(*call)
 	// A panic must not cross the library: it goes on in the caller of the call.
 	defer func() {
-		if under.panicked = recover(); under.panicked != nil {
-			end = 1
+		if recovered := recover(); recovered != nil {
+			under.panicked, end = recovered, 1
 		}
 	}()
 	if under.tell != nil {

@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -104,6 +106,17 @@ func TestValuesFilledInPlace(t *testing.T) {
 	if after, err := db.Get(key); err != nil || !bytes.Equal(after, value) {
 		t.Fatal(after, err)
 	}
+}
+
+func TestReadersThatEndTooEarly(t *testing.T) {
+	db := open(t)
+	_, err := db.PutFrom([]byte("k"), strings.NewReader("short"), 6, WriteOptions{})
+	is(t, err, io.ErrUnexpectedEOF)
+	if there, err := db.Has([]byte("k")); there || err != nil {
+		t.Fatal(there, err)
+	}
+	_, err = db.CopyTo(io.Discard, []byte("k"))
+	is(t, err, ErrNotFound)
 }
 
 func TestBatchesAreWholeOrNothing(t *testing.T) {

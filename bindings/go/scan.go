@@ -28,10 +28,11 @@ func (db *DB) Snapshot() (*Snapshot, error) {
 	return snapshot, nil
 }
 
-// Close lets the snapshot go. Closing it again does nothing.
+// Close lets the snapshot go. Closing it again does nothing. While another goroutine reads from it,
+// that is left to the finalizer.
 func (s *Snapshot) Close() {
-	runtime.SetFinalizer(s, nil)
 	C.go_snapshot_free(s.handle)
+	runtime.KeepAlive(s)
 }
 
 // Get answers a copy of the value that a key had, or ErrNotFound.

@@ -10,7 +10,7 @@ import libkv
 try:
     from test import mapping_tests
 except ImportError as missing:  # Debian has them in a package of their own.
-    raise unittest.SkipTest(f"{missing}: install libpython3-testsuite") from None
+    raise unittest.SkipTest(f"{missing}: Debian has libpython3.11-testsuite") from None
 
 
 class Temporary(libkv.Database):

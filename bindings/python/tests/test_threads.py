@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import logging
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import traceback
 import unittest
 
 import libkv
@@ -192,6 +194,34 @@ class Told(Case):
             )
             self.assertEqual((ended.returncode, ended.stderr), (0, ""))
             self.assertIn("kind=11", ended.stdout)
+
+
+class Signals(Case):
+    def test_a_signal_ends_what_takes_long(self):
+        class Enough(Exception):
+            pass
+
+        def enough(*_):
+            raise Enough
+
+        db = self.open()
+        db.update_many((b"%d" % n, bytes(1000)) for n in range(20000))
+        before, inside = signal.signal(signal.SIGALRM, enough), 0
+        try:
+            for _ in range(20):
+                try:
+                    # Again, if a destructor was where it came.
+                    signal.setitimer(signal.ITIMER_REAL, 0.003, 1)
+                    while True:
+                        libkv.verify(self.place / "db")
+                except Enough as raised:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                    frames = traceback.extract_tb(raised.__traceback__)
+                    inside += any(frame.name == "libkv_progress" for frame in frames)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        self.assertGreater(inside, 0)
 
 
 class More(Case):

@@ -118,7 +118,7 @@ class Snapshot(Readable):
         return records(self._db, self._handle, prefix)
 
     def close(self) -> None:
-        """Lets it go: what only this snapshot still sees can be removed."""
+        """Lets it go, when no other thread reads from it: what only it sees can be removed."""
         ffi.release(self._handle)
 
     def __enter__(self) -> Snapshot:

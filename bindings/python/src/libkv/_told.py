@@ -69,12 +69,13 @@ _LEVELS = {
 
 
 class Told:
-    """A function that is told of progress, for the time of one call."""
+    """A function that is told of progress, for the time of one call. Also without one the library
+    calls, so that a signal (Ctrl-C) can end what takes long."""
 
     def __init__(self, tell: Optional[Tell]) -> None:
         self.tell = tell
         self.raised: Optional[BaseException] = None
-        self.function = lib.libkv_progress if tell else ffi.NULL
+        self.function = lib.libkv_progress
         self.context = ffi.new_handle(self)
 
     def check(self, status: int) -> None:
@@ -102,17 +103,20 @@ class Listener:
             check(lib.kv_options_set_events(options, lib.libkv_event, self.context))
 
 
-@ffi.def_extern(error=1)  # type: ignore[untyped-decorator, unused-ignore]
+def _raised(kind: Any, error: BaseException, trace: Any) -> None:
+    """What libkv_progress() raised, from its first instruction on, goes on in the caller."""
+    told: Told = ffi.from_handle(trace.tb_frame.f_locals["context"])
+    told.raised = error.with_traceback(trace)
+
+
+@ffi.def_extern(error=1, onerror=_raised)  # type: ignore[untyped-decorator, unused-ignore]
 def libkv_progress(progress: Any, context: Any) -> int:
     """Called by the library, on the thread that called it."""
     told: Told = ffi.from_handle(context)
-    assert told.tell is not None
-    try:
-        far = Progress(*(getattr(progress, name) for name in Progress._fields))
-        return 1 if told.tell(far) is False else 0
-    except BaseException as error:  # It goes on in the caller of the library.
-        told.raised = error
-        return 1
+    if told.tell is None:
+        return 0
+    far = Progress(*(getattr(progress, name) for name in Progress._fields))
+    return 1 if told.tell(far) is False else 0
 
 
 @ffi.def_extern()  # type: ignore[untyped-decorator, unused-ignore]
