@@ -96,7 +96,8 @@ class Closed(Case):
 
 class Gil(Case):
     def test_threads_read_at_the_same_time(self):
-        # Nothing holds a lock of Python's in a read that takes long: another thread counts on.
+        # Nothing holds a lock of Python's in a read that takes long: another thread counts on. If
+        # it did, that would come to count once or twice in all.
         db = self.open()
         db[b"k"] = bytes(64 << 20)
         into, counted, done = bytearray(64 << 20), [0], threading.Event()
@@ -118,7 +119,7 @@ class Gil(Case):
         finally:
             sys.setswitchinterval(interval)
         reader.join()
-        self.assertGreater(counted[0], 1000)
+        self.assertGreater(counted[0], 40)
 
     def test_no_event_loop_waits(self):
         db = self.open()
