@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 import unittest
+import warnings
 
 import libkv
 
@@ -72,7 +73,10 @@ class Opening(Case):
         context = multiprocessing.get_context("fork")
         results = context.Queue()
         process = context.Process(target=child, args=(results,))
-        process.start()
+        with warnings.catch_warnings():
+            # Forking with threads is what this is about.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
         self.assertEqual(results.get(timeout=60), "refused")
         process.join()
 
