@@ -177,6 +177,25 @@ class Told(Case):
         gc.collect()
         self.assertEqual(events[-1].kind, libkv.EventKind.CLOSED)
 
+    def test_the_collector_may_come_by_where_something_is_told(self):
+        forgotten, told = threading.Event(), []
+
+        def tell(event):
+            forgotten.wait(60)
+            gc.collect()
+            told.append(event.kind)
+
+        gc.disable()
+        self.addCleanup(gc.enable)
+        cycle = [libkv.open(self.place / "db", events=tell)]
+        cycle.append(cycle)
+        del cycle
+        forgotten.set()
+        deadline = time.monotonic() + 60
+        while libkv.EventKind.CLOSED not in told and time.monotonic() < deadline:
+            time.sleep(0.001)
+        self.assertIn(libkv.EventKind.CLOSED, told)
+
     def test_python_may_end_with_open_databases(self):
         program = textwrap.dedent(
             """

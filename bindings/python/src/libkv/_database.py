@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import threading
 import weakref
 from collections.abc import Iterable, MutableMapping
 from typing import Any, Optional, Union, overload
@@ -29,6 +30,11 @@ def _close_all() -> None:
             database.close()
         except ForkedError:
             pass
+
+
+def _close_later(handle: Any, _listener: Listener) -> None:
+    """Waits until everything was told, for which the listener must be there."""
+    lib.kv_close(handle)
 
 
 def open(
@@ -91,8 +97,9 @@ class Database(Reading, MutableMapping[bytes, bytes]):
         listener = self._listener
 
         def close(handle: Any) -> None:
-            lib.kv_close(handle)
-            del listener.context
+            if lib.kv_close(handle) == lib.KV_BUSY:
+                # The garbage collector came by in a function that this database tells.
+                threading.Thread(target=_close_later, args=(handle, listener)).start()
 
         self._db = ffi.gc(self._handle, close)
         _open[id(self)] = self
