@@ -13,11 +13,27 @@ import tempfile
 
 from cffi import FFI
 
-#: What a program in Python is called back through.
-CALLBACKS = """
+#: What a program in Python is called back through, and what is called most, answering by value:
+#: making memory for outputs takes Python longer than the library takes to read.
+OURS = """
+typedef struct { kv_status status; char *value; size_t len; } libkv_got;
+libkv_got libkv_get(kv_db *db, const void *key, size_t key_len);
 extern "Python" int32_t libkv_progress(const struct kv_progress_t *progress, void *context);
 extern "Python" void libkv_log(int32_t level, const char *message, void *context);
 extern "Python" void libkv_event(const struct kv_event_t *event, void *context);
+"""
+SOURCE = """
+#include <kv.h>
+
+typedef struct { kv_status status; char *value; size_t len; } libkv_got;
+
+static libkv_got libkv_get(kv_db *db, const void *key, size_t key_len) {
+    libkv_got got = {0};
+    void *value = NULL;
+    got.status = kv_get(db, key, key_len, &value, &got.len);
+    got.value = value;
+    return got;
+}
 """
 
 
@@ -61,10 +77,10 @@ else:
     link = [str(libdir / "libkv.a"), *private, "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections"]
 
 ffi = FFI()
-ffi.cdef(declarations(include / "kv.h") + CALLBACKS)
+ffi.cdef(declarations(include / "kv.h") + OURS)
 ffi.set_source(
     "libkv._ffi",
-    "#include <kv.h>",
+    SOURCE,
     include_dirs=[str(include)],
     extra_link_args=link,
     py_limited_api=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional, TypeVar, Union, overload
 
-from ._call import BytesLike, buffer, shown, take
+from ._call import BytesLike, buffer, shown
 from ._errors import check, error
 from ._ffi import ffi, lib
 from ._snapshot import Readable, records
@@ -27,13 +27,18 @@ class Reading(Readable):
 
     def get(self, key: BytesLike, default: Any = None) -> Any:
         """The value of a key, or `default`."""
-        held, value, length = buffer(key, "key"), ffi.new("void **"), ffi.new("size_t *")
-        status = lib.kv_get(self._db, held, len(held), value, length)
+        held = buffer(key, "key")
+        got = lib.libkv_get(self._db, held, len(held))
+        status = got.status
         if status:
             if status == lib.KV_NOT_FOUND:
                 return default
             raise error(status)
-        return take(value, length)
+        value = got.value
+        try:
+            return ffi.unpack(value, got.len)
+        finally:
+            lib.kv_free(value)
 
     def __getitem__(self, key: BytesLike) -> bytes:
         value: bytes = self.get(key, MISSING)
