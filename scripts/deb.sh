@@ -76,7 +76,7 @@ make_root() {
     touch "$root/made"
 }
 
-# Installed by apt, tested, and removed without a trace.
+# Installed by apt as README.md says, tested, and removed without a trace.
 in_root() {
     rm -rf "$root/packages"
     mkdir "$root/packages"
