@@ -47,6 +47,8 @@ int main(void)
 
     must(kv_options_new(&options), "kv_options_new");
     must(kv_options_set_latency_histograms(options, 1), "latency_histograms");
+    /* `kv top` shows the same from outside, while this program runs. */
+    must(kv_options_set_publish_stats_ms(options, 1000), "publish_stats_ms");
     must(kv_open(path, options, &db), "kv_open");
     work(db);
 

@@ -1277,6 +1277,7 @@ void kv_options_free(struct kv_options *options) KV_NOEXCEPT;
  *     max_disk_bytes               0 (no limit), or 4MiB and more         0
  *     max_index_bytes              0 (no limit), or 1MiB and more         0
  *     latency_histograms           true, false                            false
+ *     publish_stats_ms             0 (off), or 100 to 3600000             0
  *     file_mode                    0600, 0640, 0660, 0644, 0664, 0666     0600
  *
  * Sizes may have a unit: 64MiB, 64 MB and 64m are the same. max_disk_bytes is four segments at
@@ -1452,6 +1453,29 @@ KV_NOEXCEPT;
 KV_MUST_USE
 kv_status kv_options_set_on_damage(struct kv_options *options,
                                    int32_t action)
+KV_NOEXCEPT;
+
+/**
+ * Sets how often the database publishes its figures, for those who cannot open it while this
+ * process has it open, such as `kv top`: in the file STATS in its directory, which is replaced
+ * when they have changed. docs/FORMAT.md says what is in it. A thread of libkv's does that; no
+ * call waits for it, or fails since it failed, which the log is told once. kv_close() removes the
+ * file; one that a killed process left is known as such, and the next kv_open() removes it.
+ *
+ * @param options  The options. Not NULL.
+ * @param ms       Milliseconds, 100 to 3600000 (an hour), or 0: never, the default.
+ * @return
+ *   - KV_OK: the option is set.
+ *   - KV_INVALID_OPTION: it is out of range.
+ *   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+ *   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
+ *   - KV_INTERNAL: a bug in libkv; report the message.
+ *
+ * Threads: any, one at a time.
+ */
+KV_MUST_USE
+kv_status kv_options_set_publish_stats_ms(struct kv_options *options,
+                                          uint64_t ms)
 KV_NOEXCEPT;
 
 /**

@@ -70,6 +70,13 @@ impl Write for Text {
     }
 }
 
+impl Text {
+    /// What was written so far.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The text that `write` writes, with a NUL behind it.
 pub fn c_text(
     write: impl FnOnce(&mut Text) -> fmt::Result,

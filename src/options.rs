@@ -82,6 +82,8 @@ pub struct Options {
     pub time: TimeSource,
     /// Keep histograms of how long operations take.
     pub latency_histograms: bool,
+    /// How often figures are published in the file `STATS`, if they have changed; 0 is never.
+    pub publish_stats_ms: u64,
     /// The mode of files that are made, one of [`FILE_MODES`].
     pub file_mode: u32,
     /// Who is told what happens.
@@ -98,6 +100,10 @@ pub const MIN_SEGMENT_SIZE: u64 = MIB;
 pub const MAX_SEGMENT_SIZE: u64 = 2 * GIB;
 /// The longest `sync_interval_ms`: a day.
 pub const MAX_SYNC_INTERVAL_MS: u64 = 86_400_000;
+/// The shortest `publish_stats_ms` but 0.
+const MIN_PUBLISH_STATS_MS: u64 = 100;
+/// The longest: an hour.
+const MAX_PUBLISH_STATS_MS: u64 = 3_600_000;
 /// What `file_mode` may be: no one reads more than the group does, or writes what he cannot read.
 const FILE_MODES: [u32; 6] = [0o600, 0o640, 0o660, 0o644, 0o664, 0o666];
 /// The least `max_disk_bytes`, in segments.
@@ -121,6 +127,7 @@ impl Default for Options {
             max_index_bytes: 0,
             time: TimeSource::System,
             latency_histograms: false,
+            publish_stats_ms: 0,
             file_mode: FILE_MODES[0],
             listeners: Listeners::default(),
         }
@@ -135,36 +142,6 @@ impl Options {
             ReadMode::Mmap => 8192,
             ReadMode::Pread => 256,
         }
-    }
-
-    /// Sets the segment size in bytes.
-    pub fn set_segment_size(&mut self, bytes: u64) -> Result<()> {
-        self.set_number("segment_size", bytes)
-    }
-
-    /// Sets the sync interval in milliseconds.
-    pub fn set_sync_interval_ms(&mut self, ms: u64) -> Result<()> {
-        self.set_number("sync_interval_ms", ms)
-    }
-
-    /// Sets the share of garbage in percent.
-    pub fn set_compaction_garbage_percent(&mut self, percent: u64) -> Result<()> {
-        self.set_number("compaction_garbage_percent", percent)
-    }
-
-    /// Sets the most that all files may take together; 0 is no limit.
-    pub fn set_max_disk_bytes(&mut self, bytes: u64) -> Result<()> {
-        self.set_number("max_disk_bytes", bytes)
-    }
-
-    /// Sets the most memory that the index may take; 0 is no limit.
-    pub fn set_max_index_bytes(&mut self, bytes: u64) -> Result<()> {
-        self.set_number("max_index_bytes", bytes)
-    }
-
-    /// Sets the mode of files that are made.
-    pub fn set_file_mode(&mut self, mode: u64) -> Result<()> {
-        self.set_text("file_mode", &format!("{mode:04o}"))
     }
 
     /// An error if options contradict each other.
@@ -198,30 +175,46 @@ pub struct Setting {
 /// What kind of value an option has. All are numbers inside.
 enum Form {
     /// A number, or a size with a unit.
-    Number { is_bytes: bool, least: u64, most: u64, zero_is_no_limit: bool },
+    Number { is_bytes: bool, least: u64, most: u64, zero: Zero },
     /// A yes or a no.
     Flag,
     /// One of these, counted from 0.
     Choice(&'static [&'static str]),
 }
 
+/// What 0 means where it is less than the least.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Zero {
+    /// It is out of range.
+    Nothing,
+    /// There is no limit.
+    NoLimit,
+    /// It is not done at all.
+    Off,
+}
+
 /// A number of bytes from `least` to `most`.
 const fn bytes(least: u64, most: u64) -> Form {
-    Form::Number { is_bytes: true, least, most, zero_is_no_limit: false }
+    Form::Number { is_bytes: true, least, most, zero: Zero::Nothing }
 }
 
 /// A number of bytes that is `least` or more, or 0 for no limit.
 const fn limit(least: u64) -> Form {
-    Form::Number { is_bytes: true, least, most: u64::MAX, zero_is_no_limit: true }
+    Form::Number { is_bytes: true, least, most: u64::MAX, zero: Zero::NoLimit }
 }
 
 /// A number from `least` to `most`.
 const fn number(least: u64, most: u64) -> Form {
-    Form::Number { is_bytes: false, least, most, zero_is_no_limit: false }
+    Form::Number { is_bytes: false, least, most, zero: Zero::Nothing }
+}
+
+/// A number from `least` to `most`, or 0 for never.
+const fn number_or_off(least: u64, most: u64) -> Form {
+    Form::Number { is_bytes: false, least, most, zero: Zero::Off }
 }
 
 /// Every option.
-pub static SETTINGS: [Setting; 15] = [
+pub static SETTINGS: [Setting; 16] = [
     Setting {
         name: c"segment_size",
         unit: c"bytes",
@@ -367,6 +360,16 @@ pub static SETTINGS: [Setting; 15] = [
         set: |options, to| options.latency_histograms = to != 0,
     },
     Setting {
+        name: c"publish_stats_ms",
+        unit: c"milliseconds",
+        default: c"0",
+        range: c"0 (off), or 100 to 3600000",
+        description: c"how often figures are written for kv top",
+        form: number_or_off(MIN_PUBLISH_STATS_MS, MAX_PUBLISH_STATS_MS),
+        get: |options| options.publish_stats_ms,
+        set: |options, to| options.publish_stats_ms = to,
+    },
+    Setting {
         name: c"file_mode",
         unit: c"",
         default: c"0600",
@@ -404,6 +407,7 @@ mod tests {
             ("max_disk_bytes", "1GiB"),
             ("max_index_bytes", "32MiB"),
             ("latency_histograms", "true"),
+            ("publish_stats_ms", "250"),
             ("file_mode", "0664"),
         ] {
             options.set_text(name, value).unwrap();
@@ -419,7 +423,7 @@ mod tests {
         assert_eq!(options.compaction_garbage_percent, 40);
         assert_eq!(options.compaction_bytes_per_second, 8 * MIB);
         assert_eq!((options.max_disk_bytes, options.max_index_bytes), (GIB, 32 * MIB));
-        assert_eq!(options.file_mode, 0o664);
+        assert_eq!((options.file_mode, options.publish_stats_ms), (0o664, 250));
     }
 
     #[test]
@@ -443,6 +447,14 @@ mod tests {
         for mode in [0, 0o400, 0o700, 0o606, 640, 0o100600, u64::MAX] {
             let error = options.set_file_mode(mode).unwrap_err();
             assert!(error.to_string().contains("0600, 0640"), "{error}");
+        }
+        for ms in [1, 99, 3_600_001, u64::MAX] {
+            let error = options.set_publish_stats_ms(ms).unwrap_err();
+            assert!(error.to_string().contains("0 (off), or 100 to 3600000"), "{error}");
+        }
+        for ms in [100, 3_600_000, 0] {
+            options.set_publish_stats_ms(ms).unwrap();
+            assert_eq!(options.publish_stats_ms, ms);
         }
         options.set_file_mode(0o640).unwrap();
         assert_eq!(options.get_text("file_mode").unwrap(), "0640");

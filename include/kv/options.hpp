@@ -52,8 +52,8 @@ public:
     kv_status set(kv_options *options, T value) const noexcept
     {
         if constexpr (std::is_same_v<T, std::chrono::milliseconds>) {
-            // Less than nothing is out of range, as nothing is.
-            return set_(options, value.count() < 0 ? 0 : static_cast<c_type>(value.count()));
+            // Less than nothing is a large number then, and out of range.
+            return set_(options, static_cast<c_type>(value.count()));
         } else {
             return set_(options, static_cast<c_type>(value));
         }
@@ -84,6 +84,8 @@ inline constexpr option_of<byte_count> compaction_bytes_per_second{
 inline constexpr option_of<byte_count> max_disk_bytes{kv_options_set_max_disk_bytes};
 inline constexpr option_of<byte_count> max_index_bytes{kv_options_set_max_index_bytes};
 inline constexpr option_of<bool> latency_histograms{kv_options_set_latency_histograms};
+inline constexpr option_of<std::chrono::milliseconds> publish_stats{
+    kv_options_set_publish_stats_ms};
 inline constexpr option_of<std::uint64_t> file_mode{kv_options_set_file_mode};
 
 } // namespace option

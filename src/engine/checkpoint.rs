@@ -130,7 +130,7 @@ impl Engine {
     }
 
     /// Bytes of segments that the last checkpoint does not know.
-    fn log_since_checkpoint(&self) -> u64 {
+    pub(super) fn log_since_checkpoint(&self) -> u64 {
         let reach = *self.reach.lock();
         let unknown = |id: u64, len: u64| match reach.active {
             (active, known) if id == active => len.saturating_sub(known),

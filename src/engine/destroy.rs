@@ -19,6 +19,9 @@ pub fn destroy(storage: &dyn Storage) -> Result<()> {
     for name in names.iter().filter(|name| is_segment(name)) {
         storage.remove(name)?;
     }
+    for name in names.iter().filter(|name| name::is_stats(name)) {
+        storage.remove_if_there(name)?;
+    }
     // The manifest after them: until then, what is left is known as a database.
     storage.sync_directory()?;
     for name in [name::INDEX_NEW, name::INDEX, name::MANIFEST_NEW, name::MANIFEST] {

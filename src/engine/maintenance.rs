@@ -1,5 +1,6 @@
 //! The background threads: one seals full segments and syncs the log at the interval asked for, one
-//! allocates blocks ahead of the writer, one compacts.
+//! allocates blocks ahead of the writer, one compacts; and one publishes figures, if that is
+//! wanted.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
@@ -14,6 +15,7 @@ use super::Engine;
 use crate::epoch;
 use crate::error::{Error, Kind, Result};
 use crate::index::PIECES;
+use crate::notice::Level;
 use crate::options::SyncLevel;
 use crate::segment::active::ActiveSegment;
 use crate::segment::blocks::Step;
@@ -40,13 +42,13 @@ impl Bell {
     }
 
     /// Says that the thread is to end.
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.state.lock().stop = true;
         self.changed.notify_one();
     }
 
     /// Waits for the bell, or for `until`. Answers whether to go on.
-    fn wait(&self, until: Option<Instant>) -> bool {
+    pub(super) fn wait(&self, until: Option<Instant>) -> bool {
         let mut state = self.state.lock();
         while !state.work && !state.stop {
             match until {
@@ -90,8 +92,33 @@ impl Maintenance {
         started.spawn("libkv-sync", Engine::seal_and_sync)?;
         started.spawn("libkv-ahead", Engine::work_ahead)?;
         started.spawn("libkv-compact", Engine::compact_when_rung)?;
+        started.publish();
         started.engine.pacer.switch(true);
         Ok(started)
+    }
+
+    /// Figures get a thread of their own: whoever syncs or allocates is waited for, and a
+    /// compaction may take long. That there is none, or that it met a bug, is no reason not to go
+    /// on.
+    fn publish(&mut self) {
+        if !self.engine.publishes() {
+            return;
+        }
+        let engine = Arc::clone(&self.engine);
+        let body = move || {
+            process::yield_to_others(NICENESS_OF_COMPACTION);
+            if catch_unwind(AssertUnwindSafe(|| engine.publish_now_and_then())).is_err() {
+                let words = format_args!("publishing figures met a bug in libkv {VERSION}");
+                engine.herald.log(Level::Error, words);
+            }
+        };
+        match process::spawn_quiet("libkv-publish", body) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => {
+                let words = format_args!("no figures are published: {error}");
+                self.engine.herald.log(Level::Warn, words);
+            }
+        }
     }
 
     fn spawn(&mut self, name: &str, body: fn(&Engine)) -> Result<()> {
@@ -114,6 +141,7 @@ impl Drop for Maintenance {
         self.engine.ahead_bell.stop();
         self.engine.control().stop();
         self.engine.compact_bell.stop();
+        self.engine.publisher.stop();
         for thread in self.threads.drain(..) {
             // A panic inside was kept by the latch.
             let _ = thread.join();

@@ -25,6 +25,7 @@ pub mod maintenance;
 pub mod many;
 mod metrics;
 pub mod pace;
+mod publish;
 pub mod read;
 pub mod recover;
 pub mod reserve;
@@ -69,6 +70,7 @@ use latch::Latch;
 use latency::Histograms;
 use maintenance::Bell;
 use pace::Pacer;
+use publish::Publisher;
 use read::Kept;
 use stats::Counters;
 use sync::Syncer;
@@ -104,6 +106,8 @@ pub struct Engine {
     herald: Arc<Herald>,
     /// How long things take, if that is wanted.
     latency: Histograms,
+    /// Publishes figures, if that is wanted.
+    publisher: Publisher,
     /// Sealed segments that have no hint yet.
     hints_due: Mutex<VecDeque<u64>>,
     /// Held by the one who writes hints.

@@ -182,6 +182,7 @@ impl Engine {
     pub fn shut_down(&self) -> Result<()> {
         let began = Instant::now();
         let result = self.close_log();
+        self.withdraw();
         let (path, took) = (self.storage.path(), began.elapsed());
         let figures = Figures { duration_ns: ns(took), ..Figures::default() };
         match &result {

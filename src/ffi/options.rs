@@ -86,6 +86,7 @@ pub unsafe extern "C" fn kv_options_free(options: *mut kv_options) {
 ///     max_disk_bytes               0 (no limit), or 4MiB and more         0
 ///     max_index_bytes              0 (no limit), or 1MiB and more         0
 ///     latency_histograms           true, false                            false
+///     publish_stats_ms             0 (off), or 100 to 3600000             0
 ///     file_mode                    0600, 0640, 0660, 0644, 0664, 0666     0600
 ///
 /// Sizes may have a unit: 64MiB, 64 MB and 64m are the same. max_disk_bytes is four segments at
@@ -304,6 +305,31 @@ pub unsafe extern "C" fn kv_options_set_on_damage(
         let action = convert::choice(action, "action", &[OnDamage::Fail, OnDamage::ReadOnly])?;
         change(options, |settings| assign(&mut settings.on_damage, action))
     })
+}
+
+/// Sets how often the database publishes its figures, for those who cannot open it while this
+/// process has it open, such as `kv top`: in the file STATS in its directory, which is replaced
+/// when they have changed. docs/FORMAT.md says what is in it. A thread of libkv's does that; no
+/// call waits for it, or fails since it failed, which the log is told once. kv_close() removes the
+/// file; one that a killed process left is known as such, and the next kv_open() removes it.
+///
+/// @param options  The options. Not NULL.
+/// @param ms       Milliseconds, 100 to 3600000 (an hour), or 0: never, the default.
+/// @return
+///   - KV_OK: the option is set.
+///   - KV_INVALID_OPTION: it is out of range.
+///   - KV_NULL_ARGUMENT, KV_INVALID_ARGUMENT (options is no handle): mend the call.
+///   - KV_CLOSED, KV_BUSY: options was freed, or another thread is using it.
+///   - KV_INTERNAL: a bug in libkv; report the message.
+///
+/// Threads: any, one at a time.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kv_options_set_publish_stats_ms(
+    options: *mut kv_options,
+    ms: u64,
+) -> kv_status {
+    guard::status(|| change(options, |settings| settings.set_publish_stats_ms(ms)))
 }
 
 /// Sets who may read and write the files that are made while the database is open, backups

@@ -10,6 +10,10 @@ pub const MANIFEST_NEW: &str = "MANIFEST.new";
 pub const INDEX: &str = "INDEX";
 /// The next checkpoint while it is being written.
 pub const INDEX_NEW: &str = "INDEX.new";
+/// Figures of the open database, for those outside.
+pub const STATS: &str = "STATS";
+/// The next figures while they are being written.
+pub const STATS_NEW: &str = "STATS.new";
 /// Says that the directory is one that was being made, or was about to be replaced.
 pub const PARTIAL: &str = "PARTIAL";
 /// How the name of a segment ends.
@@ -48,9 +52,15 @@ fn parse(name: &str, suffix: &str) -> Option<u64> {
     (numbered(id, suffix) == name).then_some(id)
 }
 
+/// Whether a file of this name holds figures. They are no data, and nobody depends on them.
+pub fn is_stats(name: &str) -> bool {
+    matches!(name, STATS | STATS_NEW)
+}
+
 /// Whether a file of this name belongs to a database.
 pub fn is_ours(name: &str) -> bool {
     matches!(name, LOCK | MANIFEST | MANIFEST_NEW | INDEX | INDEX_NEW | PARTIAL)
+        || is_stats(name)
         || parse_segment(name).is_some()
         || parse_hint(name).is_some()
 }
@@ -72,12 +82,21 @@ mod tests {
         for id in (0..64).map(|bit| 1 << bit).chain([0, u64::MAX]) {
             assert!(is_plain(&segment(id)) && is_plain(&hint(id)), "{}", segment(id));
         }
-        for name in [LOCK, MANIFEST, MANIFEST_NEW, INDEX, INDEX_NEW, PARTIAL, &segment(7), &hint(7)]
-        {
+        let fixed = [LOCK, MANIFEST, MANIFEST_NEW, INDEX, INDEX_NEW, STATS, STATS_NEW, PARTIAL];
+        for name in fixed.into_iter().chain([&*segment(7), &hint(7)]) {
             assert!(is_ours(name), "{name}");
         }
-        for name in ["notes", "LOCK2", "lock", "MANIFEST.old", "1.seg", "00000001.seg.new", "", "."]
-        {
+        for name in [
+            "notes",
+            "LOCK2",
+            "STATS2",
+            "lock",
+            "MANIFEST.old",
+            "1.seg",
+            "00000001.seg.new",
+            "",
+            ".",
+        ] {
             assert!(!is_ours(name), "{name}");
         }
         for name in ["1.seg", "00000001.sega", "+0000001.seg", "-0000001.seg", ".seg", "a.seg", ""]

@@ -1,9 +1,9 @@
 //! Options as text: a value read from a configuration file or a command line, and written so that
-//! it can be read again.
+//! it can be read again. And as numbers, which are in range as well.
 
 use std::ffi::CStr;
 
-use super::{Form, Options, Setting, GIB, KIB, MIB, SETTINGS};
+use super::{Form, Options, Setting, Zero, GIB, KIB, MIB, SETTINGS};
 use crate::error::{Error, Kind, Result};
 
 impl Options {
@@ -22,8 +22,43 @@ impl Options {
         Ok(setting.text((setting.get)(self)))
     }
 
+    /// Sets the segment size in bytes.
+    pub fn set_segment_size(&mut self, bytes: u64) -> Result<()> {
+        self.set_number("segment_size", bytes)
+    }
+
+    /// Sets the sync interval in milliseconds.
+    pub fn set_sync_interval_ms(&mut self, ms: u64) -> Result<()> {
+        self.set_number("sync_interval_ms", ms)
+    }
+
+    /// Sets the share of garbage in percent.
+    pub fn set_compaction_garbage_percent(&mut self, percent: u64) -> Result<()> {
+        self.set_number("compaction_garbage_percent", percent)
+    }
+
+    /// Sets the most that all files may take together; 0 is no limit.
+    pub fn set_max_disk_bytes(&mut self, bytes: u64) -> Result<()> {
+        self.set_number("max_disk_bytes", bytes)
+    }
+
+    /// Sets the most memory that the index may take; 0 is no limit.
+    pub fn set_max_index_bytes(&mut self, bytes: u64) -> Result<()> {
+        self.set_number("max_index_bytes", bytes)
+    }
+
+    /// Sets how often figures are published, in milliseconds; 0 is never.
+    pub fn set_publish_stats_ms(&mut self, ms: u64) -> Result<()> {
+        self.set_number("publish_stats_ms", ms)
+    }
+
+    /// Sets the mode of files that are made.
+    pub fn set_file_mode(&mut self, mode: u64) -> Result<()> {
+        self.set_text("file_mode", &format!("{mode:04o}"))
+    }
+
     /// Sets an option that is a number.
-    pub(super) fn set_number(&mut self, name: &str, number: u64) -> Result<()> {
+    fn set_number(&mut self, name: &str, number: u64) -> Result<()> {
         let setting = find(name)?;
         if !setting.allows(number) {
             return Err(invalid(name, &number.to_string(), text_of(setting.range)));
@@ -62,8 +97,8 @@ impl Setting {
 
     fn allows(&self, number: u64) -> bool {
         match self.form {
-            Form::Number { least, most, zero_is_no_limit, .. } => {
-                (least..=most).contains(&number) || (zero_is_no_limit && number == 0)
+            Form::Number { least, most, zero, .. } => {
+                (least..=most).contains(&number) || (zero != Zero::Nothing && number == 0)
             }
             Form::Flag => number <= 1,
             Form::Choice(texts) => number < texts.len() as u64,
@@ -190,8 +225,11 @@ mod tests {
             let name = text_of(setting.name);
             assert_eq!(defaults.get_text(name).unwrap(), text_of(setting.default), "{name}");
             let range = match setting.form {
-                Form::Number { least, zero_is_no_limit: true, .. } => {
+                Form::Number { least, zero: Zero::NoLimit, .. } => {
                     format!("0 (no limit), or {} and more", setting.text(least))
+                }
+                Form::Number { least, most, zero: Zero::Off, .. } => {
+                    format!("0 (off), or {} to {}", setting.text(least), setting.text(most))
                 }
                 Form::Number { least, most, .. } => {
                     format!("{} to {}", setting.text(least), setting.text(most))
@@ -209,10 +247,10 @@ mod tests {
     #[test]
     fn what_is_out_of_range_is_refused_as_number_and_as_text() {
         for setting in &SETTINGS {
-            let Form::Number { least, most, zero_is_no_limit, .. } = setting.form else { continue };
+            let Form::Number { least, most, zero, .. } = setting.form else { continue };
             let name = text_of(setting.name);
             let mut options = Options::default();
-            let below = least.checked_sub(1).filter(|&below| below > 0 || !zero_is_no_limit);
+            let below = least.checked_sub(1).filter(|&below| below > 0 || zero == Zero::Nothing);
             for number in below.into_iter().chain(most.checked_add(1)) {
                 for result in [
                     options.set_number(name, number),

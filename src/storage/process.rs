@@ -60,6 +60,26 @@ pub fn boot_id() -> String {
         .unwrap_or_default()
 }
 
+/// When a process began, in ticks since the boot: with its pid and the boot it tells the process
+/// from every other. None if there is no such process (any more), or the system does not say.
+pub fn started_at(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in parentheses, which may have any character; the third is the
+    // state, and this the 22nd.
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    // Dead, though nobody has asked yet how it ended.
+    fields.next().filter(|state| !matches!(*state, "Z" | "X"))?;
+    fields.nth(18)?.parse().ok()
+}
+
+/// Tells the pids of this process from those that mean other processes; empty where the system does
+/// not say.
+pub fn pid_namespace() -> String {
+    let link = std::fs::read_link("/proc/self/ns/pid");
+    link.map(|link| link.display().to_string()).unwrap_or_default()
+}
+
 /// Starts a thread that no signal of the program is delivered to.
 pub fn spawn_quiet(
     name: &str,

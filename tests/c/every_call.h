@@ -50,6 +50,7 @@ static inline void every_option(kv_options **out)
     CHECK_OK(kv_options_set_max_index_bytes(options, 0));
     CHECK_OK(kv_options_set_file_mode(options, 0600));
     CHECK_OK(kv_options_set_latency_histograms(options, 1));
+    CHECK_OK(kv_options_set_publish_stats_ms(options, 100));
     CHECK_OK(kv_options_set_log(options, every_log, NULL, KV_LOG_DEBUG));
     CHECK_OK(kv_options_set_events(options, every_event, NULL));
     CHECK_OK(kv_options_get(options, "segment_size", text, sizeof text, &len));

@@ -68,6 +68,16 @@ static void test_typed(void)
     CHECK(reads(options, "create_if_missing", "false"));
     CHECK_OK(kv_options_set(options, "max_index_bytes", "2048 kb"));
     CHECK(reads(options, "max_index_bytes", "2MiB"));
+    CHECK(reads(options, "publish_stats_ms", "0"));
+    CHECK_OK(kv_options_set_publish_stats_ms(options, 100));
+    CHECK(reads(options, "publish_stats_ms", "100"));
+    CHECK_FAILS(KV_INVALID_OPTION, "0 (off), or 100 to 3600000",
+                kv_options_set_publish_stats_ms(options, 99));
+    CHECK_FAILS(KV_INVALID_OPTION, "3600000", kv_options_set_publish_stats_ms(options, 3600001));
+    CHECK_FAILS(KV_NULL_ARGUMENT, "options", kv_options_set_publish_stats_ms(NULL, 100));
+    CHECK(reads(options, "publish_stats_ms", "100"));
+    CHECK_OK(kv_options_set_publish_stats_ms(options, 0));
+    CHECK(reads(options, "publish_stats_ms", "0"));
     CHECK_OK(kv_options_set_file_mode(options, 0640));
     CHECK(reads(options, "file_mode", "0640"));
     CHECK_FAILS(KV_INVALID_OPTION, "0600, 0640", kv_options_set_file_mode(options, 0755));

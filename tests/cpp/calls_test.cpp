@@ -127,11 +127,13 @@ void test_options()
         .set(kv::option::compaction_bytes_per_second, 0)
         .set(kv::option::max_disk_bytes, 1 << 30)
         .set(kv::option::max_index_bytes, 1 << 20)
+        .set(kv::option::publish_stats, 100ms)
         .set("sync", "none")
         .set("sync_interval_ms"s, "5"s);
     CHECK_THROWS(does_not_exist, kv::db(test_path("options"), options));
     CHECK_THROWS(invalid_option, options.set(kv::option::sync_interval, -1ms));
     CHECK_THROWS(invalid_option, options.set(kv::option::sync_interval, 0ms));
+    CHECK_THROWS(invalid_option, options.set(kv::option::publish_stats, -1ms));
     CHECK_THROWS(invalid_option, options.set(kv::option::segment_size, 1));
     CHECK_THROWS(invalid_argument, options.set(kv::option::sync, static_cast<kv::sync_level>(9)));
     CHECK_THROWS(unknown_option, options.set("colour", "red"));

@@ -21,12 +21,26 @@ impl Recovery {
                 }
                 None => match name::parse_hint(&name) {
                     Some(id) => !state.segments.contains_key(&id),
-                    None => [name::MANIFEST_NEW, name::INDEX_NEW, name::PARTIAL]
-                        .contains(&name.as_str()),
+                    None => {
+                        name::is_stats(&name)
+                            || [name::MANIFEST_NEW, name::INDEX_NEW, name::PARTIAL]
+                                .contains(&name.as_str())
+                    }
                 },
             };
             if is_leftover {
                 memory::push(&mut self.leftovers, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_leftovers(&self) -> Result<()> {
+        for name in &self.leftovers {
+            let removed = self.storage.remove(name);
+            // Who reads figures sees whose they are.
+            if !name::is_stats(name) {
+                removed?;
             }
         }
         Ok(())

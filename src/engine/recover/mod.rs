@@ -27,6 +27,7 @@ use super::latch::Latch;
 use super::latency::Histograms;
 use super::maintenance::Bell;
 use super::pace::Pacer;
+use super::publish::Publisher;
 use super::snapshot::Watch;
 use super::stats::{record_bytes, Counters};
 use super::unapplied::Batches;
@@ -99,17 +100,25 @@ fn examine_names(storage: &dyn Storage, options: &Options) -> Result<bool> {
         return Ok(true);
     }
     if let Some(other) = names.iter().find(|name| !name::is_ours(name)) {
-        let message = format!("{path} is not a libkv database: it holds {other} and no MANIFEST");
-        return Err(Error::new(Kind::NotADatabase, message));
+        return Err(not_a_database(path, other));
     }
     if let Some(segment) = names.iter().find(|name| name::parse_segment(name).is_some()) {
         let manifest = format!("{path}/{}", name::MANIFEST);
         return Err(Error::corrupt(&manifest, 0, format!("it is missing, but {segment} is there")));
     }
+    // Figures come after a manifest and go before it: by themselves they are somebody else's.
+    if let Some(other) = names.iter().find(|name| name::is_stats(name)) {
+        return Err(not_a_database(path, other));
+    }
     if !options.create_if_missing {
         return Err(Error::new(Kind::DoesNotExist, format!("{path} holds no database")));
     }
     Ok(false)
+}
+
+fn not_a_database(path: &str, other: &str) -> Error {
+    let message = format!("{path} is not a libkv database: it holds {other} and no MANIFEST");
+    Error::new(Kind::NotADatabase, message)
 }
 
 /// Where the log ends, as found.
@@ -260,9 +269,7 @@ impl Recovery {
     /// Removes what a crash left, and ends the log where its whole part ends.
     fn put_in_order(&mut self) -> Result<()> {
         // Before tidying, which makes and renames a MANIFEST.new of its own.
-        for name in &self.leftovers {
-            self.storage.remove(name)?;
-        }
+        self.remove_leftovers()?;
         if self.has_bad_checkpoint && !is_taken!(BadCheckpointKept) {
             // Once the log has grown it could pass for a good one.
             self.storage.remove(name::INDEX)?;
@@ -343,6 +350,7 @@ impl Recovery {
             tombstones: 0,
             watch: Watch::default(),
         };
+        let publisher = Publisher::new(self.options.publish_stats_ms, self.damage.is_none());
         let (clock, expiries) = Expiries::at_open(&self.options.time, &self.table, self.time_ms);
         Ok(Engine {
             options: self.options,
@@ -367,6 +375,7 @@ impl Recovery {
             latch,
             herald: self.herald,
             latency,
+            publisher,
             hints_due: Mutex::new(self.unhinted),
             hint_writer: Mutex::default(),
             held: Held::default(),
