@@ -13,7 +13,7 @@ use crate::time::parse_time;
 const AFTER_HELP: &str = "\
 Exit codes:
   0    done
-  1    the answer is no: no such key, damage was found, something is lost
+  1    the answer is no: no such key, damage was found, something is lost, no figures
   2    wrong usage
   3    there is no database there, or one is in the way
   4    the database is in use
@@ -80,6 +80,8 @@ pub enum Command {
     Export(Export),
     /// Measure this machine, in a directory that is made and removed
     Bench(Bench),
+    /// Show live what another process does with a database, if that publishes figures
+    Top(Top),
     /// Show from outside how the files of a database grow, while it is used
     Watch(Watch),
     /// Write completions for a shell
@@ -103,22 +105,6 @@ pub struct Encodings {
     /// How values are written, if that is otherwise than keys
     #[arg(long, value_enum, value_name = "HOW")]
     pub value_encoding: Option<Encoding>,
-}
-
-impl Encodings {
-    /// How keys are written.
-    pub fn of_keys(&self, unless_said: Encoding) -> Encoding {
-        match (self.hex, self.base64) {
-            (true, _) => Encoding::Hex,
-            (_, true) => Encoding::Base64,
-            _ => self.encoding.unwrap_or(unless_said),
-        }
-    }
-
-    /// How values are written.
-    pub fn of_values(&self, unless_said: Encoding) -> Encoding {
-        self.value_encoding.unwrap_or_else(|| self.of_keys(unless_said))
-    }
 }
 
 #[derive(Args, Debug)]
@@ -363,6 +349,21 @@ pub struct Bench {
     /// Where the random numbers begin
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct Top {
+    /// The directory of the database
+    pub db: PathBuf,
+    /// How long to wait before looking again
+    #[arg(short, long, value_name = "TIME", default_value = "1s", value_parser = parse_time)]
+    pub interval: Duration,
+    /// Print what has happened since the database was opened, and end
+    #[arg(long)]
+    pub once: bool,
+    /// No colours (as with the variable NO_COLOR)
+    #[arg(long)]
+    pub no_color: bool,
 }
 
 #[derive(Args, Debug)]

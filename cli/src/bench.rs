@@ -13,7 +13,7 @@ use serde_json::{json, Value};
 use crate::args::{Bench, Shared, Workload};
 use crate::cancel::Cancel;
 use crate::fail::{Failure, Outcome};
-use crate::open::{options, Purpose};
+use crate::open::{options_of_long, Purpose};
 use crate::output::{remark, Out};
 use crate::progress::{Bar, Unit};
 
@@ -52,7 +52,7 @@ struct Figures {
 /// Measures.
 pub fn bench(args: &Bench, shared: &Shared) -> Result<Outcome, Failure> {
     let cancel = Cancel::listen()?;
-    let options = options(Purpose::Create, shared)?;
+    let options = options_of_long(Purpose::Create, shared)?;
     let place = Place::make(&args.dir)?;
     let measured = Db::open(&place.0.join("db"), &options).map_err(Failure::from).and_then(|db| {
         let measured = measure_all(&db, args, shared, &cancel);

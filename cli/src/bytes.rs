@@ -5,6 +5,8 @@ use std::fmt::Write;
 use clap::ValueEnum;
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 
+use crate::args::Encodings;
+
 /// How keys and values are written and read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Encoding {
@@ -42,6 +44,22 @@ impl Encoding {
             Encoding::Base64 => from_base64(&without_space(&text)),
             Encoding::Escaped => unescaped(&text),
         }
+    }
+}
+
+impl Encodings {
+    /// How keys are written.
+    pub fn of_keys(&self, unless_said: Encoding) -> Encoding {
+        match (self.hex, self.base64) {
+            (true, _) => Encoding::Hex,
+            (_, true) => Encoding::Base64,
+            _ => self.encoding.unwrap_or(unless_said),
+        }
+    }
+
+    /// How values are written.
+    pub fn of_values(&self, unless_said: Encoding) -> Encoding {
+        self.value_encoding.unwrap_or_else(|| self.of_keys(unless_said))
     }
 }
 

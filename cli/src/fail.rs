@@ -18,6 +18,8 @@ pub enum Outcome {
 /// What went wrong, as an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
+    /// The answer is no: what was asked for is not there.
+    No = 1,
     Usage = 2,
     NoDatabase = 3,
     InUse = 4,
@@ -66,6 +68,11 @@ impl Failure {
     pub fn missing(path: &Path) -> Failure {
         let message = format!("there is no database at {}", path.display());
         Failure::new(Class::NoDatabase, "does_not_exist", message)
+    }
+
+    /// What was asked for is not there; `kind` says why, in a word.
+    pub fn no(kind: &str, message: String) -> Failure {
+        Failure::new(Class::No, kind, message)
     }
 
     /// A bug of this program, or of the library.

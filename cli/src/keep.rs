@@ -10,7 +10,7 @@ use serde_json::{json, Value};
 use crate::args::{Backup, Compact, Restore, Shared};
 use crate::cancel::Cancel;
 use crate::fail::{Failure, Outcome};
-use crate::open::{open, options, Purpose};
+use crate::open::{open, options_of_long, Purpose};
 use crate::output::{answer, human};
 use crate::progress::Bar;
 
@@ -19,7 +19,7 @@ pub fn compact(args: &Compact, shared: &Shared) -> Result<Outcome, Failure> {
     let cancel = Cancel::listen()?;
     // What is asked for here is all there is: the background would be in the way.
     let compaction = CompactionMode::Manual;
-    let options = Options { compaction, ..options(Purpose::Write, shared)? };
+    let options = Options { compaction, ..options_of_long(Purpose::Write, shared)? };
     let db = Db::open(&args.db, &options)?;
     let before = db.stats();
     let bar = Bar::of_library(shared, "compacting");

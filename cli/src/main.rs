@@ -16,6 +16,7 @@ mod progress;
 mod scan;
 mod stats;
 mod time;
+mod top;
 mod transfer;
 mod value;
 mod watch;
@@ -60,6 +61,7 @@ fn run(cli: &Cli) -> Result<Outcome, Failure> {
         Command::Import(args) => transfer::import::import(args, shared),
         Command::Export(args) => transfer::export::export(args, shared),
         Command::Bench(args) => bench::bench(args, shared),
+        Command::Top(args) => top::top(args, shared),
         Command::Watch(args) => watch::watch(args, shared),
         Command::Completions(args) => describe::completions(args),
         Command::Man(args) => describe::man(args),

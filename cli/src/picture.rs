@@ -58,16 +58,21 @@ impl Row {
 
     /// The bar, where the longest of the picture has `width` columns and stands for `most` bytes.
     fn bar(&self, width: usize, most: u64) -> String {
-        let columns = |bytes: u64| scaled(bytes, width, most);
-        let (live, records) = (columns(self.live), columns(self.live + self.dead));
-        let all = columns(self.disk).max(usize::from(self.disk > 0));
-        let mut bar = String::with_capacity(width);
-        bar.extend((0..live).map(|_| LIVE));
-        bar.extend((live..records).map(|_| GARBAGE));
-        bar.extend((records..all).map(|_| OTHER));
-        bar.extend((all..width).map(|_| ' '));
-        bar
+        bar(self.live, self.dead, self.disk, width, most)
     }
+}
+
+/// A bar of `disk` bytes, where `width` columns stand for `most`.
+pub fn bar(live: u64, dead: u64, disk: u64, width: usize, most: u64) -> String {
+    let columns = |bytes: u64| scaled(bytes, width, most);
+    let all = columns(disk).max(usize::from(disk > 0));
+    let (live, records) = (columns(live), columns(live + dead));
+    let mut bar = String::with_capacity(width);
+    bar.extend((0..live).map(|_| LIVE));
+    bar.extend((live..records).map(|_| GARBAGE));
+    bar.extend((records..all).map(|_| OTHER));
+    bar.extend((all..width).map(|_| ' '));
+    bar
 }
 
 /// How many of `width` columns `bytes` of `most` take, rounded.

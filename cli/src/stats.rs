@@ -27,7 +27,7 @@ pub fn stats(args: &Args, shared: &Shared) -> Result<Outcome, Failure> {
         for (name, figure) in figures_of(&stats) {
             figures.insert(name.to_owned(), figure);
         }
-        let segments: Vec<Value> = segments.iter().map(as_json).collect();
+        let segments: Vec<Value> = segments.iter().map(segment_as_json).collect();
         out.json(&json!({ "stats": figures, "segments": segments }))?;
     } else {
         for (name, figure) in figures_of(&stats) {
@@ -98,7 +98,8 @@ fn figures_of(stats: &Stats) -> Vec<(&'static str, Value)> {
     }
 }
 
-fn as_json(segment: &SegmentStats) -> Value {
+/// What is known of a segment.
+pub fn segment_as_json(segment: &SegmentStats) -> Value {
     json!({
         "id": segment.id,
         "file": name::segment(segment.id),

@@ -1,6 +1,6 @@
 //! Times on the command line, such as 90s and 2h.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A time such as 90s, 500ms, 10m, 2h or 7d; a number alone is seconds.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
@@ -20,6 +20,12 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         Some(ms) => Ok(Duration::from_millis(ms)),
         None => Err("this is no time: write 500ms, 90s, 10m, 2h or 7d".to_owned()),
     }
+}
+
+/// Milliseconds since 1970.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

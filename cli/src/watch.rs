@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kv::format::name;
 use serde_json::{json, Value};
@@ -15,6 +15,7 @@ use crate::args::{Shared, Watch};
 use crate::cancel::Cancel;
 use crate::fail::{Failure, Outcome};
 use crate::output::{human, Out};
+use crate::time::unix_ms;
 
 /// The names of the columns are said again after so many lines.
 const LINES: u64 = 20;
@@ -109,7 +110,7 @@ pub fn watch(args: &Watch, shared: &Shared) -> Result<Outcome, Failure> {
 }
 
 /// Sleeps; answers `false` if the command is to end.
-fn sleep(interval: Duration, cancel: &Cancel) -> bool {
+pub fn sleep(interval: Duration, cancel: &Cancel) -> bool {
     let end = Instant::now() + interval;
     loop {
         if cancel.is_asked() {
@@ -157,9 +158,8 @@ fn as_text(before: &Sample, now: &Sample, seconds: f64) -> String {
 
 fn as_json(before: &Sample, now: &Sample, seconds: f64) -> Value {
     let (made, removed) = changes(before, now);
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
     json!({
-        "unix_ms": since.map_or(0, |since| since.as_millis() as u64),
+        "unix_ms": unix_ms(),
         "seconds": seconds,
         "segments": now.segments,
         "segments_made": made,

@@ -17,7 +17,7 @@ use crate::args::{Format, Import, Shared};
 use crate::cancel::Cancel;
 use crate::fail::{Failure, Outcome};
 use crate::input::{self, Source};
-use crate::open::{open, Purpose};
+use crate::open::{open_with, options_of_long, Purpose};
 use crate::output::{answer, remark};
 use crate::progress::{Bar, Unit};
 
@@ -69,7 +69,7 @@ pub fn import(args: &Import, shared: &Shared) -> Result<Outcome, Failure> {
     let source = input::source(&args.file, &cancel)?;
     let format = format_of(args.format, &args.file);
     let purpose = if args.create { Purpose::Create } else { Purpose::Write };
-    let db = open(&args.db, purpose, shared)?;
+    let db = open_with(&args.db, purpose, &options_of_long(purpose, shared)?)?;
     let name = source.name.clone();
     let mut load = Load {
         db: &db,

@@ -10,5 +10,6 @@ mod keep;
 mod opening;
 mod scan;
 mod signals;
+mod top;
 mod transfer;
 mod values;
