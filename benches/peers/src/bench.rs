@@ -131,9 +131,10 @@ impl<E: Engine> Round<'_, E> {
         let done = Performer { limit: Duration::MAX, ..self.performer(&engine) }
             .run(Act::Put, std::slice::from_ref(&list));
         self.tell(name, done.rate());
+        // What is expected is a byte a key, whose pages come when it is written.
+        let more = machine::own_memory("Anonymous").saturating_sub(memory);
         self.expected.fill(1);
         if is_shuffled {
-            let more = machine::own_memory("Anonymous").saturating_sub(memory);
             self.tell("memory", more as f64 / self.job.keys as f64);
             self.tell_written("written-filling", written, list.len());
             self.tell_disk("disk-filled", &path);
