@@ -100,7 +100,8 @@ impl Storage for Watched {
 }
 
 impl WatchedFile {
-    /// The highest put of each thread in the file.
+    /// The highest put of each thread in the file. The last record may be on its way: of thread 0
+    /// and of put 0, as far as its bytes tell.
     fn newest(&self) -> Result<[u64; THREADS]> {
         let mut bytes = vec![0; self.file.len()? as usize];
         self.file.read_at(&mut bytes, 0)?;
@@ -109,7 +110,8 @@ impl WatchedFile {
         for record in records.take_while(|record| record[14] == 1) {
             let number =
                 |at: usize| u64::from_le_bytes(record[at..at + 8].try_into().expect("eight bytes"));
-            newest[number(16) as usize] = number(24);
+            let newest = &mut newest[number(16) as usize];
+            *newest = number(24).max(*newest);
         }
         Ok(newest)
     }
