@@ -229,14 +229,13 @@ check-reference:
 # with the library of build/release installed to a directory of its own.
 DOCUMENTS = cd tests/documents && CARGO_TARGET_DIR="$(TARGET_DIR)/documents" cargo
 
-check-documents:
+check-documents: build
 	@echo "==> what the documents show"
 	@scripts/install-tools.sh lib:leveldb=libleveldb-dev lib:lmdb=liblmdb-dev \
 		|| echo "==> going on without what brings data from them"
 	@cd tests/documents && cargo fmt --check
 	@$(DOCUMENTS) clippy --quiet $(CARGO_FLAGS) --all-targets -- -D warnings
 	@$(DOCUMENTS) test --quiet $(CARGO_FLAGS)
-	@$(CONFIGURE) -B build/release -DCMAKE_BUILD_TYPE=Release --log-level=NOTICE
 	@$(DOCUMENTS) run --quiet $(CARGO_FLAGS) -- ../..
 
 install: TOOLS = ON

@@ -46,6 +46,21 @@ func grown(buf []byte, more C.size_t) []byte {
 	return larger
 }
 
+// appended is buf with the value behind it, which get copies to the room that it is given.
+func appended(buf []byte, get func(room []byte) C.go_answer) ([]byte, error) {
+	for {
+		got := get(buf[len(buf):cap(buf)])
+		switch got.status {
+		case C.KV_OK:
+			return buf[:len(buf)+int(got.len)], nil
+		case C.KV_BUFFER_TOO_SMALL:
+			buf = grown(buf, got.len)
+		default:
+			return buf, check(got)
+		}
+	}
+}
+
 // Get answers a copy of the value of a key, or ErrNotFound. A value that is there is never nil.
 func (db *DB) Get(key []byte) ([]byte, error) {
 	got := C.go_get(db.handle, start(key), size(key))
@@ -56,19 +71,10 @@ func (db *DB) Get(key []byte) ([]byte, error) {
 // AppendTo appends the value of a key to buf, as Go's append does: without an allocation if it has
 // room. If the key is not there, it is ErrNotFound and buf as it was.
 func (db *DB) AppendTo(buf, key []byte) ([]byte, error) {
-	for {
-		room := buf[len(buf):cap(buf)]
-		got := C.go_get_into(db.handle, start(key), size(key), start(room), size(room))
-		runtime.KeepAlive(db)
-		switch got.status {
-		case C.KV_OK:
-			return buf[:len(buf)+int(got.len)], nil
-		case C.KV_BUFFER_TOO_SMALL:
-			buf = grown(buf, got.len)
-		default:
-			return buf, check(got)
-		}
-	}
+	defer runtime.KeepAlive(db)
+	return appended(buf, func(room []byte) C.go_answer {
+		return C.go_get_into(db.handle, start(key), size(key), start(room), size(room))
+	})
 }
 
 // View calls use with the value of a key where it lies, not copied, and answers what use answers.

@@ -44,19 +44,10 @@ func (s *Snapshot) Get(key []byte) ([]byte, error) {
 
 // AppendTo appends the value that a key had to buf, as DB.AppendTo does.
 func (s *Snapshot) AppendTo(buf, key []byte) ([]byte, error) {
-	for {
-		room := buf[len(buf):cap(buf)]
-		got := C.go_snapshot_get_into(s.handle, start(key), size(key), start(room), size(room))
-		runtime.KeepAlive(s)
-		switch got.status {
-		case C.KV_OK:
-			return buf[:len(buf)+int(got.len)], nil
-		case C.KV_BUFFER_TOO_SMALL:
-			buf = grown(buf, got.len)
-		default:
-			return buf, check(got)
-		}
-	}
+	defer runtime.KeepAlive(s)
+	return appended(buf, func(room []byte) C.go_answer {
+		return C.go_snapshot_get_into(s.handle, start(key), size(key), start(room), size(room))
+	})
 }
 
 // View calls use with the value that a key had, not copied, as DB.View does.

@@ -18,7 +18,7 @@ use crate::output::{human, Out};
 use crate::time::unix_ms;
 
 /// The names of the columns are said again after so many lines.
-const LINES: u64 = 20;
+pub const LINES: u64 = 20;
 /// `st_blocks` counts these.
 const BLOCK: u64 = 512;
 /// How long nobody looks whether the command is to end.

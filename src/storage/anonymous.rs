@@ -125,11 +125,8 @@ mod tests {
             assert_eq!(area.lines(), len / 64);
             let run = area.run(0, area.lines());
             assert!(run.iter().flatten().all(|word| word.load(Ordering::Relaxed) == 0));
-            assert!(run.as_ptr().addr().is_multiple_of(if len < HUGE_PAGE {
-                PAGE
-            } else {
-                len.min(HUGE_PAGE)
-            }));
+            let boundary = if len < HUGE_PAGE { PAGE } else { HUGE_PAGE };
+            assert!(run.as_ptr().addr().is_multiple_of(boundary));
             assert_eq!(run.as_ptr_range().end.addr() - run.as_ptr().addr(), len);
         }
         assert!(Area::new(usize::MAX / 2).is_err_and(|error| error.kind() == Kind::OutOfMemory));

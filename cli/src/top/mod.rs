@@ -17,15 +17,12 @@ use crate::cancel::Cancel;
 use crate::fail::{Failure, Outcome};
 use crate::output::{remark, Out};
 use crate::time::unix_ms;
-use crate::watch::sleep;
+use crate::watch::{sleep, LINES};
 use lines::Form;
 use rates::Rates;
 use screen::{Next, Screen};
 use state::{State, Writer};
 use view::Frame;
-
-/// The names of the columns are said again after so many lines.
-const LINES: u64 = 20;
 
 /// Shows what a database does, until Ctrl-C, or until it is closed.
 pub fn top(args: &Top, shared: &Shared) -> Result<Outcome, Failure> {
