@@ -235,7 +235,8 @@ impl Engine {
         iter.kept.try_reserve_exact(kept.len())?;
         iter.seen.try_reserve(kept.len())?;
         for (sequence, kept) in kept {
-            if iter.seen.insert(sequence) {
+            // A damaged one may say that it has the sequence of another, and is to be told of.
+            if iter.seen.insert(sequence) || kept.record(self, &mut iter.scratch).is_err() {
                 iter.kept.push(kept);
             }
         }
@@ -259,8 +260,7 @@ impl Engine {
         Ok(false)
     }
 
-    /// Walks on until there is something to hand out, or something is wrong. Answers `false` at the
-    /// end.
+    /// Walks on until there is something to hand out, or to tell. Answers `false` at the end.
     fn refill(&self, iter: &mut Iter) -> Result<bool> {
         iter.ready.clear();
         iter.next_ready = 0;
