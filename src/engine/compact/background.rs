@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::policy::{self, Candidate, Choice, Limits, View};
-use super::rate::Throttle;
+use super::rate::{Throttle, CALM_BELOW};
 use super::run::{Mode, Run};
 use super::{needed_from, record_bytes_of, Compaction};
 use crate::engine::latency::Operation;
@@ -180,9 +180,10 @@ impl Engine {
         let is_relieved =
             self.options.compaction == CompactionMode::Auto && !self.control.is_paused();
         let pressure = match is_relieved {
-            true => view.pressure_on_writers(&limits) * FULL as f64,
+            true => (view.pressure_on_writers(&limits) - CALM_BELOW) / (1.0 - CALM_BELOW),
             false => 0.0,
         };
+        let pressure = pressure.max(0.0) * FULL as f64;
         self.pacer.press(Source::Garbage, (pressure as u64).min(MOST_FOR_GARBAGE));
     }
 

@@ -1,6 +1,6 @@
 //! Which segments to compact next, and whether at all: a pure function of how full they are.
 //!
-//! Garbage is let grow up to a share of the log, and a quarter of a segment more, or less where
+//! Garbage is let grow up to a share of the log, and a sixteenth of a segment more, or less where
 //! there is little room. Past it, the segments that give most for the work go first: cost and
 //! benefit as in Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
 //! System" (1991), `(1 - u) * age / (1 + u)`, where `u` is the share that must be copied. The age
@@ -76,7 +76,7 @@ pub struct Limits {
 impl Limits {
     /// The limits of a database with so much garbage allowed.
     pub fn new(garbage_percent: u64, segment_size: u64) -> Limits {
-        Limits { garbage_percent, segment_size, slack: segment_size / 4, room: segment_size }
+        Limits { garbage_percent, segment_size, slack: segment_size / 16, room: segment_size }
     }
 
     /// The same for one that is short of space, and has this room for what compaction writes.
@@ -94,7 +94,7 @@ pub enum Choice {
     Nothing,
     /// These hold nothing that is needed.
     Remove(Vec<u64>),
-    /// Copy what is needed of these to about one segment.
+    /// Copy what is needed of these to one segment, as a rule.
     Rewrite(Vec<u64>),
 }
 
@@ -289,7 +289,9 @@ fn within(segments: Vec<&Candidate>, mut room: u64) -> Result<Vec<u64>> {
     memory::collect(segments.into_iter().take_while(fits).map(|c| c.id))
 }
 
-/// The best victim, and of the next ones those whose records fill up its output.
+/// The best victim, and of the next ones those whose records fill up half a segment with its own.
+/// What a group frees is free when all of it is copied: while a large one is, writers would have to
+/// wait.
 fn best(view: &View, reclaimable: &[u64], limits: &Limits) -> Result<Vec<u64>> {
     // A segment with little garbage waits until there is more in it.
     let worthwhile = |c: &Candidate, free: u64| free * 200 >= c.bytes * limits.garbage_percent;
@@ -309,7 +311,7 @@ fn best(view: &View, reclaimable: &[u64], limits: &Limits) -> Result<Vec<u64>> {
         let is_small = candidate.bytes * 2 < limits.segment_size;
         let fills_up = group.is_empty() || is_average(candidate, free) || is_small;
         if fills_up && kept <= room {
-            room = room.saturating_sub(kept);
+            room = room.min(limits.segment_size / 2).saturating_sub(kept);
             memory::push(&mut group, candidate.id)?;
         }
     }

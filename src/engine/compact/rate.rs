@@ -5,8 +5,9 @@ use std::time::Duration;
 
 /// Bytes that may be spent at once after a rest.
 const BURST: f64 = (1 << 20) as f64;
-/// With less pressure than this, compaction rests between its steps.
-const CALM_BELOW: f64 = 0.25;
+/// With less pressure than this, compaction rests between its steps. With more it does not, and
+/// writers are slowed.
+pub const CALM_BELOW: f64 = 0.25;
 /// The longest rest between two steps for the sake of others.
 const LONGEST_REST: Duration = Duration::from_millis(10);
 /// The longest rest for the sake of the limit: then it is worked out again.
