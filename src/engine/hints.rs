@@ -3,6 +3,7 @@
 
 use super::latency::Operation;
 use super::stats::add;
+use super::sync::sealed;
 use super::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::format::hint::Digest;
@@ -10,6 +11,7 @@ use crate::format::name;
 use crate::manifest::LiveSegment;
 use crate::notice::Level;
 use crate::segment::digest::{self, End};
+use crate::segment::full::FullSegment;
 use crate::segment::scan::Scan;
 use crate::wrong_turn::is_taken;
 
@@ -55,18 +57,35 @@ impl Engine {
     }
 
     /// The segment `id`, if it is live and sealed.
-    fn sealed_segment(&self, id: u64) -> Option<LiveSegment> {
+    pub(super) fn sealed_segment(&self, id: u64) -> Option<LiveSegment> {
         let live = self.manifest.lock().state().segments.get(&id).copied();
         live.filter(|live| live.sealed.is_some())
     }
 
     fn write_hint(&self, live: &LiveSegment) -> Result<()> {
         self.latch.check()?;
-        let Some(bytes) = self.encode_hint(live)? else { return Ok(()) };
-        let name = name::hint(live.header.id);
+        match self.encode_hint(live)? {
+            Some(bytes) => self.put_hint(live.header.id, &bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the hint of a segment that compaction has made, and put into the manifest. Without it
+    /// the next open walks through the segment.
+    pub(super) fn write_hint_of(&self, full: &FullSegment, digest: Digest) {
+        let _writer = self.hint_writer.lock();
+        let (header, sealed) = (full.segment.header, sealed(full));
+        let bytes = digest.encode(&self.uuid, &header, &sealed);
+        let _ = self.timed(Operation::Hint, || self.put_hint(header.id, &bytes));
+    }
+
+    /// Writes these bytes as the hint of the segment `id`, if it is still there.
+    fn put_hint(&self, id: u64, bytes: &[u8]) -> Result<()> {
+        self.latch.check()?;
+        let name = name::hint(id);
         // One that did not verify may be there.
         let _ = self.storage.remove(&name);
-        let written = self.storage.create(&name).and_then(|file| file.write_at(&bytes, 0));
+        let written = self.storage.create(&name).and_then(|file| file.write_at(bytes, 0));
         add(&self.counters.bytes_hints, bytes.len() as u64);
         // Compaction removes the hint after it has removed the segment from the manifest: either it
         // finds this one, or this finds the segment gone.
@@ -74,7 +93,7 @@ impl Engine {
             let words = format_args!("{name}: written, {} bytes", bytes.len());
             self.herald.log(Level::Debug, words);
         }
-        if written.is_err() || self.sealed_segment(live.header.id).is_none() {
+        if written.is_err() || self.sealed_segment(id).is_none() {
             let _ = self.storage.remove(&name);
         }
         Ok(())

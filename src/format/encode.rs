@@ -161,18 +161,31 @@ pub struct Moved<'a> {
     expiry: Option<u64>,
     /// What is added there to the base sequence.
     delta: u64,
+    /// The CRC-32 that its source was verified by, without the part that comes from its place.
+    crc: Option<u32>,
 }
 
 impl<'a> Moved<'a> {
     /// The same record.
     pub fn new(source: &'a Record<'a>, delta: u64) -> Moved<'a> {
         let (kind, expiry) = (source.header.kind, source.expiry());
-        Moved { source, kind, value: source.value(), expiry, delta }
+        Moved { source, kind, value: source.value(), expiry, delta, crc: None }
     }
 
     /// A tombstone of its key, with its sequence.
     pub fn tombstone(source: &'a Record<'a>, delta: u64) -> Moved<'a> {
-        Moved { source, kind: RecordKind::Tombstone, value: &[], expiry: None, delta }
+        Moved { source, kind: RecordKind::Tombstone, value: &[], expiry: None, delta, crc: None }
+    }
+
+    /// The same, where the source was verified by this checksum, without the part that comes from
+    /// its place: what is the same at both is not read for another.
+    #[must_use]
+    pub fn verified(self, crc: u32) -> Moved<'a> {
+        let header = &self.source.header;
+        // The high half of a sequence is checksummed with the rest.
+        let is_same =
+            self.kind == header.kind && self.flags() == header.flags && !is_wide(self.delta);
+        Moved { crc: is_same.then_some(crc), ..self }
     }
 
     /// What the index needs to know of it.
@@ -211,6 +224,12 @@ pub fn encode_moved(
     let start = out.len();
     out.try_reserve(moved.record_len())?;
     let (key, value, delta) = (moved.source.key(), moved.value, moved.delta);
+    if let Some(crc) = moved.crc {
+        out.extend_from_slice(moved.source.bytes());
+        put_u32(out, start, crc ^ mask(salt, offset, delta as u32));
+        put_u32(out, start + 4, delta as u32);
+        return Ok(());
+    }
     out.extend_from_slice(&[0; CHECKED_FROM]);
     out.extend_from_slice(&encode_head(moved.kind, key.len(), value.len(), moved.flags()));
     if is_wide(delta) {

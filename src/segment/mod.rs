@@ -8,6 +8,7 @@ pub mod full;
 mod hold;
 pub mod open;
 pub mod output;
+pub mod pick;
 pub mod scan;
 pub mod survey;
 pub mod table;

@@ -211,7 +211,7 @@ impl Engine {
                 let unread = is_in_index(victim).then(|| Arc::clone(victim));
                 memory::extend(&mut output.unread, unread)?;
                 run.skip(record_bytes_of(victim));
-                return run.step(0, 0);
+                return run.step(0, 0, 0);
             }
             self.copy_live(victim, &mut output, run).inspect_err(|error| {
                 if matches!(error.kind(), Kind::Corrupt | Kind::Io) {
@@ -243,6 +243,7 @@ impl Engine {
         let nameless = victims.iter().filter(|victim| self.may_lose_its_name(victim));
         self.table.remove(victims);
         nameless.for_each(|victim| self.remove_segment_files(victim.header.id));
+        output.hints().for_each(|(full, digest)| self.write_hint_of(full, digest));
         add(&self.counters.segments_removed, victims.len() as u64);
         run.segments_done(victims.len() as u64);
         self.tell_group(victims, run.written() - written, began.elapsed());
@@ -293,14 +294,13 @@ impl Engine {
         let frame = manifest.encode(&edits).inspect_err(|_| stay())?;
         let appended = manifest.append_encoded(&frame, &edits);
         drop(manifest);
-        let committed = appended.inspect_err(|error| {
+        appended.inspect_err(|error| {
             stay();
             // Whether the edit is on the medium is unknown, and so is which files must stay.
             if error.kind() != Kind::NoSpace {
                 self.latch.close(error);
             }
-        });
-        committed.map(|()| self.want_hints(output.full.iter().map(|full| full.segment.header.id)))
+        })
     }
 
     fn swing_all(&self, moves: &[Move]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Where compaction writes: segments that take what stays of others.
 
+use std::mem;
 use std::sync::Arc;
 
 use crate::engine::space::Purpose;
@@ -7,6 +8,7 @@ use crate::engine::Engine;
 use crate::epoch;
 use crate::error::Result;
 use crate::format::encode::Moved;
+use crate::format::hint::Digest;
 use crate::format::name;
 use crate::format::record::{Class, Record, MAX_RECORD_LEN};
 use crate::format::segment::SegmentKind;
@@ -17,6 +19,17 @@ use crate::segment::full::FullSegment;
 use crate::segment::output::OutputSegment;
 use crate::segment::Segment;
 use crate::wrong_turn::is_taken;
+
+/// A verified record of a victim.
+#[derive(Clone, Copy)]
+pub struct Origin {
+    /// The hash of its key.
+    pub hash: u64,
+    pub from: Location,
+    pub sequence: u64,
+    /// Its checksum, without the part that comes from its place.
+    pub crc: u32,
+}
 
 /// A record that has a new place, or has expired and gets none.
 pub struct Move {
@@ -41,8 +54,12 @@ pub struct Output<'a> {
     current: Option<OutputSegment>,
     /// The sequence after the highest in the current segment.
     next_sequence: u64,
+    /// What its hint will say.
+    digest: Digest,
     /// Segments that are finished.
     pub full: Vec<FullSegment>,
+    /// What their hints will say.
+    digests: Vec<Digest>,
     /// Records that were copied, tombstones apart, and records that have expired.
     pub moves: Vec<Move>,
     /// Victims that were not read, though the index points into them.
@@ -63,22 +80,19 @@ impl<'a> Output<'a> {
             cutoff,
             current: None,
             next_sequence: 0,
+            digest: Digest::new(SegmentKind::Compacted),
             full: Vec::new(),
+            digests: Vec::new(),
             moves: Vec::new(),
             unread: Vec::new(),
         })
     }
 
     /// Copies a record. Answers its bytes in the output.
-    pub fn copy(
-        &mut self,
-        hash: u64,
-        from: Location,
-        sequence: u64,
-        record: &Record,
-    ) -> Result<usize> {
-        let moved = Moved::new(record, sequence - self.base_sequence);
-        let (to, len) = self.append(&moved, sequence)?;
+    pub fn copy(&mut self, origin: &Origin, record: &Record) -> Result<usize> {
+        let Origin { hash, from, sequence, crc } = *origin;
+        let moved = Moved::new(record, sequence - self.base_sequence).verified(crc);
+        let (to, len) = self.append(&moved, origin)?;
         let class = moved.class();
         if !matches!(class, Class::Tombstone | Class::Gap) {
             let moved = Move { hash, from, to: Some(to), len: len as u32, class };
@@ -89,18 +103,13 @@ impl<'a> Output<'a> {
 
     /// Leaves a record out that has expired. An older one of its key may be there, which must not
     /// come back: then a tombstone takes its place. Answers its bytes in the output.
-    pub fn leave_out(
-        &mut self,
-        hash: u64,
-        from: Location,
-        sequence: u64,
-        record: &Record,
-    ) -> Result<usize> {
+    pub fn leave_out(&mut self, origin: &Origin, record: &Record) -> Result<usize> {
+        let Origin { hash, from, sequence, .. } = *origin;
         let len = if sequence < self.droppable_below || is_taken!(ExpiredDroppedEarly) {
             0
         } else {
             let moved = Moved::tombstone(record, sequence - self.base_sequence);
-            self.append(&moved, sequence)?.1
+            self.append(&moved, origin)?.1
         };
         let gone = Move { hash, from, to: None, len: 0, class: record.header.class() };
         memory::push(&mut self.moves, gone)?;
@@ -108,7 +117,7 @@ impl<'a> Output<'a> {
     }
 
     /// Appends a record; answers where it is, and its length.
-    fn append(&mut self, moved: &Moved, sequence: u64) -> Result<(Location, usize)> {
+    fn append(&mut self, moved: &Moved, origin: &Origin) -> Result<(Location, usize)> {
         let len = moved.record_len();
         debug_assert!(len <= MAX_RECORD_LEN);
         // A failure to read is passed on; this is one to write.
@@ -122,7 +131,8 @@ impl<'a> Output<'a> {
         if let class @ (Class::Tombstone | Class::Gap) = moved.class() {
             segment.segment().add_dead(len, class);
         }
-        self.next_sequence = self.next_sequence.max(sequence + 1);
+        self.digest.push(origin.hash, len, origin.sequence, moved.class())?;
+        self.next_sequence = self.next_sequence.max(origin.sequence + 1);
         Ok((to, len))
     }
 
@@ -163,10 +173,17 @@ impl<'a> Output<'a> {
     /// Ends the current segment, if there is one.
     pub fn finish_segment(&mut self) -> Result<()> {
         self.full.try_reserve(1)?;
+        self.digests.try_reserve(1)?;
         let Some(segment) = self.current.take() else { return Ok(()) };
+        self.digests.push(mem::replace(&mut self.digest, Digest::new(SegmentKind::Compacted)));
         let (full, written) = segment.seal(self.next_sequence);
         self.full.push(full);
         written
+    }
+
+    /// The finished segments, with what their hints say.
+    pub fn hints(&mut self) -> impl Iterator<Item = (&FullSegment, Digest)> {
+        self.full.iter().zip(self.digests.drain(..))
     }
 
     /// Takes everything back: the victims stay. What cannot be removed now is removed at the next

@@ -97,13 +97,13 @@ impl<'a> Run<'a> {
         self.progress.segments_done += segments;
     }
 
-    /// A step is done, in which so many bytes were read and written: a few hundred KiB. An error if
-    /// it was the last one.
-    pub fn step(&mut self, read: u64, written: u64) -> Result<()> {
+    /// A step is done: so many bytes of a victim were gone through, a few hundred KiB, and so many
+    /// read and written. An error if it was the last one.
+    pub fn step(&mut self, passed: u64, read: u64, written: u64) -> Result<()> {
         let engine = self.engine;
         add(&engine.counters.bytes_compaction_read, read);
         add(&engine.counters.bytes_compacted, written);
-        self.progress.done_bytes += read;
+        self.progress.done_bytes += passed;
         self.written += written;
         self.show();
         self.may_go_on()?;

@@ -70,7 +70,7 @@ fn the_first_step_works_out_the_pressure_whatever_it_reads_and_writes() {
     with_pressure(&engine);
     for (read, written) in [(1000, 1000), (1000, 0), (0, 1000)] {
         engine.control.pressure.store(0, Ordering::Relaxed);
-        Run::new(&engine, Mode::Step).step(read, written).unwrap();
+        Run::new(&engine, Mode::Step).step(read, read, written).unwrap();
         assert!(pressure(&engine) > 0, "{read} bytes read, {written} written");
     }
 }
@@ -81,11 +81,11 @@ fn the_background_goes_on_until_somebody_else_wants_to() {
     let engine = place.open(Options::default());
     let mode = Mode::Background(Throttle::new(0, Duration::ZERO), Instant::now());
     let mut run = Run::new(&engine, mode);
-    run.step(1, 1).unwrap();
+    run.step(1, 1, 1).unwrap();
     let turn = engine.control.call().unwrap();
-    assert_eq!(run.step(1, 1).unwrap_err().kind(), Kind::Cancelled);
+    assert_eq!(run.step(1, 1, 1).unwrap_err().kind(), Kind::Cancelled);
     drop(turn);
-    run.step(1, 1).unwrap();
+    run.step(1, 1, 1).unwrap();
 }
 
 #[test]
