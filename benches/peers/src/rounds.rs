@@ -129,6 +129,7 @@ fn child(
     let directory = settings.directory.join(name);
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir_all(&directory).map_err(|e| e.to_string())?;
+    footprint::warm_memory(2 * keys * (value as u64 + 64) + (1 << 30));
     let job = settings.job(engine.name, keys, value, directory.clone());
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let mut child = Command::new(program)
