@@ -274,5 +274,14 @@ fn the_background_compacts_unless_it_is_paused() {
         std::thread::yield_now();
     }
     assert_eq!(db.stats().keys, 10_000);
+    // The blocks of what has gone are free then, since nobody has it open or mapped.
+    let name = directory.join("db").to_str().unwrap().to_owned();
+    let is_gone = |line: &str| line.contains(&name) && line.ends_with(".seg (deleted)");
+    let maps = || std::fs::read_to_string("/proc/self/maps").unwrap();
+    let links = || std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let targets = || links().flat_map(|link| std::fs::read_link(link.path()));
+    while maps().lines().any(is_gone) || targets().any(|to| is_gone(&to.to_string_lossy())) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     db.close().unwrap();
 }

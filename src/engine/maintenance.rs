@@ -19,6 +19,7 @@ use crate::notice::Level;
 use crate::options::SyncLevel;
 use crate::segment::active::ActiveSegment;
 use crate::segment::blocks::Step;
+use crate::segment::Segment;
 use crate::storage::process;
 
 /// What a background thread waits for.
@@ -156,6 +157,18 @@ impl Engine {
         self.sync_bell.ring();
     }
 
+    /// Lets go of segments that compaction has dropped. Their last names are gone, so that the file
+    /// system frees their blocks, which can take as long as writing them: not on the thread that
+    /// compacts, for which writers may wait.
+    pub(super) fn let_go_later(&self, mut segments: Vec<Arc<Segment>>) {
+        let mut gone = self.gone.lock();
+        if gone.try_reserve(segments.len()).is_ok() {
+            gone.append(&mut segments);
+        }
+        drop(gone);
+        self.sync_bell.ring();
+    }
+
     fn seal_and_sync(&self) {
         let interval = (self.options.sync == SyncLevel::Interval)
             .then(|| Duration::from_millis(self.options.sync_interval_ms));
@@ -169,6 +182,8 @@ impl Engine {
                 // Whoever waits for it later is told of a failure.
                 let _ = self.sync();
             }
+            let gone = std::mem::take(&mut *self.gone.lock());
+            drop(gone);
             if let (Some(interval), Some(due)) = (interval, next_sync) {
                 if Instant::now() >= due {
                     // A failure is kept by the latch; whoever writes next hears of it.

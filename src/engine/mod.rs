@@ -110,6 +110,8 @@ pub struct Engine {
     publisher: Publisher,
     /// Sealed segments that have no hint yet.
     hints_due: Mutex<VecDeque<u64>>,
+    /// Compacted segments, whose files go when nobody has them any more.
+    gone: Mutex<Vec<Arc<Segment>>>,
     /// Held by the one who writes hints.
     hint_writer: Mutex<()>,
     /// Files that a backup still wants.

@@ -53,12 +53,15 @@ impl Appender {
         self.records += 1;
         let whole = self.end() / CHUNK * CHUNK;
         if whole > self.written {
-            self.write((whole - self.written) as usize)?;
+            let (from, len) = (self.written, whole - self.written);
+            self.write(len as usize)?;
+            self.file.begin_sync(from, len);
         }
         Ok(offset)
     }
 
-    /// Appends the seal, which it answers, and writes all that is left.
+    /// Appends the seal, which it answers, and writes all that is left. That must not be on its way
+    /// to the medium yet: to cut the file behind it would wait until it is there.
     pub fn seal(&mut self, next_sequence: u64) -> (Seal, Result<()>) {
         let seal = Seal { records: self.records, next_sequence };
         let bytes = seal.encode(self.salt, self.end());
@@ -69,7 +72,6 @@ impl Appender {
     /// Writes the first bytes of the buffer.
     fn write(&mut self, len: usize) -> Result<()> {
         self.file.write_at(&self.buffer[..len], self.written)?;
-        self.file.begin_sync(self.written, len as u64);
         self.written += len as u64;
         self.buffer.drain(..len);
         Ok(())

@@ -111,11 +111,15 @@ impl Engine {
         let victim = |id: &u64| sealed.iter().find(|s| s.header.id == *id).cloned();
         let mut victims: Vec<Arc<Segment>> = memory::collect(group.iter().filter_map(victim))?;
         victims.sort_unstable_by_key(|victim| (victim.header.base_sequence, victim.header.id));
+        let is_background = matches!(mode, Mode::Background(..));
         let mut run = Run::new(self, mode);
         let bytes = victims.iter().map(|v| record_bytes_of(v)).sum();
         run.plan(victims.len() as u64, bytes);
         let compact = || self.compact_group(compaction, &victims, &mut run);
         self.timed(Operation::Compaction, compact)?;
+        if is_background {
+            self.let_go_later(victims);
+        }
         // Without a gain it is enough for now, or it would go on for ever: what the choice rests on
         // may have changed meanwhile.
         Ok(run.written() < bytes)

@@ -339,13 +339,12 @@ impl Recovery {
         let state = self.manifest.state();
         let resumed = active.as_ref().map_or(0, |active| record_bytes(active.len()));
         let counters = Counters::new(resumed, self.next_sequence);
-        let opened = state.closed.is_none() && self.damage.is_none();
         let next_id = AtomicU64::new(state.next_id);
         let writer = Writer {
             active,
             full: LinkedList::new(),
             next_sequence: self.next_sequence,
-            opened,
+            opened: state.closed.is_none() && self.damage.is_none(),
             reserved: None,
             tombstones: 0,
             watch: Watch::default(),
@@ -377,6 +376,7 @@ impl Recovery {
             latency,
             publisher,
             hints_due: Mutex::new(self.unhinted),
+            gone: Mutex::default(),
             hint_writer: Mutex::default(),
             held: Held::default(),
             pacer,
