@@ -170,8 +170,13 @@ fn a_power_cut_in_the_midst_of_reclaiming_brings_nothing_older_back() {
         let options = Options { segment_size: 128 << 10, ..world.options() };
         let disk = SimDisk::new(random.next());
         let store = Store::open(&disk, &options, false).unwrap();
+        with_older_values(store.engine(), KEYS);
+        drop(store);
+        // Segments that are smaller than usual go in larger groups: the last one, of what expires,
+        // with the first, and before the second, in which there is what is older.
+        let options = Options { segment_size: 224 << 10, ..options };
+        let store = Store::open(&disk, &options, false).unwrap();
         let engine = store.engine();
-        with_older_values(engine, KEYS);
         let synced = random.below(2) == 0;
         if synced {
             engine.sync().unwrap();
