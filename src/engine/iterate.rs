@@ -236,7 +236,7 @@ impl Engine {
         iter.seen.try_reserve(kept.len())?;
         for (sequence, kept) in kept {
             // A damaged one may say that it has the sequence of another, and is to be told of.
-            if iter.seen.insert(sequence) || kept.record(self, &mut iter.scratch).is_err() {
+            if iter.seen.insert(sequence) || kept.is_damaged(self, &mut iter.scratch)? {
                 iter.kept.push(kept);
             }
         }

@@ -275,6 +275,14 @@ impl Kept {
         Ok(record)
     }
 
+    /// Whether it is damaged, as far as the options say to look.
+    pub(super) fn is_damaged(&self, engine: &Engine, scratch: &mut Vec<u8>) -> Result<bool> {
+        match self.record(engine, scratch) {
+            Err(error) if error.kind() == Kind::Corrupt => Ok(true),
+            record => record.map(|_| false),
+        }
+    }
+
     /// The map that it lies in, if there is one.
     pub(super) fn map(&self) -> Result<Option<&Map>> {
         self.hold.body().map(Body::map)
