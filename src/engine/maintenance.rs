@@ -182,8 +182,6 @@ impl Engine {
                 // Whoever waits for it later is told of a failure.
                 let _ = self.sync();
             }
-            let gone = std::mem::take(&mut *self.gone.lock());
-            drop(gone);
             if let (Some(interval), Some(due)) = (interval, next_sync) {
                 if Instant::now() >= due {
                     // A failure is kept by the latch; whoever writes next hears of it.
@@ -191,6 +189,9 @@ impl Engine {
                     next_sync = Some(Instant::now() + interval);
                 }
             }
+            // Last, since it takes its time.
+            let gone = std::mem::take(&mut *self.gone.lock());
+            drop(gone);
         }
     }
 

@@ -67,8 +67,8 @@ impl Picker {
             end = its_end;
         }
         let wanted = (end - start) as usize;
-        self.window.clear();
-        self.window.try_reserve(wanted).map_err(|_| {
+        let more = wanted.saturating_sub(self.window.len());
+        self.window.try_reserve(more).map_err(|_| {
             Error::new(Kind::OutOfMemory, "there is no memory for reading a segment")
         })?;
         self.window.resize(wanted, 0);

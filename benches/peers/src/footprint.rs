@@ -41,8 +41,8 @@ pub fn free(directory: &Path) -> Result<u64, String> {
 }
 
 /// Has so many bytes of free memory at hand, or half of what there is. A virtual machine may have
-/// given back what nobody used for a while; to get it again takes many times as long as to
-/// fill it with zeros, and who came first would pay for all.
+/// given back what nobody used for a while; to get it again takes many times as long as to fill it
+/// with zeros, and who came first would pay for all.
 pub fn warm_memory(bytes: u64) {
     const PAGE: usize = 4096;
     let half = field("/proc/meminfo", "MemAvailable:") << 9;
