@@ -69,7 +69,8 @@ pub struct Options {
     pub on_damage: OnDamage,
     /// Who compacts.
     pub compaction: CompactionMode,
-    /// The share of the log that may be garbage before compaction begins by itself, in percent.
+    /// The share of the log that may be garbage before compaction begins by itself, in percent; 0
+    /// is what keeps all files below 1.5 times the newest records.
     pub compaction_garbage_percent: u64,
     /// Bytes that compaction may read and write in a second while there is room; 0 is no limit.
     pub compaction_bytes_per_second: u64,
@@ -121,7 +122,7 @@ impl Default for Options {
             read_mode: ReadMode::Mmap,
             on_damage: OnDamage::Fail,
             compaction: CompactionMode::Auto,
-            compaction_garbage_percent: 23,
+            compaction_garbage_percent: 0,
             compaction_bytes_per_second: 0,
             max_disk_bytes: 0,
             max_index_bytes: 0,
@@ -191,6 +192,8 @@ enum Zero {
     NoLimit,
     /// It is not done at all.
     Off,
+    /// The database works it out.
+    Automatic,
 }
 
 /// A number of bytes from `least` to `most`.
@@ -211,6 +214,11 @@ const fn number(least: u64, most: u64) -> Form {
 /// A number from `least` to `most`, or 0 for never.
 const fn number_or_off(least: u64, most: u64) -> Form {
     Form::Number { is_bytes: false, least, most, zero: Zero::Off }
+}
+
+/// A number from `least` to `most`, or 0 for what the database works out.
+const fn number_or_automatic(least: u64, most: u64) -> Form {
+    Form::Number { is_bytes: false, least, most, zero: Zero::Automatic }
 }
 
 /// Every option.
@@ -312,10 +320,10 @@ pub static SETTINGS: [Setting; 16] = [
     Setting {
         name: c"compaction_garbage_percent",
         unit: c"percent",
-        default: c"23",
-        range: c"5 to 90",
+        default: c"0",
+        range: c"0 (automatic), or 5 to 90",
         description: c"garbage in the log before compaction",
-        form: number(5, 90),
+        form: number_or_automatic(5, 90),
         get: |options| options.compaction_garbage_percent,
         set: |options, to| options.compaction_garbage_percent = to,
     },
@@ -438,7 +446,7 @@ mod tests {
         let error = options.set_text("sync", "sometimes").unwrap_err();
         assert!(error.to_string().contains("none, interval, always"), "{error}");
         assert!(options.set_sync_interval_ms(0).is_err());
-        for percent in [0, 4, 91, 101, u64::MAX] {
+        for percent in [1, 4, 91, 101, u64::MAX] {
             assert!(options.set_compaction_garbage_percent(percent).is_err(), "{percent}");
         }
         assert!(options.set_max_index_bytes(MIB - 1).is_err());

@@ -17,7 +17,6 @@ use kv::engine::compact::Progress;
 use kv::error::Kind;
 use kv::format::name;
 use kv::notice::{Event, Level, Listeners, Notice};
-use kv::options::Options;
 
 const SEGMENT: u64 = 16 << 10;
 /// Half of what a segment has room for.
@@ -183,7 +182,7 @@ fn pressure_counts_what_is_not_sealed_as_well() {
         unsealed_expired: 3304,
         ..View::default()
     };
-    let limits = Limits::new(Options::default().compaction_garbage_percent, SEGMENT);
+    let limits = Limits::new(23, SEGMENT);
     let expected = (view.pressure(&limits) * 1000.0) as u32;
     assert!(expected > 100, "{expected}");
     assert_eq!(db.engine.control().pressure.load(Ordering::Relaxed), expected);

@@ -37,10 +37,15 @@ pub unsafe extern "C" fn kv_options_set_compaction(
 
 /// Sets how much of the log may be garbage before the database compacts by itself. Less takes less
 /// space, and more writing: overwriting all keys at random, compaction writes about 1.4 bytes for
-/// each byte put at the default, half as much at 40 percent.
+/// each byte put at 23 percent, half as much at 40.
+///
+/// The default is what keeps all files together below 1.5 times the newest records, and two
+/// segments: 23 percent where these have 136 bytes on average (a key of 16 and a value of 100) or
+/// less, 33 percent where they have thousands, since each record has an entry of its own size in
+/// the files that make opening fast.
 ///
 /// @param options  The options. Not NULL.
-/// @param percent  5 to 90; 23 by default.
+/// @param percent  5 to 90; 0 (the default): automatic.
 /// @return
 ///   - KV_OK: the option is set.
 ///   - KV_INVALID_OPTION: it is out of range.

@@ -81,7 +81,7 @@ pub unsafe extern "C" fn kv_options_free(options: *mut kv_options) {
 ///     read_mode                    mmap, pread                            mmap
 ///     on_damage                    fail, read_only                        fail
 ///     compaction                   auto, manual                           auto
-///     compaction_garbage_percent   5 to 90                                23
+///     compaction_garbage_percent   0 (automatic), or 5 to 90              0
 ///     compaction_bytes_per_second  0 (no limit), or 1 and more            0
 ///     max_disk_bytes               0 (no limit), or 4MiB and more         0
 ///     max_index_bytes              0 (no limit), or 1MiB and more         0

@@ -32,7 +32,7 @@ impl Options {
         self.set_number("sync_interval_ms", ms)
     }
 
-    /// Sets the share of garbage in percent.
+    /// Sets the share of garbage in percent; 0 is automatic.
     pub fn set_compaction_garbage_percent(&mut self, percent: u64) -> Result<()> {
         self.set_number("compaction_garbage_percent", percent)
     }
@@ -230,6 +230,9 @@ mod tests {
                 }
                 Form::Number { least, most, zero: Zero::Off, .. } => {
                     format!("0 (off), or {} to {}", setting.text(least), setting.text(most))
+                }
+                Form::Number { least, most, zero: Zero::Automatic, .. } => {
+                    format!("0 (automatic), or {} to {}", setting.text(least), setting.text(most))
                 }
                 Form::Number { least, most, .. } => {
                     format!("{} to {}", setting.text(least), setting.text(most))

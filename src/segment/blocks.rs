@@ -79,7 +79,15 @@ impl Step {
         if state.is_cut || state.trims != self.trims {
             return Ok(None);
         }
-        self.to = self.blocks.allocate(self.to, self.least)?;
+        let file = &*self.blocks.file;
+        match file.allocate(self.to) {
+            // The step may be too much where the record itself is not.
+            Err(error) if error.kind() == Kind::NoSpace => {
+                file.allocate(self.least)?;
+                self.to = self.least;
+            }
+            allocated => allocated?,
+        }
         drop(state);
         Ok(Some(self))
     }
@@ -94,17 +102,6 @@ impl Blocks {
     /// The blocks of `file`.
     pub fn new(file: Arc<dyn File>) -> Arc<Blocks> {
         Arc::new(Blocks { file, state: Mutex::default() })
-    }
-
-    /// Allocates up to `to`, or to `least` where there is no room for that. Answers how far.
-    pub(super) fn allocate(&self, to: u64, least: u64) -> Result<u64> {
-        match self.file.allocate(to) {
-            // The step may be too much where the record itself is not.
-            Err(error) if error.kind() == Kind::NoSpace => {
-                self.file.allocate(least).map(|()| least)
-            }
-            allocated => allocated.map(|()| to),
-        }
     }
 
     /// Gives back what was allocated beyond `len`, for good.

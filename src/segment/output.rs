@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::blocks::{end_with, step, Blocks};
+use super::blocks::{end_with, Blocks};
 use super::full::FullSegment;
 use super::table::SegmentTable;
 use super::{Body, Segment, Source};
@@ -69,8 +69,10 @@ impl Appender {
         (seal, appended.map_err(Error::from).and_then(|()| self.write(self.buffer.len())))
     }
 
-    /// Writes the first bytes of the buffer.
+    /// Writes the first bytes of the buffer. Blocks for just these come first: what a segment does
+    /// not need costs time to give back, and on some file systems a write finds no room too late.
     fn write(&mut self, len: usize) -> Result<()> {
+        self.file.allocate(self.written + len as u64)?;
         self.file.write_at(&self.buffer[..len], self.written)?;
         self.written += len as u64;
         self.buffer.drain(..len);
@@ -83,7 +85,7 @@ pub struct OutputSegment {
     segment: Arc<Segment>,
     blocks: Arc<Blocks>,
     capacity: u64,
-    /// The end of what is allocated.
+    /// As far as it may grow without asking.
     limit: u64,
     appender: Appender,
 }
@@ -113,19 +115,19 @@ impl OutputSegment {
         &self.segment
     }
 
-    /// Makes room for `len` bytes, with blocks on disk, of which it may take `allowed` bytes, or
-    /// what is missing if that is more. Answers whether the segment can have as many.
-    pub fn make_room(&mut self, len: usize, allowed: u64) -> Result<bool> {
+    /// Makes room for `len` bytes: the file may grow by `allowed` bytes, or what is missing if that
+    /// is more. Answers whether the segment can have as many.
+    pub fn make_room(&mut self, len: usize, allowed: u64) -> bool {
         let (end, fits) = end_with(self.appender.end(), len, self.capacity);
         if end > self.limit {
-            let (to, least) = step(self.limit, self.capacity, end, allowed);
-            self.limit = self.blocks.allocate(to, least)?;
+            let next = end.next_multiple_of(CHUNK).min(self.limit.saturating_add(allowed));
+            self.limit = next.max(end);
             self.segment.set_allocated(self.limit);
         }
-        Ok(fits)
+        fits
     }
 
-    /// Bytes that must be allocated, at least, to make room for `len` bytes.
+    /// Bytes by which the file must be allowed to grow, at least, to make room for `len` bytes.
     pub fn missing(&self, len: usize) -> u64 {
         end_with(self.appender.end(), len, self.capacity).0.saturating_sub(self.limit)
     }
@@ -135,7 +137,7 @@ impl OutputSegment {
         self.appender.append(moved)
     }
 
-    /// Ends the segment, for which there is always room. After an error it is not whole.
+    /// Ends the segment. After an error it is not whole.
     pub fn seal(mut self, next_sequence: u64) -> (FullSegment, Result<()>) {
         let (seal, written) = self.appender.seal(next_sequence);
         let (len, file) = (self.appender.end(), Arc::clone(self.appender.file()));

@@ -40,9 +40,15 @@ impl Sized {
         let time = Arc::new(ManualTime::default());
         time.wall_ms.store(START_MS, Ordering::SeqCst);
         let source = TimeSource::Manual(Arc::clone(&time));
-        let options =
-            Options { segment_size, sync: SyncLevel::None, time: source, ..Options::default() };
-        Sized::open(SimDisk::new(1), Options { listeners, ..options }, time)
+        let options = Options {
+            segment_size,
+            sync: SyncLevel::None,
+            compaction_garbage_percent: 23,
+            time: source,
+            listeners,
+            ..Options::default()
+        };
+        Sized::open(SimDisk::new(1), options, time)
     }
 
     fn open(disk: SimDisk, options: Options, time: Arc<ManualTime>) -> Sized {

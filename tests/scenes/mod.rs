@@ -70,6 +70,8 @@ impl World {
             segment_size: SEGMENT,
             sync: scene.sync,
             read_mode: scene.read_mode,
+            // There is so much garbage that compaction begins by itself.
+            compaction_garbage_percent: 23,
             ..Options::default()
         };
         World {

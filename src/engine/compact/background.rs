@@ -87,7 +87,7 @@ impl Engine {
             return Ok(false);
         }
         let view = self.choices(compaction)?;
-        let choice = policy::choose(&view, &self.limits(), compaction.is_running)?;
+        let choice = policy::choose(&view, &self.limits(&view), compaction.is_running)?;
         let group = match choice {
             Choice::Nothing => {
                 if std::mem::take(&mut compaction.is_running) {
@@ -110,6 +110,7 @@ impl Engine {
         let sealed = self.sealed_segments()?;
         let victim = |id: &u64| sealed.iter().find(|s| s.header.id == *id).cloned();
         let mut victims: Vec<Arc<Segment>> = memory::collect(group.iter().filter_map(victim))?;
+        drop(sealed);
         victims.sort_unstable_by_key(|victim| (victim.header.base_sequence, victim.header.id));
         let is_background = matches!(mode, Mode::Background(..));
         let mut run = Run::new(self, mode);
@@ -125,10 +126,13 @@ impl Engine {
         Ok(run.written() < bytes)
     }
 
-    /// The limits that the options set.
-    pub(super) fn limits(&self) -> Limits {
-        let options = &self.options;
-        let limits = Limits::new(options.compaction_garbage_percent, options.segment_size);
+    /// The limits that the options set, for the log as it is.
+    pub(super) fn limits(&self, view: &View) -> Limits {
+        let percent = match self.options.compaction_garbage_percent {
+            0 => view.automatic_percent(self.len() as u64),
+            percent => percent,
+        };
+        let limits = Limits::new(percent, self.options.segment_size);
         match self.is_short_of_space() {
             true => limits.tight(self.room_for_output()),
             false => limits,
@@ -177,7 +181,7 @@ impl Engine {
         };
         // Without memory for it, the one before stays.
         let Ok(view) = view else { return };
-        let limits = self.limits();
+        let limits = self.limits(&view);
         let pressure = view.pressure(&limits);
         self.control.pressure.store((pressure * 1000.0) as u32, Ordering::Relaxed);
         // Writers wait for what goes on only, and however long it takes, they get on.

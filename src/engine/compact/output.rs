@@ -145,7 +145,7 @@ impl<'a> Output<'a> {
                     0 => 0,
                     _ => self.engine.may_allocate(missing, Purpose::Compaction)?,
                 };
-                segment.make_room(len, allowed)?
+                segment.make_room(len, allowed)
             }
             None => false,
         };
@@ -167,7 +167,8 @@ impl<'a> Output<'a> {
             let _ = engine.storage.remove(&name::segment(header.id));
         })?);
         self.next_sequence = self.base_sequence;
-        segment.make_room(len, allowed).map(|_| ())
+        segment.make_room(len, allowed);
+        Ok(())
     }
 
     /// Ends the current segment, if there is one.

@@ -8,6 +8,8 @@
 //! overwritten alike, 1.4 instead of 1.6 bytes per byte put, and no more where few keys are
 //! overwritten most of the time.
 
+use std::ops::RangeInclusive;
+
 use crate::memory::{self, Result};
 
 /// A sealed segment, as far as the choice goes.
@@ -98,6 +100,13 @@ pub enum Choice {
     Rewrite(Vec<u64>),
 }
 
+/// Bytes of hints and of the checkpoint for each live record of 136 bytes, as it is where a quarter
+/// of the log is garbage.
+const BESIDE_RECORD: u64 = 21;
+/// What is worked out of the garbage allowed, in percent. At the least of it compaction copies 1.4
+/// bytes for each byte put; with shorter records than 136 bytes all files take more than 1.5 times
+/// as much as these.
+const AUTOMATIC: RangeInclusive<u64> = 23..=33;
 /// The garbage that is let be when there is little room, in percent.
 const SHORT_PERCENT: u64 = 5;
 /// Segments removed at once.
@@ -120,6 +129,15 @@ impl View {
         self.sealed.iter().map(|c| c.expired).sum::<u64>() + self.unsealed_expired
     }
 
+    /// The garbage, in percent of the log, with which all files together are 1.5 times as long as
+    /// the records of this many keys.
+    pub fn automatic_percent(&self, keys: u64) -> u64 {
+        let records = self.live() + self.expired();
+        let files = u128::from(records + keys * BESIDE_RECORD);
+        let needed = (files * 200).div_ceil(u128::from(records.max(1)) * 3);
+        100u64.saturating_sub(needed as u64).clamp(*AUTOMATIC.start(), *AUTOMATIC.end())
+    }
+
     /// Bytes of the log beyond which there is too much garbage.
     fn limit(&self, limits: &Limits, garbage_percent: u64) -> u64 {
         let full = self.live() as u128 * 100 / (100 - garbage_percent.min(99)) as u128;
@@ -128,7 +146,7 @@ impl View {
 
     /// How near space is to its bound: 0 as long as three quarters of a segment are left, 1 where
     /// one quarter is, for what takes its time. The bound is two segments above what the garbage
-    /// allowed makes of the live bytes (1.5 times those, at the default, with hints and a
+    /// allowed makes of the live bytes (1.5 times those, where it is worked out, with hints and a
     /// checkpoint); one of the two may be needed for an output.
     pub fn pressure(&self, limits: &Limits) -> f64 {
         self.pressure_of(self.live(), limits)

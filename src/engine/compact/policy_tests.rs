@@ -36,6 +36,25 @@ fn garbage_is_worth_more_where_there_is_little_room() {
 }
 
 #[test]
+fn the_longer_records_are_the_more_garbage_fits_below_the_bound() {
+    let percent = |len: u64, keys: u64| {
+        let log = View { unsealed_bytes: len * keys, ..view(Vec::new()) };
+        log.automatic_percent(keys)
+    };
+    let percents = [16, 136, 200, 336, 1040, 4096, 1 << 26].map(|len| percent(len, 1000));
+    assert_eq!(percents, [23, 23, 26, 29, 31, 32, 33]);
+    assert_eq!(percent(1 << 26, 1 << 36), 33, "4 EiB");
+    assert_eq!([percent(0, 0), percent(0, 5), percent(136, 0)], [33, 23, 33]);
+    // What has expired is a key's newest record, as long as it is there.
+    let mut log = view(vec![candidate(1, 13_600, 0)]);
+    log.sealed[0].expired = 13_600;
+    assert_eq!(log.automatic_percent(100), 23);
+    log.sealed[0].dead = 13_600;
+    log.sealed[0].expired = 0;
+    assert_eq!(log.automatic_percent(100), 23, "none is live: the index lags behind");
+}
+
+#[test]
 fn pressure_begins_half_a_segment_below_the_bound() {
     // 7.7 segments of live records: 10 with the garbage allowed, and one above that but for hints.
     let log = |unsealed| View {
