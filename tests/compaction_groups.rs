@@ -157,19 +157,19 @@ fn each_group_is_told_with_what_it_freed_and_so_is_the_end() {
 
 #[test]
 fn pressure_counts_what_is_not_sealed_as_well() {
-    let db = Sized::new(SEGMENT);
-    db.put(1, 560);
-    db.put_for_a_second(2, 304);
-    db.put(3, db.room() - 864);
-    db.overwrite(1, 560, 14);
-    db.put_for_a_second(4, 3304);
+    let db = Sized::new(16 * SEGMENT);
+    db.put(1, 16_000);
+    db.put_for_a_second(2, 8000);
+    db.put(3, db.room() - 24_000);
+    db.overwrite(1, 16_000, 14);
+    db.put_for_a_second(4, 30_000);
     db.time.advance(2000);
     assert!(!db.engine.compact_if_due().unwrap(), "there is too little to be had of the first");
     let sealed = Candidate {
         id: 1,
         bytes: db.room() as u64,
-        dead: 560,
-        expired: 304,
+        dead: 16_000,
+        expired: 8000,
         tombstones: 0,
         needed_from: 0,
         end: 0,
@@ -177,12 +177,12 @@ fn pressure_counts_what_is_not_sealed_as_well() {
     };
     let view = View {
         sealed: vec![sealed],
-        unsealed_bytes: 14 * 560 + 3304,
-        unsealed_dead: 13 * 560,
-        unsealed_expired: 3304,
+        unsealed_bytes: 14 * 16_000 + 30_000,
+        unsealed_dead: 13 * 16_000,
+        unsealed_expired: 30_000,
         ..View::default()
     };
-    let limits = Limits::new(23, SEGMENT);
+    let limits = Limits::new(view.live(), 23, 16 * SEGMENT);
     let expected = (view.pressure(&limits) * 1000.0) as u32;
     assert!(expected > 100, "{expected}");
     assert_eq!(db.engine.control().pressure.load(Ordering::Relaxed), expected);

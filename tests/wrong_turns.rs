@@ -75,7 +75,7 @@ const TABLE: [(WrongTurn, Harness, u64); 62] = [
     (NewestByPlace, CRASH, 20_260_102),
     (UnsyncedLogBelieved, FAULT, 20_260_112),
     (UnsyncedManifestBelieved, CRASH, 20_260_102),
-    (ManifestNameBelieved, CRASH, 20_260_103),
+    (ManifestNameBelieved, CRASH, 20_260_150),
     (DiscardedSegmentsKept, CRASH, 0),
     (DiscardedNamesRemovedFirst, CRASH, 0),
     (ManifestRenamedBeforeSync, CRASH, 20_260_102),

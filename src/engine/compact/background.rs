@@ -132,7 +132,7 @@ impl Engine {
             0 => view.automatic_percent(self.len() as u64),
             percent => percent,
         };
-        let limits = Limits::new(percent, self.options.segment_size);
+        let limits = Limits::new(view.live(), percent, self.options.segment_size);
         match self.is_short_of_space() {
             true => limits.tight(self.room_for_output()),
             false => limits,

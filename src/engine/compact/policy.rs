@@ -1,6 +1,6 @@
 //! Which segments to compact next, and whether at all: a pure function of how full they are.
 //!
-//! Garbage is let grow up to a share of the log, and a sixteenth of a segment more, or less where
+//! Garbage is let grow up to a share of the log and some part of a segment more, or less where
 //! there is little room. Past it, the segments that give most for the work go first: cost and
 //! benefit as in Rosenblum and Ousterhout, "The Design and Implementation of a Log-Structured File
 //! System" (1991), `(1 - u) * age / (1 + u)`, where `u` is the share that must be copied. The age
@@ -76,9 +76,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The limits of a database with so much garbage allowed.
-    pub fn new(garbage_percent: u64, segment_size: u64) -> Limits {
-        Limits { garbage_percent, segment_size, slack: segment_size / 16, room: segment_size }
+    /// The limits of a database with so many live bytes and so much garbage allowed.
+    pub fn new(live: u64, garbage_percent: u64, segment_size: u64) -> Limits {
+        let slack = (live / 8).clamp(segment_size / 16, segment_size / 4);
+        Limits { garbage_percent, segment_size, slack, room: segment_size }
     }
 
     /// The same for one that is short of space, and has this room for what compaction writes.
@@ -109,6 +110,8 @@ const BESIDE_RECORD: u64 = 21;
 const AUTOMATIC: RangeInclusive<u64> = 23..=33;
 /// The garbage that is let be when there is little room, in percent.
 const SHORT_PERCENT: u64 = 5;
+/// What the output of a group may take, in segments: half of one, as a rule.
+const OUTPUT: f64 = 0.8;
 /// Segments removed at once.
 const REMOVED_AT_ONCE: usize = 1024;
 /// Compaction that has begun goes on until garbage is below so much of the limit, in percent.
@@ -119,7 +122,8 @@ impl View {
         self.sealed.iter().map(|c| c.bytes).sum::<u64>() + self.unsealed_bytes
     }
 
-    fn live(&self) -> u64 {
+    /// Bytes of live records.
+    pub fn live(&self) -> u64 {
         let live = |c: &Candidate| c.bytes.saturating_sub(c.dead + c.expired);
         let garbage = self.unsealed_dead + self.unsealed_expired;
         self.sealed.iter().map(live).sum::<u64>() + self.unsealed_bytes.saturating_sub(garbage)
@@ -147,7 +151,7 @@ impl View {
     /// How near space is to its bound: 0 as long as three quarters of a segment are left, 1 where
     /// one quarter is, for what takes its time. The bound is two segments above what the garbage
     /// allowed makes of the live bytes (1.5 times those, where it is worked out, with hints and a
-    /// checkpoint); one of the two may be needed for an output.
+    /// checkpoint); most of one may be needed for an output.
     pub fn pressure(&self, limits: &Limits) -> f64 {
         self.pressure_of(self.live(), limits)
     }
@@ -160,7 +164,8 @@ impl View {
     fn pressure_of(&self, live: u64, limits: &Limits) -> f64 {
         let (segment, live) = (limits.segment_size as f64, live as f64);
         let with_garbage = live * 100.0 / (100 - limits.garbage_percent.min(99)) as f64;
-        let bound = with_garbage + (2.0 * segment - segment.min(live)) / 1.08 - segment / 4.0;
+        let bound =
+            with_garbage + (2.0 * segment - OUTPUT * segment.min(live)) / 1.08 - segment / 4.0;
         let ramp = segment / 2.0;
         (self.bytes() as f64 - (bound - ramp)).max(0.0) / ramp
     }

@@ -56,16 +56,16 @@ fn the_longer_records_are_the_more_garbage_fits_below_the_bound() {
 
 #[test]
 fn pressure_begins_half_a_segment_below_the_bound() {
-    // 7.7 segments of live records: 10 with the garbage allowed, and one above that but for hints.
+    // 7.7 segments of live records: 10 with the garbage allowed, and 1.2 above that but for hints.
     let log = |unsealed| View {
         unsealed_bytes: unsealed,
         unsealed_dead: unsealed,
         ..view((0..10).map(|id| candidate(id, 1000, 230)).collect())
     };
-    assert_eq!(log(150).pressure(&LIMITS), 0.0);
-    assert!((0.4..0.6).contains(&log(426).pressure(&LIMITS)));
-    assert!((0.9..1.1).contains(&log(676).pressure(&LIMITS)));
-    assert!(log(2000).pressure(&LIMITS) > 3.0);
+    assert_eq!(log(350).pressure(&LIMITS), 0.0);
+    assert!((0.4..0.6).contains(&log(611).pressure(&LIMITS)));
+    assert!((0.9..1.1).contains(&log(861).pressure(&LIMITS)));
+    assert!(log(3000).pressure(&LIMITS) > 3.0);
     // Where one key is overwritten for ever there is nothing to copy: both segments may be used.
     let one = |unsealed| View {
         unsealed_bytes: unsealed,
@@ -276,10 +276,10 @@ impl Model {
     }
 
     fn compact(&mut self) {
-        let limits = Limits::new(23, self.room as u64);
         let mut is_running = false;
         loop {
             let view = self.view();
+            let limits = Limits::new(view.live(), 23, self.room as u64);
             // The hint files take 8 bytes of 100, the checkpoint 9 of 100 live ones.
             let files = 1.08 * view.bytes() as f64 + 0.09 * view.live() as f64;
             self.excess = self.excess.max(files - 1.5 * view.live() as f64);

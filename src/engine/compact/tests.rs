@@ -51,6 +51,11 @@ fn put(engine: &Engine, key: u64) {
     engine.put(&key.to_le_bytes(), &[7; 976]).unwrap();
 }
 
+/// Little garbage is too much.
+fn strict() -> Options {
+    Options { compaction_garbage_percent: 5, ..Options::default() }
+}
+
 /// A full segment in which nearly all is live, and one that is not sealed and nearly all dead: too
 /// much garbage, of which none can be had.
 fn with_pressure(engine: &Engine) {
@@ -66,7 +71,7 @@ fn pressure(engine: &Engine) -> u32 {
 #[test]
 fn the_first_step_works_out_the_pressure_whatever_it_reads_and_writes() {
     let place = Place::new("step");
-    let engine = place.open(Options::default());
+    let engine = place.open(strict());
     with_pressure(&engine);
     for (read, written) in [(1000, 1000), (1000, 0), (0, 1000)] {
         engine.control.pressure.store(0, Ordering::Relaxed);
@@ -98,7 +103,7 @@ fn writers_are_pressed_as_hard_as_space_is_short_if_somebody_relieves_them() {
         engine.pacer.switch(false);
         engine.pacer.counts()
     };
-    let engine = place.open(Options::default());
+    let engine = place.open(strict());
     with_pressure(&engine);
     let (count, ns) = pauses(&engine);
     let pressure = pressure(&engine);
