@@ -40,9 +40,10 @@ pub unsafe extern "C" fn kv_options_set_compaction(
 /// each byte put at 23 percent, half as much at 40.
 ///
 /// The default is what keeps all files together below 1.5 times the newest records, and two
-/// segments: 23 percent where these have 136 bytes on average (a key of 16 and a value of 100) or
-/// less, 33 percent where they have thousands, since each record has an entry of its own size in
-/// the files that make opening fast.
+/// segments: 23 percent where these have 136 bytes on average (a key of 16 and a value of 100), up
+/// to 33 where they have thousands, since the files that make opening fast take about 21 bytes for
+/// each record, however long it is. With shorter records it is 23 percent too, and all files take
+/// more than that.
 ///
 /// @param options  The options. Not NULL.
 /// @param percent  5 to 90; 0 (the default): automatic.
