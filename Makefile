@@ -33,7 +33,7 @@ SHIPPED = $(abspath build/release/lib/libkv.so)
 BUILD_TOOLS = cc=gcc c++=g++ cmake=cmake
 CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind groff=groff-base
 
-.PHONY: help demo check build test lint header bench bench-engine install install-tools clean
+.PHONY: help demo check build test lint header bench bench-calls bench-engine install install-tools clean
 .PHONY: test-wrong-turns
 .PHONY: build-tools openmetrics-parser check-c-debug check-c-release test-rust test-schedules
 .NOTPARALLEL:
@@ -51,9 +51,9 @@ help:
 	@echo "make sanitize       the tests under AddressSanitizer and ThreadSanitizer"
 	@echo "make guard          what one operation costs, counted: it must not have grown"
 	@echo "make header         refresh include/kv.h from src/ffi"
-	@echo "make bench          the benchmarks of single operations (BENCH_ARGS=...)"
+	@echo "make bench          libkv beside LMDB, LevelDB, RocksDB and others (BENCH_ARGS=--quick)"
+	@echo "make bench-calls    the benchmarks of single operations (BENCH_ARGS=...)"
 	@echo "make bench-engine   every promised figure with its target (BENCH_ARGS=--quick)"
-	@echo "make bench-peers    libkv beside LMDB, LevelDB, RocksDB and others (BENCH_ARGS=--quick)"
 	@echo "make torture-fs     kills, power cuts, failing disks and calls on this machine's kernel"
 	@echo "                    (PART=kill|power|errors|syscalls|full|memory, SECONDS=, ROUNDS=, SEED=)"
 	@echo "make damage         small databases damaged at every bit, length, block and file: hours"
@@ -152,7 +152,9 @@ header:
 	@KV_UPDATE_HEADER=1 $(CARGO) test $(CARGO_FLAGS) --test header
 	@git diff --stat -- include || true
 
-bench:
+bench: bench-peers
+
+bench-calls:
 	@$(CARGO) bench $(CARGO_FLAGS) $(BENCH_ARGS)
 
 bench-engine:
