@@ -33,7 +33,7 @@ SHIPPED = $(abspath build/release/lib/libkv.so)
 BUILD_TOOLS = cc=gcc c++=g++ cmake=cmake
 CHECK_TOOLS = $(BUILD_TOOLS) nm=binutils pkg-config=pkg-config valgrind=valgrind groff=groff-base
 
-.PHONY: help demo check build test lint header bench bench-calls bench-engine install install-tools clean
+.PHONY: help demo check build test lint header install install-tools clean
 .PHONY: test-wrong-turns
 .PHONY: build-tools openmetrics-parser check-c-debug check-c-release test-rust test-schedules
 .NOTPARALLEL:
@@ -162,7 +162,7 @@ bench-engine:
 
 # libkv beside other engines: a package of its own (benches/peers/), which loads libkv.so and
 # whatever of the others this machine has. It names those that are missing, and goes on.
-.PHONY: bench-peers bench-peers-tools bench-peers-build check-peers
+.PHONY: bench bench-calls bench-engine bench-peers bench-peers-tools bench-peers-build check-peers
 PEER_LIBRARIES = lib:lmdb=liblmdb-dev lib:leveldb=libleveldb-dev lib:rocksdb=librocksdb-dev \
 	lib:tkrzw=libtkrzw-dev lib:kyotocabinet=libkyotocabinet-dev
 PEERS = LIBKV="$(SHIPPED)" "$(TARGET_DIR)/peers/release/kv-peers"
